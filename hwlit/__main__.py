@@ -1,0 +1,195 @@
+"""The front end: looks at the subcommand and imports the one module that it needs."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import re
+import sys
+import traceback
+from pathlib import Path
+
+from hwlit import __version__, quiet
+from hwlit.errors import HwlitError, UsageError
+from hwlit.shipped import config_names, find_config
+
+HELP = """\
+usage: hwlit COMMAND ...
+
+Measure what a fine-tuning method costs on your machine.
+
+train and measure
+  fit --config NAME     train, test, measure; writes one directory with one record
+  validate, test        evaluate a config, or a checkpoint of it (--ckpt_path)
+use a finished run
+  show RUN              print its row again
+  predict RUN           label texts: --text "..." | --file texts.csv | -
+  export RUN            write a plain model folder: --merged DIR
+
+examples
+  hwlit fit --config quickstart
+  hwlit fit --config text/tweets --data.path train.csv --model.adapter full
+  hwlit fit --config text/imdb --model.pretrained distilbert/distilbert-base-uncased \\
+            --model.adapter.rank 4 --trainer.accelerator gpu --trainer.precision bf16-mixed
+  hwlit fit --config quickstart --print_config      what would be run
+  hwlit fit --help                                  every option
+
+configs that come with hwlit
+  {configs}
+
+options: --version, --help, --debug (tracebacks)
+exit codes: 0 done, 2 usage, 3 data, 4 diverged, 5 integrity, 6 resource, 130 Ctrl-C, 143 SIGTERM
+"""
+COMMANDS = ("fit", "validate", "test", "show", "predict", "export")
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command.
+
+    Args:
+        arguments: The command line without the program's name.
+
+    Returns:
+        The exit code.
+    """
+    debug = "--debug" in arguments
+    arguments = [word for word in arguments if word != "--debug"]
+    try:
+        return _dispatch(arguments)
+    except HwlitError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"hwlit: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("hwlit: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - closed by the interpreter's end
+        return 0
+
+
+def run() -> None:
+    """Run the command line of this process and exit with its code."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def _dispatch(arguments: list[str]) -> int:
+    command, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    if command in ("--help", "-h", "help"):
+        print(HELP.format(configs=", ".join(config_names())))
+        return 0
+    if command == "--version":
+        print(f"hwlit {__version__}")
+        return 0
+    if command not in COMMANDS:
+        near = difflib.get_close_matches(command, COMMANDS, n=1)
+        hint = f"did you mean {near[0]!r}" if near else f"commands are {', '.join(COMMANDS)}"
+        raise UsageError(f"unknown command {command!r}; {hint}")
+    quiet.silence()
+    if command == "show":
+        return _show(rest)
+    if command == "predict":
+        return _predict(rest)
+    if command == "export":
+        return _export(rest)
+    from hwlit import cli
+
+    return cli.main([command, *with_shipped_configs(rest)])
+
+
+def with_shipped_configs(arguments: list[str]) -> list[str]:
+    """Return the arguments with names of shipped configs replaced by their paths.
+
+    Raises:
+        UsageError: A config is neither a file nor a shipped one.
+    """
+    found: list[str] = []
+    option = ""
+    for word in arguments:
+        name, equals, value = word.partition("=")
+        if equals and name in ("--config", "-c", "--model.adapter"):
+            word = f"{name}={_config(name, value)}"
+        elif option in ("--config", "-c", "--model.adapter"):
+            word = _config(option, word)
+        option = word if not equals else ""
+        found.append(word)
+    return found
+
+
+def _config(option: str, value: str) -> str:
+    if option != "--model.adapter":
+        return find_config(value)
+    # A class path has a capital letter, JSON has a brace; what is left names a file.
+    if re.search(r"[A-Z{]", Path(value).name) or value == "null":
+        return value
+    return find_config(value, "adapters/text")
+
+
+def _show(arguments: list[str]) -> int:
+    parser = _parser("show", "Print a run's row again.")
+    parser.add_argument("run", type=Path, help="the run's directory")
+    parser.add_argument("--json", action="store_true", help="print the record itself")
+    asked = parser.parse_args(arguments)
+    from hwlit.records import read_record
+
+    record = read_record(asked.run)
+    if asked.json:
+        print((asked.run / "record.json").read_text(encoding="utf-8"), end="")
+        return 0
+    from rich.console import Console
+
+    from hwlit.study.show import show, show_files
+
+    console = Console()
+    show(record, console)
+    show_files(asked.run, console)
+    return 0
+
+
+def _predict(arguments: list[str]) -> int:
+    parser = _parser("predict", "Label texts with a finished run; writes CSV, in the order given.")
+    parser.add_argument("run", type=Path, help="the run's directory")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--text", action="append", help="a text; may be repeated")
+    source.add_argument("--file", type=Path, help="a CSV file with a text column, or one text a line (.txt)")
+    source.add_argument("stdin", nargs="?", choices=["-"], help="one text a line from standard input")
+    parser.add_argument("--column", default="text", help="the CSV column (default: text)")
+    parser.add_argument("--batch-size", type=int, default=32, help="texts per call (default: 32)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, mps, ... (default: cpu)")
+    parser.add_argument("--output", type=Path, help="write here instead of standard output")
+    asked = parser.parse_args(arguments)
+    from hwlit import inference
+
+    if asked.text:
+        texts = asked.text
+    elif asked.file:
+        texts = inference.read_texts(asked.file, asked.column)
+    else:
+        texts = sys.stdin.read().splitlines()
+    inference.predict(asked.run, texts, asked.batch_size, asked.device, asked.output)
+    return 0
+
+
+def _export(arguments: list[str]) -> int:
+    parser = _parser("export", "Write a finished run in another format.")
+    parser.add_argument("run", type=Path, help="the run's directory")
+    parser.add_argument(
+        "--merged", type=Path, required=True, metavar="DIR",
+        help="a plain transformers model folder with the adapter folded in; new or empty",
+    )  # fmt: skip
+    asked = parser.parse_args(arguments)
+    from hwlit import inference
+
+    inference.export_merged(asked.run, asked.merged)
+    print(f"written: {asked.merged}/")
+    return 0
+
+
+def _parser(command: str, description: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(prog=f"hwlit {command}", description=description, allow_abbrev=False)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,32 @@
+"""The baseline that learns nothing: the pretrained network with its seeded, untrained head.
+
+Costs nothing to train. Shows what the other methods add; always loses where the head is fresh.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from hwlit.adapters.base import Adapter, freeze
+
+
+@dataclass(frozen=True, kw_only=True)
+class Untuned(Adapter):
+    """Learns nothing: no training loop and no optimizer; the row is tested like any other.
+
+    Args:
+        learning_rate: Never used; here because every adapter has one.
+    """
+
+    trains_heads: ClassVar[bool] = False
+
+    def sites(self, network: nn.Module) -> tuple[str, ...]:
+        """Return nothing, for nothing is touched."""
+        return ()
+
+    def attach(self, network: nn.Module) -> None:
+        """Freeze everything."""
+        freeze(network)

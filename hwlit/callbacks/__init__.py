@@ -1,0 +1,1 @@
+"""Callbacks that observe a run and never change it."""

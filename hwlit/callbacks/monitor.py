@@ -1,0 +1,41 @@
+"""What every observer of a run offers: readings, reasons for what is absent, and its own cost."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lightning.pytorch import Callback
+
+from hwlit.records import Reading
+
+
+class Monitor(Callback):
+    """A callback that observes; the recorder asks it for what it saw."""
+
+    def __init__(self) -> None:
+        self.own_time = 0.0
+        """Seconds spent in this monitor's own per-step hooks."""
+
+    def readings(self) -> Mapping[str, Reading]:
+        """Return what was measured, by name `phase/quantity`."""
+        return {}
+
+    def absent(self) -> Mapping[str, str]:
+        """Return the names of what could not be measured, each with the reason."""
+        return {}
+
+    def details(self) -> Mapping[str, Any]:
+        """Return what is no scalar, plain data under the record's fixed names."""
+        return {}
+
+    @contextlib.contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count the time of the block as this monitor's own."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.own_time += time.perf_counter() - start

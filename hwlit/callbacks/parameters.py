@@ -1,0 +1,33 @@
+"""How many parameters there are and how many learn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from hwlit.callbacks.monitor import Monitor
+from hwlit.records import Reading
+
+
+class Parameters(Monitor):
+    """Counts the parameters of the network as trained, heads included.
+
+    Args:
+        network: The network with its adapter attached and not merged.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        sizes = [(p.numel(), p.requires_grad) for p in network.parameters()]
+        self._total = sum(size for size, _ in sizes)
+        self._trainable = sum(size for size, learns in sizes if learns)
+
+    def readings(self) -> Mapping[str, Reading]:
+        """Return the total, what learns, and its share."""
+        how = "counted: parameters, heads included"
+        return {
+            "params/total": Reading(self._total, "1", how),
+            "params/trainable": Reading(self._trainable, "1", how),
+            "params/trainable_share": Reading(self._trainable / self._total, "1", how),
+        }

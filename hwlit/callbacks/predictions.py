@@ -1,0 +1,178 @@
+"""The test rows: what was predicted for each, and what they tell about quality."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from matplotlib.figure import Figure
+from torch import Tensor
+from torchmetrics.functional.classification import multiclass_confusion_matrix
+from torchmetrics.utilities.plot import plot_confusion_matrix
+
+from hwlit.callbacks.monitor import Monitor
+from hwlit.metrics.intervals import (
+    bootstrap_interval,
+    f1_macro,
+    f1_per_class,
+    f1_positive,
+    f1_weighted,
+    wilson_interval,
+)
+from hwlit.records import Reading
+
+BOOTSTRAPPED = {
+    "test/f1_macro": f1_macro,
+    "test/f1_weighted": f1_weighted,
+    "test/f1_positive": f1_positive,
+}
+
+
+class Predictions(Monitor):
+    """Collects the logits of the test rows and turns them into readings, a table and a picture.
+
+    Args:
+        labels: Class names in id order.
+    """
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        super().__init__()
+        self._labels = tuple(labels)
+        self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._metrics: dict[str, float] = {}
+        self.row_ids = torch.empty(0, dtype=torch.long)
+        self.targets = torch.empty(0, dtype=torch.long)
+        self.logits = torch.empty(0, len(self._labels))
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget an earlier test."""
+        self._parts.clear()
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the rows of the batch."""
+        rows = (outputs[name].detach().cpu() for name in ("row_id", "labels", "logits"))
+        self._parts.append(tuple(rows))  # type: ignore[arg-type]
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Gather the rows of all processes, ordered by row."""
+        rows, targets, logits = (torch.cat(part) for part in zip(*self._parts, strict=True))
+        if trainer.world_size > 1:
+            everyone: list[Any] = [None] * trainer.world_size
+            torch.distributed.all_gather_object(everyone, (rows, targets, logits))
+            rows, targets, logits = (torch.cat(part) for part in zip(*everyone, strict=True))
+        order = rows.argsort()
+        self.row_ids, self.targets, self.logits = rows[order], targets[order], logits[order]
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the metrics that the task logged."""
+        self._metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if "test/" in k}
+
+    @property
+    def confusion(self) -> Tensor:
+        """Counts of the test rows, (classes, classes), true class by predicted class."""
+        counts: Tensor = multiclass_confusion_matrix(
+            self.logits.argmax(dim=-1), self.targets, num_classes=len(self._labels)
+        )
+        return counts
+
+    def readings(self) -> Mapping[str, Reading]:
+        """Return the test metrics, with a 95 % interval on accuracy and F1."""
+        n = len(self.targets)
+        found = {
+            name: Reading(value, "nat" if name == "test/loss" else "1", "measured: test rows", n=n)
+            for name, value in self._metrics.items()
+        }
+        if n == 0:
+            return found
+        right = int((self.logits.argmax(dim=-1) == self.targets).sum())
+        low, high = wilson_interval(right, n)
+        found["test/accuracy"] = Reading(
+            right / n, "1", "measured: test rows; Wilson interval", low, high, n
+        )
+        for name in BOOTSTRAPPED.keys() & found.keys():
+            low, high = bootstrap_interval(self.confusion, BOOTSTRAPPED[name])
+            found[name] = Reading(
+                found[name].value, "1", "measured: test rows; bootstrap interval", low, high, n
+            )
+        return found
+
+    def absent(self) -> Mapping[str, str]:
+        """Say why there is no quality where nothing was tested."""
+        return {} if len(self.targets) else {"test/accuracy": "the run ended before the test"}
+
+    def details(self) -> Mapping[str, Any]:
+        """Return the per-class table and the confusion matrix."""
+        if not len(self.targets):
+            return {}
+        confusion = self.confusion
+        hits, predicted, support = confusion.diagonal(), confusion.sum(0), confusion.sum(1)
+        f1 = f1_per_class(confusion.double()).nan_to_num(0.0)
+        per_class = [
+            {
+                "label": label,
+                "precision": _share(hits[i], predicted[i]),
+                "recall": _share(hits[i], support[i]),
+                "f1": float(f1[i]),
+                "support": int(support[i]),
+            }
+            for i, label in enumerate(self._labels)
+        ]
+        return {
+            "per_class": per_class,
+            "confusion_matrix": {"labels": list(self._labels), "counts": confusion.tolist()},
+        }
+
+    def to_csv(self, texts: Mapping[int, str]) -> str:
+        """Return the test rows as CSV: row_id, text, label, prediction, probability per class.
+
+        Args:
+            texts: The text of each row, by row id.
+        """
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(
+            ["row_id", "text", "label", "prediction", *(f"p({label})" for label in self._labels)]
+        )
+        shares = self.logits.softmax(dim=-1)
+        for row, target, share in zip(self.row_ids, self.targets, shares, strict=True):
+            names = self._labels[int(target)], self._labels[int(share.argmax())]
+            writer.writerow([int(row), texts[int(row)], *names, *(f"{p:.6f}" for p in share)])
+        return file.getvalue()
+
+    def picture(self) -> Figure:
+        """Return the confusion matrix as a picture."""
+        matplotlib.use("Agg")  # never a window, whatever the user's setting
+        figure, _ = plot_confusion_matrix(self.confusion, labels=list(self._labels))
+        return figure
+
+    def samples(self, texts: Mapping[int, str], count: int = 20) -> str:
+        """Return a Markdown table of test rows: half the surest mistakes, half the first rows."""
+        shares = self.logits.softmax(dim=-1)
+        wrong = shares.argmax(-1) != self.targets
+        mistakes = (shares.amax(-1) * wrong).argsort(descending=True)[: int(wrong.sum())]
+        chosen = [*mistakes[: count // 2].tolist(), *range(min(count // 2, len(shares)))]
+        lines = ["| text | label | prediction | probability |", "|---|---|---|---|"]
+        for i in dict.fromkeys(chosen):
+            guess = int(shares[i].argmax())
+            text = " ".join(texts[int(self.row_ids[i])].split())[:160].replace("|", "\\|")
+            text = text.replace("<", "&lt;")
+            target = self._labels[int(self.targets[i])]
+            lines.append(f"| {text} | {target} | {self._labels[guess]} | {shares[i, guess]:.2f} |")
+        return "\n".join(lines)
+
+
+def _share(part: Tensor, whole: Tensor) -> float:
+    return float(part) / float(whole) if whole else 0.0

@@ -1,0 +1,248 @@
+"""The command line of fit, validate and test; the one module that joins tasks, data and callbacks."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import set_parsing_settings
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from rich.console import Console
+from transformers.utils import logging as transformers_logging
+
+from hwlit.callbacks.checkpoints import Checkpoints, DurableCheckpointIO
+from hwlit.callbacks.loggers import MetricsFile, TensorBoard
+from hwlit.callbacks.phases import Phases
+from hwlit.data.base import TextData
+from hwlit.devices.selection import device_for
+from hwlit.errors import UsageError
+from hwlit.run import WARMUP_STEPS, Run
+from hwlit.storage import claim_directory, write_text
+from hwlit.study.show import show, show_files
+from hwlit.tasks.precision import HALF_DTYPES, FrozenHalf
+from hwlit.tasks.text_classification import TextClassification
+
+# A config may name classes of these packages and of no others: reading one must run nothing else.
+ALLOWED = ["hwlit", "torch.optim", "lightning.pytorch", "peft"]
+
+TRAINER_DEFAULTS = {
+    "max_epochs": 3,
+    "devices": 1,  # one device is what a row is about; more are asked for
+    "gradient_clip_val": 1.0,
+    "log_every_n_steps": 10,
+    "num_sanity_val_steps": 0,  # the ledger would book it, and it tells nothing that epoch 1 does not
+    "enable_model_summary": False,
+    "use_distributed_sampler": False,  # the data module divides the rows itself
+}
+
+
+class Parser(LightningArgumentParser):
+    """Answers bad input with one sentence instead of pages of parser output."""
+
+    def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
+        """Raise the sentence.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise UsageError(one_sentence(message)) from ex
+
+
+class HwlitCLI(LightningCLI):
+    """LightningCLI with one directory per run and a `fit` that goes on to the finished row."""
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the seed."""
+        parser.add_argument(
+            "--seed_everything", type=int, default=0, help="Seed of weights, row order and dropout."
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add what fit needs beside trainer, model and data, and join model and data."""
+        parser.add_argument(
+            "--output",
+            type=str | None,
+            default=None,
+            help="fit: the run's directory, new or empty (default: "
+            "runs/<config>-<adapter>-<timestamp>). validate, test: a JSON file for the metrics.",
+        )
+        parser.add_lightning_class_args(Checkpoints, "checkpoint")
+        parser.link_arguments("model.init_args.pretrained", "data.init_args.tokenizer")
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+        parser.link_arguments("seed_everything", "model.init_args.seed")
+        parser.link_arguments("data.labels", "model.init_args.labels", apply_on="instantiate")
+
+    def _parse_ckpt_path(self) -> None:
+        """Read no hyperparameters from a checkpoint: the command line wins, and nothing is imported.
+
+        Raises:
+            UsageError: The path is no file.
+        """
+        path = self._asked("ckpt_path")
+        if path is not None and not Path(path).is_file():
+            raise UsageError(f"--ckpt_path {path} is not a file; give a .ckpt of a run's checkpoints/")
+
+    def before_instantiate_classes(self) -> None:
+        """Fix the run's directory before anything is built or any process is spawned."""
+        self.output: Path | None = None
+        if self.subcommand == "fit":
+            if rank_zero_only.rank == 0:
+                self.output = claim_directory(self._output_asked())
+                os.environ["HWLIT_OUTPUT"] = str(self.output)  # for the processes that this one starts
+            else:
+                self.output = Path(os.environ.get("HWLIT_OUTPUT") or self._output_asked())
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Make the trainer, with loggers and checkpoints inside the run's directory."""
+        plugins = list(self._asked("trainer.plugins") or [])
+        half = self._asked("trainer.precision")
+        if half in HALF_DTYPES:
+            plugins.append(FrozenHalf(half))
+            kwargs["precision"] = None
+        if self.output is None:
+            plugins.append(DurableCheckpointIO(nullcontext))
+            kwargs |= {"logger": False}
+        else:
+            plugins.append(DurableCheckpointIO(lambda: self.phases.phase("save")))
+            kwargs |= {"logger": self._loggers(self.output), "default_root_dir": self.output}
+        trainer = super().instantiate_trainer(plugins=plugins, **kwargs)
+        device = trainer.strategy.root_device
+        for plugin in plugins:
+            if isinstance(plugin, FrozenHalf):
+                plugin.device_type = device.type
+        if self.output is not None:
+            self.device = device_for(device)
+            self.phases = Phases(self.device, WARMUP_STEPS)
+            assert isinstance(trainer.checkpoint_callback, Checkpoints)
+            trainer.checkpoint_callback.dirpath = str(self.output / "checkpoints")
+        return trainer
+
+    def fit(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
+        """Run from training to the finished row, and print it."""
+        assert self.output is not None
+        assert isinstance(model, TextClassification)
+        assert isinstance(datamodule, TextData)
+        config = self._resolved()
+        if self.trainer.is_global_zero:
+            header = f"# hwlit fit --config {self.output / 'config.yaml'}\n"
+            write_text(self.output / "config.yaml", header + yaml.safe_dump(config, sort_keys=False))
+        run = Run(
+            self.trainer, model, datamodule, self.device, self.phases, self.output, config, self._name()
+        )
+        record = run(kwargs.get("ckpt_path"))
+        if self.trainer.is_global_zero:
+            console = Console()
+            show(record.to_dict(), console)
+            show_files(self.output, console)
+
+    def validate(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
+        """Validate, and print the metrics."""
+        self.trainer.validate(model, datamodule=datamodule, verbose=False, ckpt_path=kwargs["ckpt_path"])
+        self._print_metrics()
+
+    def test(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
+        """Test, and print the metrics."""
+        self.trainer.test(model, datamodule=datamodule, verbose=False, ckpt_path=kwargs["ckpt_path"])
+        self._print_metrics()
+
+    def _print_metrics(self) -> None:
+        metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        text = json.dumps(metrics, indent=1)
+        if (output := self._asked("output")) is not None:
+            write_text(Path(output), text + "\n")
+        print(text)
+
+    def _asked(self, key: str) -> Any:
+        return self.config[str(self.config["subcommand"])].get(key)
+
+    def _name(self) -> str:
+        """Return the name of the first config, without folder and ending."""
+        files = self._asked("config") or []
+        name = Path(str(files[0])).stem if files else "run"
+        return re.sub(r"[^A-Za-z0-9._-]", "-", name)[:64] or "run"
+
+    def _output_asked(self) -> Path:
+        if (output := self._asked("output")) is not None:
+            return Path(output)
+        adapter = str(self._asked("model.init_args.adapter.class_path")).rpartition(".")[2].lower()
+        stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+        return Path("runs") / f"{self._name()}-{adapter}-{stamp}"
+
+    def _loggers(self, output: Path) -> Any:
+        asked = self.config_init["fit"]["trainer"].get("logger")
+        if asked is False:
+            return False
+        others = [] if asked in (None, True) else asked if isinstance(asked, list) else [asked]
+        return [TensorBoard(output), MetricsFile(output / "metrics.csv"), *others]
+
+    def _resolved(self) -> dict[str, Any]:
+        """Return the resolved config as plain data, fit to be given to `--config` again."""
+        parser = self._parser("fit")
+        text = parser.dump(self.config["fit"], skip_none=False, skip_validation=True, format="yaml")
+        config: dict[str, Any] = yaml.safe_load(text)
+        return {key: value for key, value in config.items() if key not in ("output", "config")}
+
+
+def main(arguments: list[str]) -> int:
+    """Run fit, validate or test.
+
+    Args:
+        arguments: The command line from the subcommand on, configs already found.
+
+    Returns:
+        The exit code: 0 only after the record lies on the disk.
+    """
+    transformers_logging.disable_progress_bar()
+    set_parsing_settings(
+        import_path_denylist=["*"],
+        import_path_allowlist=ALLOWED,
+        instantiate_subclass_spec_in_any=False,
+        config_read_mode_fsspec_enabled=False,  # a config is a local file, never an address
+    )
+    os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)  # it would let checkpoints run code
+    saved, sys.argv = sys.argv, sys.argv[:1]  # LightningCLI warns where both are given
+    try:
+        HwlitCLI(
+            TextClassification,
+            TextData,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            save_config_callback=None,
+            trainer_defaults=TRAINER_DEFAULTS,
+            parser_class=Parser,
+            args=arguments,
+        )
+    finally:
+        sys.argv = saved
+    return 0
+
+
+def one_sentence(message: str) -> str:
+    """Return what a message of the parser says, without the layers around it.
+
+    Args:
+        message: Many lines: parser keys, union members that failed, values as given.
+    """
+    keys = re.findall(r'Parser key "([^"]+)"', message)
+    lines = [line.strip(" -") for line in message.splitlines()]
+    noise = ("Does not validate", "Subtypes:", "Errors:", "Given value", "Parser key", "Problem with given")
+    told = [
+        line
+        for line in lines
+        if line and not line.startswith(noise) and "<class 'NoneType'>" not in line
+    ]
+    sentence = " ".join(dict.fromkeys(told)) or " ".join(lines)
+    where = ".".join(dict.fromkeys(keys))
+    return f"--{where}: {sentence}" if where and where not in sentence else sentence
+
+

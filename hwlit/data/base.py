@@ -1,0 +1,258 @@
+"""What all text data sets share: arguments, parts, batches and the report."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.trainer.states import TrainerFn
+
+from hwlit.data.batching import Collate, LengthBatchSampler, ResumableLoader
+from hwlit.data.reading import Form, Rows, read_rows
+from hwlit.data.splitting import Split, split
+from hwlit.data.summary import fingerprint, summarise
+from hwlit.data.tokens import TokenRows, tokenise
+from hwlit.errors import DataError, UsageError
+from hwlit.networks.text import load_tokenizer
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    files: list[Rows]  # the file, and the test part where there is one
+    split: Split
+    parts: dict[str, TokenRows]
+    collate: Collate
+    fingerprint: str
+
+
+class TextData(LightningDataModule, ABC):
+    """A labelled text data set, from a local file or from the hub.
+
+    The batches are made by length and divided among the processes here, so the Trainer must be
+    run with `use_distributed_sampler=False`.
+
+    Args:
+        tokenizer: Name or path of the model whose tokenizer is used.
+        max_length: Longer texts are cut to this many tokens.
+        path: A local CSV file to read instead of the hub's data set.
+        test_path: A local CSV file to test on, instead of a part of `path`.
+        seed: Decides which rows go to which part, and their order in training.
+        batch_size: Rows per training batch and process.
+        eval_batch_size: Rows per validation or test batch and process.
+        test_size: Rows to test on, a number or a share; null takes the whole test part, or a fifth
+            of the rows where the data set has no test part.
+        validation_size: Rows to validate on, a number or a share of the rows outside a test part.
+        train_size: Trains on a stratified sample of this many rows; null takes all.
+        num_workers: Worker processes that make batches; tokens are ready on disk, so 0 is fast.
+        pad_to_max_length: Whether all batches have `max_length` tokens, as a TPU wants it.
+    """
+
+    labels: ClassVar[tuple[str, ...]]
+    forms: ClassVar[tuple[Form, ...]]
+
+    def __init__(
+        self,
+        *,
+        tokenizer: str,
+        max_length: int,
+        path: str | None = None,
+        test_path: str | None = None,
+        seed: int = 0,
+        batch_size: int = 16,
+        eval_batch_size: int = 64,
+        test_size: int | float | None = None,
+        validation_size: int | float = 0.1,
+        train_size: int | None = None,
+        num_workers: int = 0,
+        pad_to_max_length: bool = False,
+    ) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.max_length = _at_least(1, "max_length", max_length)
+        self.path = path
+        self.test_path = test_path
+        self.seed = _at_least(0, "seed", seed)
+        self.batch_size = _at_least(1, "batch_size", batch_size)
+        self.eval_batch_size = _at_least(1, "eval_batch_size", eval_batch_size)
+        self.test_size = None if test_size is None else _size("test_size", test_size)
+        self.validation_size = _size("validation_size", validation_size)
+        self.train_size = None if train_size is None else _at_least(1, "train_size", train_size)
+        self.num_workers = _at_least(0, "num_workers", num_workers)
+        self.pad_to_max_length = pad_to_max_length
+        if test_path is not None and path is None:
+            raise UsageError("--data.test_path needs --data.path, the file to train on")
+        self._prepared: _Prepared | None = None
+        self._train_loader: ResumableLoader | None = None
+        self._position: dict[str, Any] | None = None
+
+    @abstractmethod
+    def read_hub(self) -> tuple[Rows, Rows | None]:
+        """Read the hub's data set: the rows to divide, and its test part where it has one."""
+
+    def read_file(self, path: str) -> Rows:
+        """Read one local file."""
+        return read_rows(path, self.forms)
+
+    def prepare_data(self) -> None:
+        """Read, divide and tokenise the data set; a second call returns at once.
+
+        Raises:
+            DataError: The rows cannot be read or divided as asked.
+            UsageError: `max_length` does not suit the tokenizer.
+        """
+        if self._prepared is not None:
+            return
+        train, test = self._read()
+        division = split(
+            train.texts,
+            train.labels,
+            classes=self.labels,
+            seed=self.seed,
+            test_size=self.test_size,
+            validation_size=self.validation_size,
+            train_size=self.train_size,
+            test_part=None if test is None else (test.texts, test.labels),
+        )
+        files = [train] if test is None else [train, test]
+        parts, collate = self._tokenised(files, division)
+        self._prepared = _Prepared(files, division, parts, collate, fingerprint(files, self.labels))
+
+    def setup(self, stage: str) -> None:
+        """Make the parts ready on every process; all stages share one division."""
+        self.prepare_data()
+
+    def train_dataloader(self) -> ResumableLoader:
+        """Return the training batches, shuffled anew in every epoch."""
+        loader = self._loader("train", self.batch_size, shuffle=True)
+        if self._position is not None:
+            loader.load_state_dict(self._position)
+        self._train_loader = loader
+        return loader
+
+    def val_dataloader(self) -> ResumableLoader:
+        """Return the validation batches, each row once over all processes."""
+        return self._loader("validation", self.eval_batch_size, shuffle=False)
+
+    def test_dataloader(self) -> ResumableLoader:
+        """Return the test batches, each row once over all processes."""
+        return self._loader("test", self.eval_batch_size, shuffle=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position in the training rows, and which rows these are."""
+        if self._train_loader is None:
+            return {}
+        return self._train_loader.state_dict() | {"fingerprint": self._ready().fingerprint}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue training at the position of a checkpoint.
+
+        Raises:
+            DataError: The checkpoint was written while training on other rows.
+        """
+        # Lightning restores the loader's own state too, but drops it where the optimizer asked for
+        # the number of steps before; a test from a checkpoint restores as well and continues none.
+        if self.trainer is None or self.trainer.state.fn != TrainerFn.FITTING:
+            return
+        if state_dict["fingerprint"] != self._ready().fingerprint:
+            raise DataError(
+                f"{self._ready().files[0].source} holds other rows than those that the checkpoint "
+                "was trained on; give the same data or start a new run"
+            )
+        self._position = state_dict
+
+    def test_rows(self) -> list[tuple[int, str, int]]:
+        """Return row id, text and class id of every test row, ascending by row id."""
+        rows = self._ready().files[-1]
+        return [(row, rows.texts[row], rows.labels[row]) for row in self._ready().split.test]
+
+    def report(self) -> dict[str, Any]:
+        """Return what was read and how it was divided, as plain JSON; see `summarise`."""
+        ready = self._ready()
+        return summarise(ready.files, self.labels, ready.split, ready.parts) | {
+            "fingerprint": ready.fingerprint,
+            "max_length": self.max_length,
+            "seed": self.seed,
+        }
+
+    def sample_batches(self, sizes: Sequence[int]) -> dict[int, dict[str, torch.Tensor]]:
+        """Return one batch of test rows per size, of typical lengths: what latency is measured on.
+
+        The rows lie evenly along the test part's lengths, from the middle outwards for one row.
+
+        Args:
+            sizes: Rows per batch; a size above the test part's rows is cut to them.
+        """
+        part, collate = self._ready().parts["test"], self._ready().collate
+        order = torch.argsort(torch.as_tensor(part.lengths), stable=True)
+        batches = {}
+        for size in (min(size, len(part)) for size in sizes):
+            middles = (torch.arange(size, dtype=torch.double) + 0.5) * len(part) / size
+            batches[size] = collate([part[int(order[int(place)])] for place in middles])
+        return batches
+
+    def _ready(self) -> _Prepared:
+        self.prepare_data()
+        assert self._prepared is not None
+        return self._prepared
+
+    def _read(self) -> tuple[Rows, Rows | None]:
+        if self.path is None:
+            return self.read_hub()
+        test = None if self.test_path is None else self.read_file(self.test_path)
+        return self.read_file(self.path), test
+
+    def _tokenised(
+        self, files: Sequence[Rows], division: Split
+    ) -> tuple[dict[str, TokenRows], Collate]:
+        tokenizer = load_tokenizer(self.tokenizer)
+        if not isinstance(tokenizer.pad_token_id, int):
+            raise UsageError(f"the tokenizer {self.tokenizer} has no padding token")
+        tokens = [tokenise(rows.texts, tokenizer, self.max_length) for rows in files]
+        parts = {
+            "train": TokenRows(tokens[0], files[0].labels, division.train),
+            "validation": TokenRows(tokens[0], files[0].labels, division.validation),
+            "test": TokenRows(tokens[-1], files[-1].labels, division.test),
+        }
+        collate = Collate(
+            tokenizer.pad_token_id,
+            tokenizer.padding_side,
+            "token_type_ids" in tokenizer.model_input_names,
+            self.max_length if self.pad_to_max_length else None,
+        )
+        return parts, collate
+
+    def _loader(self, name: str, batch_size: int, shuffle: bool) -> ResumableLoader:
+        part = self._ready().parts[name]
+        rank, world_size = 0, 1
+        if self.trainer is not None:
+            rank, world_size = self.trainer.global_rank, self.trainer.world_size
+        return ResumableLoader(
+            part,
+            LengthBatchSampler(part.lengths, batch_size, self.seed, shuffle, rank, world_size),
+            collate_fn=self._ready().collate,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            # of its own, so that making an iterator draws nothing from the global random numbers
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+
+
+def _at_least(least: int, name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UsageError(f"--data.{name} is {value!r}; give a whole number from {least}")
+    return value
+
+
+def _size(name: str, value: int | float) -> int | float:
+    if isinstance(value, float) and 0 < value < 1:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    raise UsageError(
+        f"--data.{name} is {value!r}; give a number of rows (from 1) or a share between 0 and 1"
+    )

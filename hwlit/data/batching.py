@@ -1,0 +1,209 @@
+"""Batches of texts of like length, in an order that depends on seed and epoch alone.
+
+A run that is resumed, or spread over other workers, must see the same batches; nothing here draws
+from the global random numbers or remembers what was drawn before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from hwlit.errors import DataError
+
+WINDOW_BATCHES = 50
+
+
+@dataclass(frozen=True)
+class Row:
+    """One tokenised text: token ids of shape (length,), class id, and row id in its file."""
+
+    ids: np.ndarray[Any, np.dtype[np.int32]]
+    label: int
+    row_id: int
+
+
+class LengthBatchSampler(Sampler[list[int]]):
+    """Batches of row numbers of like length.
+
+    Shuffled, the rows are permuted, cut into windows of 50 batches, sorted by length within each
+    window, cut into batches, and the batches permuted. Unshuffled, all rows are sorted by length,
+    longest first, so that a batch too large for the memory fails at once.
+
+    Over several processes, the batches are those that one process would see at `world_size` times
+    the batch size, and each process takes its share of every batch. A last batch with fewer rows
+    than processes is joined to the one before it, so that nobody is left without a row.
+
+    Args:
+        lengths: Number of tokens of each row.
+        batch_size: Rows per batch and process.
+        seed: Another seed gives another order.
+        shuffle: Whether the order changes from epoch to epoch.
+        rank: This process's number.
+        world_size: Number of processes.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int] | np.ndarray[Any, Any],
+        batch_size: int,
+        seed: int,
+        shuffle: bool,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if len(lengths) < world_size:
+            raise DataError(
+                f"{len(lengths)} rows cannot be divided among {world_size} processes; "
+                "use fewer devices or more rows"
+            )
+        self.lengths = torch.as_tensor(np.asarray(lengths, dtype=np.int64))
+        self.batch_rows = batch_size * world_size
+        self.seed = seed
+        self.shuffle = shuffle
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+        self._resume: tuple[int, int] | None = None
+
+    @property
+    def sampler(self) -> LengthBatchSampler:
+        """Itself: Lightning calls `set_epoch` on a batch sampler's `sampler` only."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of `epoch`; Lightning calls this before every epoch."""
+        self.epoch = epoch
+
+    def resume(self, epoch: int, batches: int) -> None:
+        """Leave out the first `batches` batches the next time that `epoch` is served."""
+        self._resume = (epoch, batches)
+
+    @property
+    def first_batch(self) -> int:
+        """Number of batches that the next iteration leaves out."""
+        return self._resume[1] if self._resume and self._resume[0] == self.epoch else 0
+
+    def __len__(self) -> int:
+        batches, rest = divmod(len(self.lengths), self.batch_rows)
+        joined = batches > 0 and rest < self.world_size
+        return batches if joined else batches + 1
+
+    def __iter__(self) -> Iterator[list[int]]:
+        first = self.first_batch
+        self._resume = None
+        for batch in self._batches()[first:]:
+            yield batch[self.rank :: self.world_size].tolist()
+
+    def _batches(self) -> list[Tensor]:
+        generator = torch.Generator().manual_seed(_order_seed(self.seed, self.epoch))
+        if self.shuffle:
+            order = torch.randperm(len(self.lengths), generator=generator)
+            windows = torch.split(order, WINDOW_BATCHES * self.batch_rows)
+        else:
+            windows = (torch.arange(len(self.lengths)),)
+        batches = [
+            batch
+            for window in windows
+            for batch in torch.split(self._by_length(window), self.batch_rows)
+        ]
+        if len(batches) > len(self):
+            batches[-2:] = [torch.cat(batches[-2:])]
+        if self.shuffle:
+            batches = [batches[i] for i in torch.randperm(len(batches), generator=generator)]
+        return batches
+
+    def _by_length(self, rows: Tensor) -> Tensor:
+        return rows[torch.argsort(self.lengths[rows], descending=True, stable=True)]
+
+
+class ResumableLoader(DataLoader[Row]):
+    """A DataLoader that knows how many batches of the epoch it has served.
+
+    Its iterator starts at the first batch asked for, not before: Lightning makes the iterator first
+    and sets the epoch afterwards, and workers that had begun already would serve another order.
+
+    Args:
+        dataset: The rows.
+        batch_sampler: Their order.
+        settings: Further arguments of `torch.utils.data.DataLoader`.
+    """
+
+    def __init__(
+        self, dataset: Dataset[Row], batch_sampler: LengthBatchSampler, **settings: Any
+    ) -> None:
+        super().__init__(dataset, batch_sampler=batch_sampler, **settings)
+        self.order = batch_sampler
+        self.served = 0
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:  # type: ignore[override]
+        self.served = self.order.first_batch
+        for batch in super().__iter__():
+            self.served += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the position: the epoch, and the batches of it that were served."""
+        return {"epoch": self.order.epoch, "served": self.served}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Continue at a position that `state_dict` returned."""
+        self.order.resume(state["epoch"], state["served"])
+
+
+class Collate:
+    """Makes a batch of rows: pads to the longest of them, or to a fixed length.
+
+    Args:
+        pad_id: The token id to pad with.
+        padding_side: "right" or "left".
+        token_types: Whether the model reads token type ids; they are zeros for single texts.
+        pad_to: The fixed length in tokens (a TPU compiles once per shape); None pads to the
+            longest of the batch.
+    """
+
+    def __init__(
+        self, pad_id: int, padding_side: str, token_types: bool, pad_to: int | None = None
+    ) -> None:
+        self.pad_id = pad_id
+        self.padding_side = padding_side
+        self.token_types = token_types
+        self.pad_to = pad_to
+
+    def __call__(self, rows: Sequence[Row]) -> dict[str, Tensor]:
+        """Return the batch.
+
+        Args:
+            rows: The rows of the batch.
+
+        Returns:
+            int64 tensors: `input_ids`, `attention_mask` and, where the model reads them,
+            `token_type_ids` of shape (rows, tokens); `labels` and `row_id` of shape (rows,).
+        """
+        width = self.pad_to or max(len(row.ids) for row in rows)
+        input_ids = np.full((len(rows), width), self.pad_id, dtype=np.int64)
+        attention_mask = np.zeros((len(rows), width), dtype=np.int64)
+        for i, row in enumerate(rows):
+            length = len(row.ids)
+            where = slice(width - length, width) if self.padding_side == "left" else slice(length)
+            input_ids[i, where] = row.ids
+            attention_mask[i, where] = 1
+        batch = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if self.token_types:
+            batch["token_type_ids"] = np.zeros_like(input_ids)
+        batch["labels"] = np.array([row.label for row in rows], dtype=np.int64)
+        batch["row_id"] = np.array([row.row_id for row in rows], dtype=np.int64)
+        return {name: torch.from_numpy(values) for name, values in batch.items()}
+
+
+def _order_seed(seed: int, epoch: int) -> int:
+    # hashed, so that epoch 1 of seed 0 is not epoch 0 of seed 1
+    digest = hashlib.blake2b(f"order {seed} {epoch}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1

@@ -1,0 +1,78 @@
+"""Data sets from the Hugging Face hub: the one file that imports `datasets`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from datasets import Dataset, load_dataset
+from huggingface_hub import hf_hub_download
+
+from hwlit.data.reading import Rows
+from hwlit.errors import DataError
+
+_COMMIT = re.compile(r"@([0-9a-f]{40})/")
+
+
+def read_part(name: str, part: str, classes: int) -> Rows:
+    """Read one part of a hub data set with the columns `text` and `label`.
+
+    Args:
+        name: The data set, "owner/name".
+        part: Its part, "train" or "test".
+        classes: Number of classes; labels are 0 to `classes` - 1.
+
+    Returns:
+        The rows, in the order of the part.
+
+    Raises:
+        DataError: The data set cannot be loaded, or is not as expected.
+    """
+    try:
+        dataset = load_dataset(name, split=part)
+    except Exception as error:  # of three libraries, with no common base
+        raise _unavailable(name, error) from error
+    if not isinstance(dataset, Dataset) or not {"text", "label"} <= set(dataset.column_names):
+        raise DataError(f"{name} has no columns text and label; give a file with --data.path")
+    columns = dataset.select_columns(["text", "label"])[:]
+    for row, (text, label) in enumerate(zip(columns["text"], columns["label"], strict=True)):
+        if not isinstance(text, str) or label not in range(classes):
+            raise DataError(
+                f"{name}: row {row} of {part} has the label {label!r} and the text "
+                f"{str(text)[:40]!r}; a text and a label from 0 to {classes - 1} are needed"
+            )
+    return Rows(columns["text"], columns["label"], name, _revision(dataset))
+
+
+def download(name: str, file: str) -> tuple[Path, str]:
+    """Fetch one file of a hub data set, unchanged.
+
+    Args:
+        name: The data set, "owner/name".
+        file: The file's path in it.
+
+    Returns:
+        Where the file lies, and the commit that it is of.
+
+    Raises:
+        DataError: The file cannot be fetched.
+    """
+    try:
+        path = Path(hf_hub_download(name, file, repo_type="dataset"))
+    except Exception as error:  # of three libraries, with no common base
+        raise _unavailable(name, error) from error
+    return path, path.parent.name
+
+
+def _unavailable(name: str, error: Exception) -> DataError:
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return DataError(
+        f"cannot load {name} from the hub ({reason}); give a local file with --data.path"
+    )
+
+
+def _revision(dataset: Dataset) -> str | None:
+    for address in dataset.info.download_checksums or {}:
+        if found := _COMMIT.search(address):
+            return found.group(1)
+    return None

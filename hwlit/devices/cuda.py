@@ -1,0 +1,117 @@
+"""One CUDA GPU: events, the caching allocator's statistics, and NVML."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from hwlit.devices.base import Device
+from hwlit.devices.clock import EventClock, TimedEvent
+from hwlit.devices.cpu import Cpu
+from hwlit.devices.energy import EnergyCounter, EnergySources
+from hwlit.devices.nvml import GpuManagement, open_nvml
+from hwlit.errors import ResourceError
+from hwlit.records import Reading
+
+
+class Cuda(Device):
+    """Measures one GPU, and the host process beside it.
+
+    Allocated memory is what the tensors need, reserved memory what the run takes from others, and
+    NVML's process memory adds the CUDA context and libraries.
+
+    Args:
+        torch_device: The GPU; without an index the current one.
+        host: The CPU that drives it.
+
+    Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#memory-management.
+    """
+
+    kind = "cuda"
+    main_memory = "allocated"
+
+    def __init__(self, torch_device: torch.device, host: Cpu) -> None:
+        index = torch_device.index
+        self._index = torch.cuda.current_device() if index is None else index
+        self._host = host
+        self.clock = EventClock(self._record, "measured: CUDA events")
+
+    def describe(self) -> dict[str, Any]:
+        """Return name, index, memory in bytes, compute capability, driver and host."""
+        properties = torch.cuda.get_device_properties(self._index)
+        return {
+            "kind": self.kind,
+            "name": properties.name,
+            "index": self._index,
+            "count": torch.cuda.device_count(),
+            "uuid": str(properties.uuid),
+            "memory": properties.total_memory,
+            "capability": f"{properties.major}.{properties.minor}",
+            "runtime": torch.version.cuda or "",
+            **self._management.facts,
+            "host": self._host.describe(),
+        }
+
+    def synchronize(self) -> None:
+        """Wait for all streams of this GPU."""
+        torch.cuda.synchronize(self._index)
+
+    def reset_peak_memory(self) -> None:
+        """Start a new window for the allocator's peaks and the resident peak."""
+        torch.cuda.reset_peak_memory_stats(self._index)
+        self._host.reset_peak_memory()
+
+    def peak_memory(self) -> dict[str, Reading]:
+        """Return allocated, reserved, process (NVML, sampled now) and resident peak, in bytes."""
+        allocated = torch.cuda.max_memory_allocated(self._index)
+        reserved = torch.cuda.max_memory_reserved(self._index)
+        since = "peak since the last reset"
+        return {
+            "allocated": Reading(allocated, "B", f"measured: torch max_memory_allocated, {since}"),
+            "reserved": Reading(reserved, "B", f"measured: torch max_memory_reserved, {since}"),
+            **self._process_memory()[0],
+            **self._host.peak_memory(),
+        }
+
+    def current_memory(self) -> dict[str, Reading]:
+        """Return what is allocated, reserved, held by the process and resident now, in bytes."""
+        allocated = torch.cuda.memory_allocated(self._index)
+        reserved = torch.cuda.memory_reserved(self._index)
+        return {
+            "allocated": Reading(allocated, "B", "measured: torch memory_allocated"),
+            "reserved": Reading(reserved, "B", "measured: torch memory_reserved"),
+            **self._process_memory()[0],
+            **self._host.current_memory(),
+        }
+
+    def absent(self) -> dict[str, str]:
+        """Return what NVML or the host cannot give now, and why."""
+        return {**self._process_memory()[1], **self._energy.reasons()}
+
+    def energy_counters(self) -> tuple[EnergyCounter, ...]:
+        """Return the counter of this GPU and those of the host; none where the GPU has none."""
+        return self._energy.counters
+
+    @cached_property
+    def _management(self) -> GpuManagement:
+        return open_nvml(str(torch.cuda.get_device_properties(self._index).uuid))
+
+    @cached_property
+    def _energy(self) -> EnergySources:
+        own = self._management.energy
+        if not own.counters:  # the host's alone would pass for the energy of the run
+            return own
+        return own.joined(self._host.energy)
+
+    def _process_memory(self) -> tuple[dict[str, Reading], dict[str, str]]:
+        try:
+            return {"process": self._management.process_memory()}, {}
+        except ResourceError as error:
+            return {}, {"peak_memory/process": str(error)}
+
+    def _record(self) -> TimedEvent:
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call,unused-ignore]
+        event.record(torch.cuda.current_stream(self._index))
+        return event

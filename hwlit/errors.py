@@ -1,0 +1,40 @@
+"""What can go wrong in a run, and the exit code that says so.
+
+Standard library only: the front end maps these to exit codes without importing torch.
+"""
+
+
+class HwlitError(Exception):
+    """One sentence for the user: what was wrong, what was found, what to change."""
+
+    exit_code = 1
+
+
+class UsageError(HwlitError):
+    """The command line or the config cannot be used as given."""
+
+    exit_code = 2
+
+
+class DataError(HwlitError):
+    """A data file or data set cannot be read without losing or changing rows."""
+
+    exit_code = 3
+
+
+class DivergedError(HwlitError):
+    """The loss or a gradient stopped being finite; raised before the update."""
+
+    exit_code = 4
+
+
+class IntegrityError(HwlitError):
+    """A file is not what it was when it was written, or an export does not reload equal."""
+
+    exit_code = 5
+
+
+class ResourceError(HwlitError):
+    """Disk, memory or a device is missing or used up."""
+
+    exit_code = 6

@@ -1,0 +1,70 @@
+"""A PEFT adapter folder, as `PeftModel.from_pretrained` reads it.
+
+Layout: `adapter_config.json`, `adapter_model.safetensors` (keys under `base_model.model.`), the
+tokenizer, and the network's `config.json` with the label names.
+Source: https://huggingface.co/docs/peft/developer_guides/checkpoint
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from peft import PeftConfig, TaskType
+from peft.utils.save_and_load import get_peft_model_state_dict
+from safetensors.torch import save
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from hwlit.storage import replacing
+
+WEIGHTS = "adapter_model.safetensors"
+
+
+def write_peft_folder(
+    folder: Path,
+    network: PreTrainedModel,
+    config: PeftConfig,
+    heads: tuple[str, ...],
+    base: str,
+    revision: str | None,
+    tokenizer: PreTrainedTokenizerBase,
+) -> Path:
+    """Write the adapter and the heads of a network that `inject_adapter_in_model` changed.
+
+    Args:
+        folder: Where to write; made if need be.
+        network: The network with the adapter attached and not merged.
+        config: The config that the adapter was injected with.
+        heads: Names of the modules that are saved whole (`modules_to_save`).
+        base: Public name of the pretrained model; a hub id where there is one.
+        revision: Commit of the pretrained model on the hub, if known.
+        tokenizer: Saved beside the weights.
+
+    Returns:
+        The file that holds what was learned.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    saved = dataclasses.replace(config)
+    saved.base_model_name_or_path = base
+    saved.revision = revision
+    saved.task_type = TaskType.SEQ_CLS
+    saved.inference_mode = True
+    saved.modules_to_save = list(heads)
+    saved.save_pretrained(str(folder))
+    network.config.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    with replacing(folder / WEIGHTS) as file:
+        file.write(save(_tensors(network, heads), metadata={"format": "pt"}))
+    return folder / WEIGHTS
+
+
+def _tensors(network: PreTrainedModel, heads: tuple[str, ...]) -> dict[str, Tensor]:
+    """Return what PEFT expects in the file: the injected network is no PeftModel, so we prefix."""
+    learned: dict[str, Tensor] = dict(get_peft_model_state_dict(network))
+    for head in heads:
+        learned |= network.get_submodule(head).state_dict(prefix=head + ".")
+    return {
+        f"base_model.model.{name}": tensor.detach().cpu().contiguous()
+        for name, tensor in learned.items()
+    }

@@ -1,0 +1,88 @@
+"""The check after fit: does what was exported reload elsewhere, and compute the same?"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hwlit.errors import IntegrityError
+
+SCRIPT = Path(__file__).with_name("stock_classifier.py")
+# Largest absolute difference of logits. fp32 differs by the order of sums alone; in half precision
+# the run itself is only that exact, while the check always computes in fp32.
+TOLERANCES = {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.05}
+
+
+def check_reload(
+    folder: Path,
+    base: str,
+    texts: list[str],
+    logits: Tensor,
+    max_length: int,
+    dtype: torch.dtype,
+    timeout: float = 600.0,
+) -> dict[str, Any]:
+    """Reload an exported classifier in a fresh process and compare its logits with the run's.
+
+    Args:
+        folder: The exported folder.
+        base: Location of the pretrained model.
+        texts: Test rows.
+        logits: The run's logits of these rows, (rows, labels).
+        max_length: Where the run truncated, in tokens.
+        dtype: Precision that the run computed in; sets the tolerance.
+        timeout: Seconds after which the fresh process is given up.
+
+    Returns:
+        What the record says: rows, largest difference, tolerance.
+
+    Raises:
+        IntegrityError: The folder does not reload, or the logits differ by more than the tolerance.
+    """
+    job = {"folder": str(folder), "base": base, "texts": texts, "max_length": max_length}
+    found = torch.tensor(_run(job, folder, timeout))
+    difference = float((found - logits).abs().max())
+    tolerance = TOLERANCES[dtype]
+    report = {
+        "rows": len(texts),
+        "max_abs_difference": difference,
+        "tolerance": tolerance,
+        "same_predictions": int((found.argmax(-1) == logits.argmax(-1)).sum()),
+        "loaded_with": "transformers and peft alone, in a fresh process, fp32",
+    }
+    if not difference <= tolerance:
+        raise IntegrityError(
+            f"{folder} reloads, but its logits differ by {difference:.2g} from the run's (tolerance "
+            f"{tolerance:.2g}); do not use it, and report this with the record"
+        )
+    return report
+
+
+def _run(job: dict[str, Any], folder: Path, timeout: float) -> list[list[float]]:
+    # Isolated: neither the working directory nor PYTHONPATH can bring hwlit in.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    environment |= {"TOKENIZERS_PARALLELISM": "false", "CUDA_VISIBLE_DEVICES": ""}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", str(SCRIPT)],
+            input=json.dumps(job),
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise IntegrityError(f"{folder} did not reload within {timeout:.0f} s") from None
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise IntegrityError(f"{folder} does not reload in a fresh process: {reason}")
+    rows: list[list[float]] = json.loads(done.stdout.strip().splitlines()[-1])
+    return rows

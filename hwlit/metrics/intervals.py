@@ -1,0 +1,78 @@
+"""Intervals for what a test set of n rows can tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Z_95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
+RESAMPLES = 2000
+
+
+def wilson_interval(right: int, n: int) -> tuple[float, float]:
+    """Return the 95 % Wilson score interval of a share.
+
+    Args:
+        right: How many of the rows are right.
+        n: How many rows there are, at least 1.
+
+    Source: Wilson, Probable Inference, 1927; https://doi.org/10.1080/01621459.1927.10502953
+    """
+    share = right / n
+    middle = share + Z_95**2 / (2 * n)
+    half = Z_95 * math.sqrt(share * (1 - share) / n + Z_95**2 / (4 * n**2))
+    scale = 1 + Z_95**2 / n
+    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+
+
+def bootstrap_interval(
+    confusion: Tensor, statistic: Callable[[Tensor], Tensor], seed: int = 0
+) -> tuple[float, float]:
+    """Return the 95 % percentile bootstrap interval of a statistic of the confusion matrix.
+
+    Resampling rows with replacement and counting the cells is one multinomial draw over the cells,
+    so the rows themselves are not needed.
+
+    Args:
+        confusion: Counts, (classes, classes), true class by predicted class.
+        statistic: Maps counts (resamples, classes, classes) to values (resamples,).
+        seed: Seed of the resampling.
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+    """
+    n = int(confusion.sum())
+    shares = confusion.flatten().double().numpy() / n
+    counts = np.random.default_rng(seed).multinomial(n, shares, size=RESAMPLES)
+    values = statistic(torch.from_numpy(counts).double().view(RESAMPLES, *confusion.shape))
+    low, high = torch.quantile(values, torch.tensor([0.025, 0.975], dtype=values.dtype)).tolist()
+    return low, high
+
+
+def f1_per_class(confusion: Tensor) -> Tensor:
+    """Return the F1 score of each class, (..., classes), from counts (..., classes, classes).
+
+    A class that neither occurs nor is predicted has no F1: its value is NaN.
+    """
+    hits = confusion.diagonal(dim1=-2, dim2=-1)
+    seen = confusion.sum(dim=-1) + confusion.sum(dim=-2)
+    return 2 * hits / seen
+
+
+def f1_macro(confusion: Tensor) -> Tensor:
+    """Return the mean F1 over the classes that occur or are predicted, (...)."""
+    return f1_per_class(confusion).nanmean(dim=-1)
+
+
+def f1_positive(confusion: Tensor) -> Tensor:
+    """Return the F1 of class 1, (...); 0 where it neither occurs nor is predicted."""
+    return f1_per_class(confusion)[..., 1].nan_to_num(0.0)
+
+
+def f1_weighted(confusion: Tensor) -> Tensor:
+    """Return the mean F1 weighted by how often each class occurs, (...)."""
+    support = confusion.sum(dim=-1)
+    return (f1_per_class(confusion).nan_to_num(0.0) * support).sum(-1) / support.sum(-1)

@@ -1,0 +1,1 @@
+"""Networks: plain modules and how to obtain them."""

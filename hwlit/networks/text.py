@@ -1,0 +1,202 @@
+"""Text classifiers and tokenizers from a hub id, a local folder or the offline MiniLM."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils.hub import cached_file
+
+from hwlit.errors import UsageError
+from hwlit.networks.minilm import HUB_ID, minilm_path
+from hwlit.storage import sha256
+
+# Tokens that mean padding, in the order of preference. A token that ends texts is the last resort:
+# Llama-type classifiers read the last token that is not padding, by id.
+# Source of the first: Llama 3 tokenizer_config.json, reserved for this use.
+PAD_TOKENS = ("<|finetune_right_pad_id|>", "<pad>", "[PAD]", "<|pad|>", "<|endoftext|>", "<unk>")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a pretrained model comes from.
+
+    Args:
+        location: What the loaders take: a folder or a hub id.
+        hub_id: The public name that is written into exported files; the location where none is
+            known.
+    """
+
+    location: str
+    hub_id: str
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A classifier as loaded.
+
+    Args:
+        network: The network, in train mode, every parameter still as loaded.
+        heads: Names of the modules that belong to the task: the classification head and whatever
+            else had no pretrained weights (BERT's pooler, where it is fresh).
+        fresh: Names of the parameters that had no pretrained weights.
+    """
+
+    network: PreTrainedModel
+    heads: tuple[str, ...]
+    fresh: tuple[str, ...]
+
+
+def find_pretrained(pretrained: str) -> Source:
+    """Resolve a model name: `minilm`, a local folder or a hub id.
+
+    Raises:
+        UsageError: The name is a path that does not hold a model.
+    """
+    if pretrained == "minilm":
+        return Source(str(minilm_path()), HUB_ID)
+    folder = Path(pretrained).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UsageError(
+                f"model folder {folder} holds no config.json; give the folder that "
+                "save_pretrained wrote"
+            )
+        if not any(folder.glob("*.safetensors")):
+            raise UsageError(
+                f"model folder {folder} holds no weights (*.safetensors); convert older "
+                ".bin weights with save_pretrained first"
+            )
+        return Source(str(folder.absolute()), str(folder))
+    if folder.is_absolute() or pretrained.startswith((".", "~")) or pretrained.count("/") > 1:
+        raise UsageError(f"model folder {pretrained} does not exist; give a folder or a hub id")
+    return Source(pretrained, pretrained)
+
+
+def load_tokenizer(pretrained: str) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a model; one that has no padding token gets one of its own tokens.
+
+    Raises:
+        UsageError: It cannot be found, or has no token that could pad.
+    """
+    source = find_pretrained(pretrained)
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            source.location, trust_remote_code=False
+        )
+    except (OSError, ValueError) as error:
+        raise UsageError(_not_loaded("tokenizer", pretrained, error)) from error
+    if tokenizer.pad_token is None:
+        vocabulary = tokenizer.get_vocab()
+        usable = [token for token in (*PAD_TOKENS, tokenizer.eos_token) if token in vocabulary]
+        if not usable:
+            raise UsageError(f"the tokenizer of {pretrained} has no token that could pad texts")
+        tokenizer.pad_token = usable[0]
+    # Either side gives the same logits; the right one keeps positions as in pretraining.
+    tokenizer.padding_side = "right"
+    return tokenizer
+
+
+def load_classifier(
+    pretrained: str, labels: tuple[str, ...], dtype: torch.dtype = torch.float32
+) -> Classifier:
+    """Load a sequence classifier with a head for the given labels.
+
+    Args:
+        pretrained: `minilm`, a local folder or a hub id.
+        labels: Class names in id order; they go into the network's config.
+        dtype: Precision of the weights, loaded directly.
+
+    Raises:
+        UsageError: The model cannot be found, has no safetensors weights, or needs code of its own.
+    """
+    source = find_pretrained(pretrained)
+    names: dict[str, Any] = {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: index for index, label in enumerate(labels)},
+    }
+    try:
+        network, info = AutoModelForSequenceClassification.from_pretrained(
+            source.location,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # a head for other labels; it counts as fresh below
+            output_loading_info=True,
+            **names,
+        )
+    except (OSError, ValueError) as error:
+        raise UsageError(_not_loaded("model", pretrained, error)) from error
+    network.config.problem_type = "single_label_classification"
+    if network.config.get_text_config().pad_token_id is None:
+        network.config.get_text_config().pad_token_id = load_tokenizer(pretrained).pad_token_id
+    fresh = sorted({*info["missing_keys"], *(key[0] for key in info["mismatched_keys"])})
+    # Lightning keeps the mode it finds, and from_pretrained leaves the network in eval mode.
+    return Classifier(network.train(), find_heads(network, tuple(fresh)), tuple(fresh))
+
+
+def find_heads(network: PreTrainedModel, fresh: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return the modules beside the base model, and those inside it that have no weights yet.
+
+    Args:
+        network: A sequence classifier of transformers.
+        fresh: Names of parameters that were not in the checkpoint.
+    """
+    heads = [
+        name
+        for name, child in network.named_children()
+        if name != network.base_model_prefix and any(True for _ in child.parameters())
+    ]
+    for parameter in fresh:
+        module = parameter.rpartition(".")[0]
+        if not any(module == head or module.startswith(head + ".") for head in heads):
+            heads.append(module)
+    return tuple(heads)
+
+
+def weights_folder(pretrained: str) -> Path:
+    """Return the local folder of a model; for one from the hub, its snapshot in the cache.
+
+    Raises:
+        UsageError: The model cannot be found.
+    """
+    location = find_pretrained(pretrained).location
+    if Path(location).is_dir():
+        return Path(location)
+    try:
+        return Path(str(cached_file(location, "config.json"))).parent
+    except OSError as error:
+        raise UsageError(_not_loaded("model", pretrained, error)) from error
+
+
+def weights_sha256(pretrained: str) -> str:
+    """Return one hash over the weight files of a model, in the order of their names."""
+    files = sorted(weights_folder(pretrained).glob("*.safetensors"))
+    if len(files) == 1:
+        return sha256(files[0])
+    return hashlib.sha256("".join(sha256(file) for file in files).encode()).hexdigest()
+
+
+def revision(pretrained: str) -> str | None:
+    """Return the commit of a model from the hub; None for a folder of one's own."""
+    folder = weights_folder(pretrained)
+    return folder.name if folder.parent.name == "snapshots" else None
+
+
+def _not_loaded(what: str, pretrained: str, error: Exception) -> str:
+    """Say in one sentence why a model did not load and what to give instead."""
+    reason = str(error).strip().partition("\n")[0].rstrip(".")
+    return (
+        f"the {what} {pretrained!r} cannot be loaded ({reason}); without a network, give the "
+        "folder of a downloaded model by --model.pretrained, or 'minilm' for the offline one"
+    )

@@ -1,0 +1,28 @@
+"""Keeps the noise of other libraries off the user's screen. Standard library only."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+
+ENVIRONMENT = {
+    "TOKENIZERS_PARALLELISM": "false",  # else a warning at each fork
+    "JSONARGPARSE_DEPRECATION_WARNINGS": "off",  # Lightning 2.6 calls what v5 removes
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TORCH_CPP_LOG_LEVEL": "ERROR",
+    "DS_ACCELERATOR": os.environ.get("DS_ACCELERATOR", ""),
+    "BITSANDBYTES_NOWELCOME": "1",
+}
+LOGGERS = ("torchao", "bitsandbytes", "transformers", "datasets", "httpx", "codecarbon", "torch.distributed",
+           "lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed")  # fmt: skip
+
+
+def silence() -> None:
+    """Set what must be set before the libraries are imported."""
+    for name, value in ENVIRONMENT.items():
+        if value:
+            os.environ.setdefault(name, value)
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"(torch|lightning|transformers|peft|torchao)\b.*")

@@ -1,0 +1,100 @@
+"""What a run reports: readings with unit and method, gathered in one record.
+
+Standard library only, so that records can be read on a machine without torch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hwlit.errors import IntegrityError
+from hwlit.storage import write_text
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One number with its unit and how it was obtained.
+
+    Args:
+        value: The number, in SI units (s, B, J) or "1" for shares and counts.
+        unit: The unit of `value`, `low` and `high`.
+        method: How it was obtained; starts with "measured", "sampled", "estimated" or "counted"
+            and names the source.
+        low: Lower end of the 95 % interval, where one is known.
+        high: Upper end of the 95 % interval.
+        n: How many observations the value rests on.
+    """
+
+    value: float
+    unit: str
+    method: str
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise ValueError(f"a reading must be finite, got {self.value}; leave it out, with a reason")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields that are set."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass
+class RunRecord:
+    """One run, one record: what was asked, what was run, what was measured.
+
+    `readings` maps `phase/quantity` to a `Reading`; `absent` maps the names of quantities that this
+    device cannot give to the reason; `details` holds what is no scalar (`per_class`,
+    `confusion_matrix`, `curves`, `phases`, ...), each under its fixed name.
+    """
+
+    status: str
+    description: dict[str, Any] = field(default_factory=dict)
+    readings: dict[str, Reading] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the layout of `record.json`, plain data only."""
+        head: dict[str, Any] = {"schema": SCHEMA, "status": self.status}
+        if self.error is not None:
+            head["error"] = self.error
+        return {
+            **head,
+            **self.description,
+            "readings": {name: reading.to_dict() for name, reading in sorted(self.readings.items())},
+            "absent": dict(sorted(self.absent.items())),
+            **self.details,
+        }
+
+    def write(self, path: Path) -> None:
+        """Write the record durably; NaN and infinity are refused, for JSON has neither."""
+        write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+
+
+def read_record(run: Path) -> dict[str, Any]:
+    """Read `record.json` of a run directory as plain data.
+
+    Raises:
+        IntegrityError: There is no record, or it is not one of ours.
+    """
+    path = run / "record.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise IntegrityError(f"{run} holds no record.json; give the directory of a run") from None
+    except ValueError as error:
+        raise IntegrityError(f"{path} is not readable JSON ({error}); the file is damaged") from None
+    if not isinstance(record, Mapping) or record.get("schema") != SCHEMA:
+        raise IntegrityError(f"{path} is not a record of schema {SCHEMA}; was it written by hwlit?")
+    return dict(record)

@@ -1,0 +1,45 @@
+"""The configs that come with hwlit, found by name. Standard library only."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from hwlit.errors import UsageError
+
+HERE = Path(__file__).parent
+
+
+def config_root() -> Path:
+    """Return the folder of the shipped configs: inside a wheel, or beside the package in a checkout."""
+    installed = HERE / "configs"
+    return installed if installed.is_dir() else HERE.parent / "configs"
+
+
+def config_names() -> list[str]:
+    """Return the names of the shipped configs, such as `quickstart` and `text/imdb`."""
+    root = config_root()
+    return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.yaml"))
+
+
+def find_config(name: str, folder: str = "") -> str:
+    """Return the path of a config: the file itself where it exists, else the shipped one.
+
+    Args:
+        name: A path, or a shipped name with or without `configs/` and `.yaml`.
+        folder: Where shipped names may also be looked up, such as `adapters/text`.
+
+    Raises:
+        UsageError: Neither a file nor a shipped config has that name.
+    """
+    if Path(name).is_file():
+        return name
+    root = config_root()
+    stem = name.removeprefix("configs/").removesuffix(".yaml").removesuffix(".yml")
+    for candidate in (root / f"{stem}.yaml", root / folder / f"{stem}.yaml"):
+        if ".." not in stem and candidate.is_file():
+            return str(candidate)
+    names = [n.removeprefix(f"{folder}/") for n in config_names() if n.startswith(folder)]
+    near = difflib.get_close_matches(stem, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}" if near else f"shipped ones are {', '.join(names)}"
+    raise UsageError(f"config {name!r} is neither a file nor a shipped config; {hint}")

@@ -1,0 +1,1 @@
+"""Studies: many runs set side by side. Nothing here imports torch."""

@@ -1,0 +1,149 @@
+"""One record as a table for people. Converts units; records never do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+PERCENTILES = ("p50", "p90", "p95", "p99", "over_base")
+MAIN = (
+    "test/accuracy", "test/f1_macro", "test/f1_weighted", "test/f1_positive",
+    "test/precision_macro", "test/recall_macro", "test/loss",
+    "params/trainable", "params/total", "params/trainable_share", "adapter/file_size",
+    "fit/wall_time", "fit/step_time", "fit/step_time/p95", "fit/samples_per_second",
+    "fit/tokens_per_second", "fit/token_slots_per_second", "fit/padding_share",
+    "fit/peak_memory", "fit/peak_memory/reserved", "baseline/memory/resident",
+    "fit/energy", "run/wall_time", "fit/monitor_overhead",
+)  # fmt: skip
+
+
+def show(record: Mapping[str, Any], console: Console) -> None:
+    """Print a run's row: what it was, its quality, its costs, latencies and phases.
+
+    Args:
+        record: The record as plain data, as `read_record` gives it.
+        console: Where to print.
+    """
+    console.print(_headline(record))
+    readings: Mapping[str, Any] = record["readings"]
+    console.print(_measures(readings))
+    if any(name.startswith("latency/") for name in readings):
+        console.print(_latencies(readings))
+    if record.get("per_class"):
+        console.print(_classes(record["per_class"]))
+    if record.get("phases"):
+        console.print(_phases(record["phases"]))
+    for name, reason in record["absent"].items():
+        console.print(Text(f"absent  {name}: {reason}", style="dim"))
+    if "check" in record:
+        check = record["check"]
+        console.print(
+            f"reload check: {check['rows']} test rows in a fresh process, largest difference of "
+            f"logits {check['max_abs_difference']:.1e} (tolerance {check['tolerance']:.0e})"
+        )
+
+
+def show_files(folder: Path, console: Console) -> None:
+    """Print the paths of everything in a run's directory, one line per file or folder."""
+    console.print("\n[bold]written[/bold]")
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        size = path.stat().st_size
+        if path.is_dir():
+            size = sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+        name = str(path) + ("/" if path.is_dir() else "")
+        console.print(Text(f"  {name}  {in_unit(size, 'B')}"), soft_wrap=True)
+
+
+def in_unit(value: float, unit: str) -> str:
+    """Return a value in the unit that people read: ms, MiB, Wh, thousands."""
+    if unit == "s":
+        return f"{value * 1e3:.2f} ms" if value < 1 else f"{value:.1f} s"
+    if unit == "B":
+        for name in ("B", "KiB", "MiB"):
+            if abs(value) < 1024:
+                return f"{value:.0f} B" if name == "B" else f"{value:.1f} {name}"
+            value /= 1024
+        return f"{value:.2f} GiB"
+    if unit == "J":
+        return f"{value:.1f} J" if value < 3600 else f"{value / 3600:.2f} Wh"
+    if unit in ("1", "nat"):
+        return f"{value:,.0f}" if value == int(value) and abs(value) > 1 else f"{value:.4g}"
+    return f"{value:,.4g} {unit}"
+
+
+def _headline(record: Mapping[str, Any]) -> Text:
+    adapter = record.get("adapter", {}).get("name", "?")
+    model = record.get("model", {}).get("hub_id", "?")
+    device = record.get("device", {}).get("name", "?")
+    text = Text(f"\n{record.get('name', '?')}", style="bold")
+    text.append(f"  {adapter} on {model}, {device}, status {record['status']}", style="")
+    if record.get("error"):
+        text.append(f"\n{record['error']}", style="red")
+    return text
+
+
+def _measures(readings: Mapping[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column, justify in (("measure", "left"), ("value", "right"), ("95 %", "left")):
+        table.add_column(column, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    table.add_column("how", style="dim", no_wrap=True)
+    for name in MAIN:
+        if name not in readings:
+            continue
+        reading = readings[name]
+        interval = f"{reading['low']:.3f} - {reading['high']:.3f}" if "low" in reading else ""
+        value = in_unit(reading["value"], reading["unit"])
+        if name.endswith("_share") or name == "fit/monitor_overhead":
+            value = f"{100 * reading['value']:.3g} %"
+        table.add_row(name, value, interval, reading["method"].partition(":")[0])
+    return table
+
+
+def _latencies(readings: Mapping[str, Any]) -> Table:
+    table = Table("latency", *PERCENTILES, box=None, pad_edge=False, title_justify="left")
+    names = [n for n in readings if n.startswith("latency/") and n.endswith("/p50")]
+    order = ("base", "unmerged", "merged")
+    names.sort(key=lambda n: (int(n.split("/")[2].split("_")[1]), order.index(n.split("/")[1])))
+    for name in names:
+        stem = name.removesuffix("/p50")
+        cells = []
+        for percentile in PERCENTILES:
+            reading = readings.get(f"{stem}/{percentile}")
+            ratio = percentile == "over_base"
+            cells.append(
+                "" if reading is None
+                else f"{reading['value']:.2f}x" if ratio
+                else in_unit(reading["value"], reading["unit"])
+            )  # fmt: skip
+        table.add_row(stem.removeprefix("latency/"), *cells)
+    return table
+
+
+def _classes(rows: list[Mapping[str, Any]]) -> Table:
+    table = Table("class", "precision", "recall", "f1", "rows", box=None, pad_edge=False)
+    for row in rows:
+        shares = (f"{row[name]:.3f}" for name in ("precision", "recall", "f1"))
+        table.add_row(Text(row["label"]), *shares, str(row["support"]))
+    return table
+
+
+def _phases(rows: list[Mapping[str, Any]]) -> Table:
+    table = Table("phase", "time", "share", "peak memory", "energy", box=None, pad_edge=False)
+    for row in rows:
+        memory = next(iter(row["peak_memory"].values()), None)
+        energy = in_unit(sum(row["energy"].values()), "J") if row["energy"] else ""
+        table.add_row(
+            row["name"],
+            in_unit(row["wall_time"], "s"),
+            f"{100 * row['share']:.1f} %",
+            "" if memory is None else in_unit(memory, "B"),
+            energy,
+        )
+    return table

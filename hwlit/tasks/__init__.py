@@ -1,0 +1,1 @@
+"""Tasks: the loss, the metrics and the optimizer around a network with an adapter."""

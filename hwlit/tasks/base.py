@@ -1,0 +1,226 @@
+"""What every task shares: build, attach, learn, and save what was learned and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import math
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from transformers import SchedulerType, get_scheduler
+
+from hwlit.adapters.base import Adapter, unfreeze
+from hwlit.errors import DivergedError, IntegrityError, UsageError
+from hwlit.tasks.precision import FrozenHalf
+
+
+class Task(LightningModule, ABC):
+    """A network with an adapter, trained by one loop that is the same for all adapters.
+
+    Args:
+        adapter: Which parameters learn, and in what form; brings its own learning rate.
+        optimizer: The optimizer; its learning rate is the adapter's.
+        weight_decay: Decay of matrices; biases and norms are never decayed.
+        warmup: Share of the steps over which the learning rate rises from 0.
+        schedule: How the learning rate goes on after the warm-up.
+        seed: Seed of the fresh weights and of every step; the CLI links it from seed_everything.
+    """
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        optimizer: OptimizerCallable = torch.optim.AdamW,
+        weight_decay: float = 0.01,
+        warmup: float = 0.06,
+        schedule: SchedulerType = SchedulerType.LINEAR,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if not 0 <= warmup < 1:
+            raise UsageError(f"warmup is a share of the steps, at least 0 and below 1, got {warmup}")
+        if weight_decay < 0:
+            raise UsageError(f"weight_decay must be 0 or more, got {weight_decay}")
+        self.adapter = adapter
+        self.optimizer = optimizer
+        self.weight_decay = weight_decay
+        self.warmup = warmup
+        self.schedule = schedule
+        self.seed = seed
+        self.heads: tuple[str, ...] = ()
+        self.sites: tuple[str, ...] = ()
+        self._built = False
+        # Only what was learned is in a checkpoint; on_load_checkpoint compares the names itself.
+        self.strict_loading = False
+        self.network: nn.Module = nn.Identity()
+
+    @abstractmethod
+    def build(self, dtype: torch.dtype) -> tuple[nn.Module, tuple[str, ...]]:
+        """Return the pretrained network and the names of its heads; may download."""
+
+    @abstractmethod
+    def model_facts(self) -> dict[str, Any]:
+        """Return what the record says about the pretrained network, plain data."""
+
+    def configure_model(self) -> None:
+        """Build the network and attach the adapter, once."""
+        if self._built:
+            return
+        with seeded(self.seed, "build"):
+            network, self.heads = self.build(self.frozen_dtype)
+            self.adapter.attach(network)
+        if self.adapter.trains_heads:
+            unfreeze(network, self.heads)
+        self.sites = self.adapter.sites(network)
+        self.network = network
+        self._built = True
+        if isinstance(self._trainer and self.trainer.precision_plugin, FrozenHalf):
+            self.trainer.precision_plugin.convert_module(self)
+
+    @property
+    def frozen_dtype(self) -> torch.dtype:
+        """Precision in which weights are loaded; what learns is fp32 in any case."""
+        plugin = self.trainer.precision_plugin if self._trainer else None
+        return plugin.dtype if isinstance(plugin, FrozenHalf) else torch.float32
+
+    @property
+    def learns(self) -> bool:
+        """Whether anything learns at all."""
+        return any(p.requires_grad for p in self.network.parameters())
+
+    def learned_state(self) -> dict[str, Tensor]:
+        """Return what a checkpoint holds of the network: the adapter's state and the heads."""
+        state = self.adapter.state(self.network)
+        for head in self.heads:
+            for name, tensor in self.network.get_submodule(head).state_dict(prefix=head + ".").items():
+                state[name] = tensor
+        return state
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return the optimizer over what learns and its schedule."""
+        learned = [p for p in self.network.parameters() if p.requires_grad]
+        rate = self.adapter.learning_rate
+        groups = [
+            {"params": [p for p in learned if p.ndim > 1], "weight_decay": self.weight_decay},
+            {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        optimizer = self.optimizer([{**group, "lr": rate} for group in groups if group["params"]])
+        _refuse_other_rate(optimizer)
+        steps = int(self.trainer.estimated_stepping_batches)
+        scheduler = get_scheduler(
+            self.schedule, optimizer, math.ceil(steps * self.warmup), max(steps, 1)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seed the step by its position, so that dropout does not depend on what ran before."""
+        position = (self.trainer.current_epoch, batch_idx, self.trainer.global_rank)
+        torch.manual_seed(seed_of(self.seed, *position))
+
+    def finite(self, loss: Tensor) -> Tensor:
+        """Return the loss.
+
+        Raises:
+            DivergedError: It is not finite; raised before the backward pass.
+        """
+        if not torch.isfinite(loss.detach()):
+            raise DivergedError(
+                f"the loss became {loss.item()} at step {self.global_step}; nothing was updated: "
+                "lower --model.adapter.learning_rate or look at the batch"
+            )
+        return loss
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip, and stop before the update where a gradient is not finite.
+
+        Raises:
+            DivergedError: A gradient is infinite or not a number.
+        """
+        scaled = str(self.trainer.precision) == "16-mixed"
+        if gradient_clip_algorithm == "value":
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        limit = gradient_clip_val if gradient_clip_val and gradient_clip_algorithm != "value" else math.inf
+        norm = nn.utils.clip_grad_norm_(parameters, limit)
+        self.log("train/grad_norm", norm)
+        # Under 16-mixed an overflow is expected: the gradient scaler skips the step by itself.
+        if not scaled and not torch.isfinite(norm):
+            raise DivergedError(
+                f"a gradient became {norm.item()} at step {self.global_step}; nothing was updated: "
+                "lower --model.adapter.learning_rate or set --trainer.gradient_clip_val"
+            )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep only what was learned."""
+        state = self.learned_state()
+        checkpoint["state_dict"] = {f"network.{name}": tensor for name, tensor in state.items()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Compare the names in the checkpoint with those that learn here.
+
+        Raises:
+            IntegrityError: They differ.
+        """
+        wanted = {f"network.{name}" for name in self.learned_state()}
+        found = set(checkpoint["state_dict"])
+        if wanted != found:
+            odd = sorted(wanted ^ found)
+            raise IntegrityError(
+                f"the checkpoint does not fit this model and adapter: {len(odd)} tensors differ, "
+                f"such as {odd[0]}; use the config of the run that wrote it"
+            )
+
+    def adapter_facts(self) -> dict[str, Any]:
+        """Return what the record says about the adapter, plain data."""
+        kind = type(self.adapter)
+        return {
+            "class": f"{kind.__module__}.{kind.__qualname__}",
+            "name": kind.__name__,
+            **{k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.adapter).items()},
+            "sites": list(self.sites),
+            "heads": list(self.heads),
+        }
+
+
+class seeded(AbstractContextManager[None]):  # noqa: N801 - reads as a statement
+    """Seed torch by position inside the block and give the generator back as it was."""
+
+    def __init__(self, seed: int, *position: int | str) -> None:
+        self._seed = seed_of(seed, *position)
+        self._fork = torch.random.fork_rng(devices=[])
+
+    def __enter__(self) -> None:
+        self._fork.__enter__()
+        torch.manual_seed(self._seed)
+
+    def __exit__(self, *error: Any) -> None:
+        self._fork.__exit__(*error)
+
+
+def seed_of(seed: int, *position: int | str) -> int:
+    """Return a seed that depends on the run's seed and a position, and on nothing before it."""
+    text = ":".join(map(str, (seed, *position)))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")
+
+
+def _refuse_other_rate(optimizer: Optimizer) -> None:
+    """Refuse a learning rate that was given to the optimizer, where it would not be used."""
+    usual = inspect.signature(type(optimizer)).parameters["lr"].default
+    if optimizer.defaults["lr"] != usual:
+        raise UsageError(
+            f"the optimizer was given lr {optimizer.defaults['lr']}, but the learning rate is the "
+            "adapter's: give it by --model.adapter.learning_rate"
+        )

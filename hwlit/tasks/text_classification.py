@@ -1,0 +1,214 @@
+"""Text classification: cross-entropy over the logits of a sequence classifier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor, nn
+from torch.nn import functional
+from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics.classification import (
+    BinaryF1Score,
+    BinaryPrecision,
+    BinaryRecall,
+    MulticlassAccuracy,
+    MulticlassF1Score,
+    MulticlassPrecision,
+    MulticlassRecall,
+)
+from transformers import PreTrainedModel, SchedulerType
+
+from hwlit.adapters.base import Adapter
+from hwlit.errors import UsageError
+from hwlit.exports.model_card import text_model_card
+from hwlit.exports.peft_folder import write_peft_folder
+from hwlit.exports.reload import check_reload
+from hwlit.exports.transformers_folder import write_transformers_folder
+from hwlit.networks.text import (
+    find_pretrained,
+    load_classifier,
+    load_tokenizer,
+    revision,
+    weights_sha256,
+)
+from hwlit.tasks.base import Task
+from hwlit.tasks.precision import computing_dtype
+
+Batch = dict[str, Tensor]
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+class TextClassification(Task):
+    """Classifies texts with any sequence classifier of transformers.
+
+    Args:
+        adapter: Which parameters learn, and in what form; brings its own learning rate.
+        pretrained: `minilm` for the offline weights, a local folder, or a hub id such as
+            distilbert/distilbert-base-uncased.
+        labels: Class names in id order; the CLI links them from the data.
+        gradient_checkpointing: Recompute activations in the backward pass: less memory, more time.
+        optimizer: The optimizer; its learning rate is the adapter's.
+        weight_decay: Decay of matrices; biases and norms are never decayed.
+        warmup: Share of the steps over which the learning rate rises from 0.
+        schedule: How the learning rate goes on after the warm-up.
+        seed: Seed of the fresh weights and of every step; the CLI links it from seed_everything.
+    """
+
+    network: PreTrainedModel
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        pretrained: str = "minilm",
+        labels: tuple[str, ...] = ("0", "1"),
+        gradient_checkpointing: bool = False,
+        optimizer: OptimizerCallable = torch.optim.AdamW,
+        weight_decay: float = 0.01,
+        warmup: float = 0.06,
+        schedule: SchedulerType = SchedulerType.LINEAR,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(adapter, optimizer, weight_decay, warmup, schedule, seed)
+        self.save_hyperparameters(logger=False)
+        if len(labels) < 2:
+            raise UsageError(f"a classifier needs two labels or more, got {list(labels)}")
+        self.pretrained = pretrained
+        self.labels = tuple(labels)
+        self.gradient_checkpointing = gradient_checkpointing
+        self.fresh: tuple[str, ...] = ()
+        metrics = classification_metrics(len(labels))
+        self.validation_metrics = metrics.clone(prefix="val/")
+        self.test_metrics = metrics.clone(prefix="test/")
+        # Batches differ in size, so the loss is averaged over rows, not over batches.
+        self.validation_loss = MeanMetric()
+        self.test_loss = MeanMetric()
+
+    def build(self, dtype: torch.dtype) -> tuple[nn.Module, tuple[str, ...]]:
+        """Load the classifier with a fresh head for the labels."""
+        loaded = load_classifier(self.pretrained, self.labels, dtype)
+        self.fresh = loaded.fresh
+        if self.gradient_checkpointing:
+            loaded.network.gradient_checkpointing_enable({"use_reentrant": False})
+        return loaded.network, loaded.heads
+
+    def model_facts(self) -> dict[str, Any]:
+        """Return the name, revision, hash and shape of the pretrained network."""
+        source = find_pretrained(self.pretrained)
+        return {
+            "pretrained": self.pretrained,
+            "hub_id": source.hub_id,
+            "revision": revision(self.pretrained),
+            "sha256": weights_sha256(self.pretrained),
+            "architecture": type(self.network).__name__,
+            "labels": list(self.labels),
+            "fresh": list(self.fresh),
+            "dtype": str(self.frozen_dtype).removeprefix("torch."),
+            "gradient_checkpointing": self.gradient_checkpointing,
+        }
+
+    def logits(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Return the logits of a network, (rows, labels) in fp32, for a padded batch."""
+        inputs = {name: batch[name] for name in INPUTS if name in batch}
+        logits: Tensor = network(**inputs).logits
+        return logits.float()
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return the logits of the network, (rows, labels) in fp32, for a padded batch."""
+        return self.logits(self.network, batch)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the mean cross-entropy of the batch."""
+        loss = self.finite(functional.cross_entropy(self(batch), batch["labels"]))
+        self.log("train/loss", loss.detach(), prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Update the validation metrics."""
+        logits = self(batch)
+        self._update(logits, batch, self.validation_metrics, self.validation_loss)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation metrics over all rows."""
+        self.log("val/loss", self.validation_loss.compute(), prog_bar=True)
+        self.log_dict(self.validation_metrics.compute())
+        self.validation_metrics.reset()
+        self.validation_loss.reset()
+
+    def test_step(self, batch: Batch, batch_idx: int) -> Batch:
+        """Update the test metrics and return the logits, for observers to collect."""
+        logits = self(batch)
+        self._update(logits, batch, self.test_metrics, self.test_loss)
+        return {"row_id": batch["row_id"], "labels": batch["labels"], "logits": logits}
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test metrics over all rows."""
+        self.log("test/loss", self.test_loss.compute())
+        self.log_dict(self.test_metrics.compute())
+        self.test_metrics.reset()
+        self.test_loss.reset()
+
+    def export(self, folder: Path) -> Path:
+        """Write what was learned in the ecosystem's own format; return the file that holds it."""
+        tokenizer = load_tokenizer(self.pretrained)
+        config = self.adapter.peft_config(self.network)
+        if config is None:
+            return write_transformers_folder(
+                folder, self.network, tokenizer, self.learned_state()
+            )
+        return write_peft_folder(
+            folder,
+            self.network,
+            config,
+            self.heads,
+            find_pretrained(self.pretrained).hub_id,
+            revision(self.pretrained),
+            tokenizer,
+        )
+
+    def card(self, record: dict[str, Any]) -> str:
+        """Return the model card for a run's record."""
+        return text_model_card(record, peft=self.adapter.peft_config(self.network) is not None)
+
+    def check_export(
+        self, folder: Path, texts: list[str], logits: Tensor, max_length: int
+    ) -> dict[str, Any]:
+        """Reload the export in a fresh process and compare the logits of these texts.
+
+        Raises:
+            IntegrityError: It does not reload equal.
+        """
+        location = find_pretrained(self.pretrained).location
+        dtype = computing_dtype(self.trainer.precision)
+        return check_reload(folder, location, texts, logits, max_length, dtype)
+
+    def _update(
+        self, logits: Tensor, batch: Batch, metrics: MetricCollection, loss: MeanMetric
+    ) -> None:
+        losses = functional.cross_entropy(logits, batch["labels"], reduction="none")
+        loss.update(losses)
+        metrics.update(logits.argmax(dim=-1), batch["labels"])
+
+
+def classification_metrics(num_labels: int) -> MetricCollection:
+    """Return the metrics of a classifier, each with its average in its name.
+
+    Accuracy is the share of rows that are right (micro); F1, precision and recall are macro unless
+    they say otherwise; two classes have those of the positive class (id 1) as well.
+    """
+    metrics: dict[str, Any] = {
+        "accuracy": MulticlassAccuracy(num_labels, average="micro"),
+        "f1_macro": MulticlassF1Score(num_labels, average="macro"),
+        "f1_weighted": MulticlassF1Score(num_labels, average="weighted"),
+        "precision_macro": MulticlassPrecision(num_labels, average="macro"),
+        "recall_macro": MulticlassRecall(num_labels, average="macro"),
+    }
+    if num_labels == 2:
+        metrics |= {
+            "f1_positive": BinaryF1Score(),
+            "precision_positive": BinaryPrecision(),
+            "recall_positive": BinaryRecall(),
+        }
+    return MetricCollection(metrics)

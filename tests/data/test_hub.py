@@ -1,0 +1,93 @@
+import datasets
+import pytest
+
+from hwlit.data import hub
+from hwlit.errors import DataError
+
+REAL_LOAD = datasets.load_dataset
+
+
+@pytest.fixture
+def serve(tmp_path, monkeypatch):
+    """Serves a folder of parquet files as any hub data set."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets")
+
+    def serving(**parts):
+        folder = tmp_path / "parquet"
+        folder.mkdir()
+        for part, columns in parts.items():
+            datasets.Dataset.from_dict(columns).to_parquet(folder / f"{part}-0.parquet")
+        files = {part: str(folder / f"{part}-0.parquet") for part in parts}
+        monkeypatch.setattr(
+            hub,
+            "load_dataset",
+            lambda name, split: REAL_LOAD("parquet", data_files=files, split=split),
+        )
+
+    return serving
+
+
+def test_a_part_is_read_in_order(serve):
+    serve(train={"text": ["NA", "b", ""], "label": [1, 0, 1]}, test={"text": ["c"], "label": [0]})
+    train = hub.read_part("some/set", "train", 2)
+    assert (train.texts, train.labels) == (["NA", "b", ""], [1, 0, 1])
+    assert train.source == "some/set"
+    assert hub.read_part("some/set", "test", 2).texts == ["c"]
+
+
+@pytest.mark.parametrize("label", [-1, 2, None])
+def test_other_labels_are_refused(serve, label):
+    serve(train={"text": ["a", "b"], "label": [0, label]})
+    with pytest.raises(DataError, match=rf"row 1 of train has the label {label} and the text 'b'"):
+        hub.read_part("some/set", "train", 2)
+
+
+def test_a_missing_text_is_refused(serve):
+    serve(train={"text": ["a", None], "label": [0, 1]})
+    with pytest.raises(DataError, match="row 1 of train has the label 1 and the text 'None'"):
+        hub.read_part("some/set", "train", 2)
+
+
+def test_other_columns_are_refused(serve):
+    serve(train={"sentence": ["a"], "label": [0]})
+    with pytest.raises(DataError, match="no columns text and label; give a file"):
+        hub.read_part("some/set", "train", 2)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionError("Couldn't reach 'x/y' on the Hub\n(offline)"),
+        datasets.exceptions.DatasetNotFoundError("Dataset 'x/y' doesn't exist"),
+        RuntimeError("Dataset scripts are no longer supported"),
+    ],
+)
+def test_failures_of_the_hub_are_one_sentence(monkeypatch, error):
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(hub, "load_dataset", fail)
+    monkeypatch.setattr(hub, "hf_hub_download", fail)
+    for read in (lambda: hub.read_part("x/y", "train", 2), lambda: hub.download("x/y", "t.csv")):
+        with pytest.raises(DataError, match=r"cannot load x/y from the hub .*--data\.path") as got:
+            read()
+        assert "\n" not in str(got.value)
+
+
+def test_offline_the_real_hub_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    with pytest.raises(DataError, match="cannot load stanfordnlp/imdb from the hub"):
+        hub.read_part("stanfordnlp/imdb", "train", 2)
+
+
+def test_the_revision_is_the_commit_that_was_read(serve, monkeypatch, tmp_path):
+    serve(train={"text": ["a"], "label": [0]})
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    loaded = hub.load_dataset("x/y", "train")
+    loaded.info.download_checksums = {f"hf://datasets/x/y@{commit}/train.parquet": {}}
+    monkeypatch.setattr(hub, "load_dataset", lambda name, split: loaded)
+    assert hub.read_part("x/y", "train", 2).revision == commit
+    file = tmp_path / "snapshots" / commit / "train.csv"
+    monkeypatch.setattr(hub, "hf_hub_download", lambda name, file_, repo_type: str(file))
+    assert hub.download("x/y", "train.csv") == (file, commit)

@@ -1,0 +1,164 @@
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from hwlit.devices.cpu import Cpu
+from hwlit.devices.cuda import Cuda
+
+from .fake_nvml import UUIDS
+
+
+class FakeGpus:
+    """Two of the machine's three GPUs are visible, in another order than NVML's."""
+
+    visible = ("cccc", "bbbb")
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, object]] = []
+        self.now_ms = 0.0
+        self.allocated, self.reserved = 100, 200
+        self.peaks = [300, 400]
+
+    def get_device_properties(self, index):
+        return SimpleNamespace(
+            name="Fake 100", uuid=self.visible[index], total_memory=10**9, major=9, minor=0
+        )
+
+    def reset_peak_memory_stats(self, index):
+        self.calls.append(("reset", index))
+        self.peaks = [self.allocated, self.reserved]
+
+    def current_stream(self, index):
+        return ("stream", index)
+
+
+class FakeEvent:
+    gpus: FakeGpus
+
+    def __init__(self, enable_timing: bool = False) -> None:
+        assert enable_timing
+        self.passed = False
+
+    def record(self, stream) -> None:
+        self.gpus.calls.append(("record", stream))
+        self.at_ms = self.gpus.now_ms
+
+    def synchronize(self) -> None:
+        self.passed = True
+
+    def elapsed_time(self, end) -> float:
+        assert end.passed
+        return end.at_ms - self.at_ms
+
+
+@pytest.fixture
+def gpus(monkeypatch) -> FakeGpus:
+    fake = FakeGpus()
+    event = type("Event", (FakeEvent,), {"gpus": fake})
+    replacements = {
+        "get_device_properties": fake.get_device_properties,
+        "device_count": lambda: len(fake.visible),
+        "current_device": lambda: 1,
+        "current_stream": fake.current_stream,
+        "synchronize": lambda index: fake.calls.append(("synchronize", index)),
+        "reset_peak_memory_stats": fake.reset_peak_memory_stats,
+        "max_memory_allocated": lambda index: fake.peaks[0],
+        "max_memory_reserved": lambda index: fake.peaks[1],
+        "memory_allocated": lambda index: fake.allocated,
+        "memory_reserved": lambda index: fake.reserved,
+        "Event": event,
+    }
+    for name, replacement in replacements.items():
+        monkeypatch.setattr(torch.cuda, name, replacement)
+    return fake
+
+
+@pytest.fixture
+def cuda(gpus, nvml, zone, powercap) -> Cuda:
+    zone("intel-rapl:0", "package-0", 0)
+    return Cuda(torch.device("cuda", 1), Cpu(powercap=powercap))
+
+
+def test_energy_is_read_from_the_chosen_visible_gpu_and_the_host(cuda, nvml):
+    counters = cuda.energy_counters()
+    assert [counter.component for counter in counters] == ["gpu", "cpu"]
+    assert counters[0].read() == nvml.millijoules["bbbb"] / 1000
+    assert UUIDS.index("bbbb") == 1
+    assert cuda.energy_counters() == counters
+
+
+def test_device_without_an_index_is_the_current_one(gpus, nvml, powercap):
+    described = Cuda(torch.device("cuda"), Cpu(powercap=powercap)).describe()
+    assert (described["index"], described["uuid"]) == (1, "bbbb")
+
+
+def test_first_visible_gpu_is_the_one_that_cuda_made_first(gpus, nvml, powercap):
+    cuda = Cuda(torch.device("cuda", 0), Cpu(powercap=powercap))
+    assert cuda.energy_counters()[0].read() == nvml.millijoules["cccc"] / 1000
+
+
+def test_gpu_without_a_counter_does_not_pass_the_host_for_the_run(cuda, nvml):
+    nvml.millijoules["bbbb"] = None
+    assert cuda.energy_counters() == ()
+    assert "Not Supported" in cuda.absent()["energy"]
+
+
+def test_peaks_come_in_order_and_fall_at_a_reset(cuda, gpus):
+    peaks = cuda.peak_memory()
+    assert list(peaks) == ["allocated", "reserved", "process", "resident"]
+    assert cuda.main_memory == next(iter(peaks))
+    assert [peaks[key].value for key in ("allocated", "reserved", "process")] == [300, 400, 700]
+    cuda.reset_peak_memory()
+    assert ("reset", 1) in gpus.calls
+    assert cuda.peak_memory()["allocated"].value == 100
+
+
+def test_current_memory_has_the_same_keys(cuda):
+    current = cuda.current_memory()
+    assert list(current) == list(cuda.peak_memory())
+    assert (current["allocated"].value, current["reserved"].value) == (100, 200)
+
+
+def test_process_memory_that_cannot_be_read_is_absent_with_a_reason(cuda, nvml):
+    assert "peak_memory/process" not in cuda.absent()
+    nvml.processes["bbbb"] = []
+    assert "process" not in cuda.peak_memory()
+    assert "PID namespace" in cuda.absent()["peak_memory/process"]
+
+
+def test_marks_are_events_on_this_gpus_stream(cuda, gpus):
+    start = cuda.mark()
+    gpus.now_ms = 1500.0
+    end = cuda.mark()
+    assert gpus.calls == [("record", ("stream", 1))] * 2, "a mark neither waits nor does more"
+    assert cuda.elapsed(start, end) == 1.5
+    assert "CUDA events" in cuda.clock.method
+
+
+def test_synchronize_waits_for_this_gpu(cuda, gpus):
+    cuda.synchronize()
+    assert gpus.calls == [("synchronize", 1)]
+
+
+def test_describe_is_plain_json_with_driver_and_host(cuda):
+    described = cuda.describe()
+    assert json.loads(json.dumps(described)) == described
+    assert described["kind"] == "cuda"
+    assert described["name"] == "Fake 100"
+    assert described["driver"] == "570.1"
+    assert described["host"]["kind"] == "cpu"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_a_real_gpu_sees_an_allocation_and_its_own_time():
+    device = Cuda(torch.device("cuda", 0), Cpu())
+    device.reset_peak_memory()
+    before = device.peak_memory()["allocated"].value
+    start = device.mark()
+    tensor = torch.ones(50_000_000, device="cuda")
+    end = device.mark()
+    assert device.peak_memory()["allocated"].value - before >= tensor.nbytes
+    assert device.elapsed(start, end) > 0
+    assert json.dumps(device.describe())

@@ -1,0 +1,104 @@
+import json
+import sys
+from types import ModuleType
+
+import pytest
+import torch
+
+from hwlit.devices.cpu import Cpu
+from hwlit.devices.tpu import Tpu
+from hwlit.errors import ResourceError
+
+
+class FakeXla:
+    """Records what is called; `memory` is what the runtime answers, or raises."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.memory: dict[str, int] | Exception = {
+            "bytes_used": 10,
+            "peak_bytes_used": 30,
+            "bytes_limit": 100,
+        }
+
+    def get_memory_info(self, device: torch.device) -> dict[str, int]:
+        assert device.type == "xla"
+        if isinstance(self.memory, Exception):
+            raise self.memory
+        return self.memory
+
+
+@pytest.fixture
+def xla(monkeypatch) -> FakeXla:
+    fake = FakeXla()
+    package, core, model, runtime = (
+        ModuleType(name)
+        for name in (
+            "torch_xla",
+            "torch_xla.core",
+            "torch_xla.core.xla_model",
+            "torch_xla.runtime",
+        )
+    )
+    package.sync = lambda: fake.calls.append("sync")
+    package.core, package.runtime, core.xla_model = core, runtime, model
+    model.wait_device_ops = lambda: fake.calls.append("wait")
+    model.get_memory_info = fake.get_memory_info
+    model.xla_device_hw = lambda device: "TPU"
+    runtime.global_runtime_device_count = lambda: 8
+    for module in (package, core, model, runtime):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    return fake
+
+
+@pytest.fixture
+def tpu(xla) -> Tpu:
+    return Tpu(torch.device("xla", 0), Cpu())
+
+
+def test_synchronize_runs_what_is_recorded_before_it_waits(tpu, xla):
+    tpu.synchronize()
+    assert xla.calls == ["sync", "wait"]
+
+
+def test_memory_is_the_runtimes_and_says_since_when(tpu):
+    peaks = tpu.peak_memory()
+    assert next(iter(peaks)) == tpu.main_memory
+    assert peaks["allocated"].value == 30
+    assert "since process start" in peaks["allocated"].method
+    assert tpu.current_memory()["allocated"].value == 10
+    assert "resident" in peaks
+    assert "peak_memory" not in tpu.absent()
+
+
+@pytest.mark.parametrize("answer", [RuntimeError("UNIMPLEMENTED: GetAllocatorStats"), {}])
+def test_memory_that_xla_does_not_tell_is_absent_with_a_reason(tpu, xla, answer):
+    xla.memory = answer
+    assert "allocated" not in tpu.peak_memory()
+    assert "allocated" not in tpu.current_memory()
+    assert "memory" not in tpu.describe()
+    assert "XLA does not tell peak_bytes_used" in tpu.absent()["peak_memory"]
+
+
+def test_energy_is_absent_with_a_reason(tpu):
+    assert tpu.energy_counters() == ()
+    assert tpu.absent()["energy"]
+
+
+def test_describe_is_plain_json(tpu):
+    described = tpu.describe()
+    assert json.loads(json.dumps(described)) == described
+    assert (described["kind"], described["name"], described["count"]) == ("tpu", "TPU", 8)
+    assert described["memory"] == 100
+
+
+def test_marks_do_not_wait_and_say_what_they_are_worth(tpu, xla):
+    assert tpu.elapsed(tpu.mark(), tpu.mark()) >= 0
+    assert not xla.calls
+    assert "between two synchronisations" in tpu.clock.method
+
+
+def test_missing_torch_xla_is_one_error(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch_xla", None)
+    with pytest.raises(ResourceError, match="torch_xla"):
+        Tpu(torch.device("xla", 0), Cpu())
