@@ -153,8 +153,12 @@ def _predict(arguments: list[str]) -> int:
     parser.add_argument("run", type=Path, help="the run's directory")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--text", action="append", help="a text; may be repeated")
-    source.add_argument("--file", type=Path, help="a CSV file with a text column, or one text a line (.txt)")
-    source.add_argument("stdin", nargs="?", choices=["-"], help="one text a line from standard input")
+    source.add_argument(
+        "--file", type=Path, help="a CSV file with a text column, or one text a line (.txt)"
+    )
+    source.add_argument(
+        "stdin", nargs="?", choices=["-"], help="one text a line from standard input"
+    )
     parser.add_argument("--column", default="text", help="the CSV column (default: text)")
     parser.add_argument("--batch-size", type=int, default=32, help="texts per call (default: 32)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, mps, ... (default: cpu)")
@@ -188,7 +192,9 @@ def _export(arguments: list[str]) -> int:
 
 
 def _parser(command: str, description: str) -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(prog=f"hwlit {command}", description=description, allow_abbrev=False)
+    return argparse.ArgumentParser(
+        prog=f"hwlit {command}", description=description, allow_abbrev=False
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command line of fit, validate and test; the one module that joins tasks, data and callbacks."""
+"""The command line of fit, validate and test; joins tasks, data and callbacks."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonargparse import set_parsing_settings
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 from transformers.utils import logging as transformers_logging
 
@@ -39,7 +39,7 @@ TRAINER_DEFAULTS = {
     "devices": 1,  # one device is what a row is about; more are asked for
     "gradient_clip_val": 1.0,
     "log_every_n_steps": 10,
-    "num_sanity_val_steps": 0,  # the ledger would book it, and it tells nothing that epoch 1 does not
+    "num_sanity_val_steps": 0,  # it tells nothing that epoch 1 does not
     "enable_model_summary": False,
     "use_distributed_sampler": False,  # the data module divides the rows itself
 }
@@ -82,24 +82,31 @@ class HwlitCLI(LightningCLI):
         parser.link_arguments("data.labels", "model.init_args.labels", apply_on="instantiate")
 
     def _parse_ckpt_path(self) -> None:
-        """Read no hyperparameters from a checkpoint: the command line wins, and nothing is imported.
+        """Read no hyperparameters from a checkpoint: the command line wins, nothing is imported.
 
         Raises:
             UsageError: The path is no file.
         """
         path = self._asked("ckpt_path")
         if path is not None and not Path(path).is_file():
-            raise UsageError(f"--ckpt_path {path} is not a file; give a .ckpt of a run's checkpoints/")
+            raise UsageError(
+                f"--ckpt_path {path} is not a file; give a .ckpt of a run's checkpoints/"
+            )
 
-    def before_instantiate_classes(self) -> None:
-        """Fix the run's directory before anything is built or any process is spawned."""
-        self.output: Path | None = None
-        if self.subcommand == "fit":
-            if rank_zero_only.rank == 0:
-                self.output = claim_directory(self._output_asked())
-                os.environ["HWLIT_OUTPUT"] = str(self.output)  # for the processes that this one starts
-            else:
-                self.output = Path(os.environ.get("HWLIT_OUTPUT") or self._output_asked())
+    def instantiate_classes(self) -> None:
+        """Make task, data and trainer, and only then take the run's directory.
+
+        Raises:
+            UsageError: A setting is out of range, or the trainer cannot be had as asked.
+        """
+        self.output = self._find_output() if self.subcommand == "fit" else None
+        try:
+            super().instantiate_classes()
+        except (ValueError, TypeError, MisconfigurationException) as error:
+            raise _root(error) from error
+        if self.output is not None and self.trainer.is_global_zero:
+            claim_directory(self.output)
+            os.environ["HWLIT_OUTPUT"] = str(self.output)  # for the processes that this one starts
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the trainer, with loggers and checkpoints inside the run's directory."""
@@ -134,9 +141,18 @@ class HwlitCLI(LightningCLI):
         config = self._resolved()
         if self.trainer.is_global_zero:
             header = f"# hwlit fit --config {self.output / 'config.yaml'}\n"
-            write_text(self.output / "config.yaml", header + yaml.safe_dump(config, sort_keys=False))
+            write_text(
+                self.output / "config.yaml", header + yaml.safe_dump(config, sort_keys=False)
+            )
         run = Run(
-            self.trainer, model, datamodule, self.device, self.phases, self.output, config, self._name()
+            self.trainer,
+            model,
+            datamodule,
+            self.device,
+            self.phases,
+            self.output,
+            config,
+            self._name(),
         )
         record = run(kwargs.get("ckpt_path"))
         if self.trainer.is_global_zero:
@@ -144,14 +160,20 @@ class HwlitCLI(LightningCLI):
             show(record.to_dict(), console)
             show_files(self.output, console)
 
-    def validate(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
+    def validate(
+        self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any
+    ) -> None:
         """Validate, and print the metrics."""
-        self.trainer.validate(model, datamodule=datamodule, verbose=False, ckpt_path=kwargs["ckpt_path"])
+        self.trainer.validate(
+            model, datamodule=datamodule, verbose=False, ckpt_path=kwargs["ckpt_path"]
+        )
         self._print_metrics()
 
     def test(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
         """Test, and print the metrics."""
-        self.trainer.test(model, datamodule=datamodule, verbose=False, ckpt_path=kwargs["ckpt_path"])
+        self.trainer.test(
+            model, datamodule=datamodule, verbose=False, ckpt_path=kwargs["ckpt_path"]
+        )
         self._print_metrics()
 
     def _print_metrics(self) -> None:
@@ -170,12 +192,15 @@ class HwlitCLI(LightningCLI):
         name = Path(str(files[0])).stem if files else "run"
         return re.sub(r"[^A-Za-z0-9._-]", "-", name)[:64] or "run"
 
-    def _output_asked(self) -> Path:
+    def _find_output(self) -> Path:
+        """Return the run's directory; processes that this one starts write to the same."""
+        if os.environ.get("LOCAL_RANK", "0") != "0" and "HWLIT_OUTPUT" in os.environ:
+            return Path(os.environ["HWLIT_OUTPUT"])
         if (output := self._asked("output")) is not None:
-            return Path(output)
+            return Path(output).absolute()
         adapter = str(self._asked("model.init_args.adapter.class_path")).rpartition(".")[2].lower()
         stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-        return Path("runs") / f"{self._name()}-{adapter}-{stamp}"
+        return Path("runs").absolute() / f"{self._name()}-{adapter}-{stamp}"
 
     def _loggers(self, output: Path) -> Any:
         asked = self.config_init["fit"]["trainer"].get("logger")
@@ -201,7 +226,7 @@ def main(arguments: list[str]) -> int:
     Returns:
         The exit code: 0 only after the record lies on the disk.
     """
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     set_parsing_settings(
         import_path_denylist=["*"],
         import_path_allowlist=ALLOWED,
@@ -227,6 +252,16 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def _root(error: BaseException) -> UsageError:
+    """Return the sentence of ours that the parser wrapped, or else one made from its message."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, UsageError):
+            return cause
+        cause = cause.__cause__
+    return UsageError(one_sentence(str(error)))
+
+
 def one_sentence(message: str) -> str:
     """Return what a message of the parser says, without the layers around it.
 
@@ -235,7 +270,14 @@ def one_sentence(message: str) -> str:
     """
     keys = re.findall(r'Parser key "([^"]+)"', message)
     lines = [line.strip(" -") for line in message.splitlines()]
-    noise = ("Does not validate", "Subtypes:", "Errors:", "Given value", "Parser key", "Problem with given")
+    noise = (
+        "Does not validate",
+        "Subtypes:",
+        "Errors:",
+        "Given value",
+        "Parser key",
+        "Problem with given",
+    )
     told = [
         line
         for line in lines
@@ -244,5 +286,3 @@ def one_sentence(message: str) -> str:
     sentence = " ".join(dict.fromkeys(told)) or " ".join(lines)
     where = ".".join(dict.fromkeys(keys))
     return f"--{where}: {sentence}" if where and where not in sentence else sentence
-
-

@@ -14,8 +14,17 @@ ENVIRONMENT = {
     "DS_ACCELERATOR": os.environ.get("DS_ACCELERATOR", ""),
     "BITSANDBYTES_NOWELCOME": "1",
 }
-LOGGERS = ("torchao", "bitsandbytes", "transformers", "datasets", "httpx", "codecarbon", "torch.distributed",
-           "lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed")  # fmt: skip
+LOGGERS = (
+    "torchao",
+    "bitsandbytes",
+    "transformers",
+    "datasets",
+    "httpx",
+    "codecarbon",
+    "torch.distributed",
+    "lightning.pytorch.utilities.rank_zero",  # tips, and which devices are not used
+    "lightning.fabric.utilities.seed",
+)
 
 
 def silence() -> None:

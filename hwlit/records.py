@@ -41,7 +41,9 @@ class Reading:
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.value):
-            raise ValueError(f"a reading must be finite, got {self.value}; leave it out, with a reason")
+            raise ValueError(
+                f"a reading must be finite, got {self.value}; leave it out, with a reason"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields that are set."""
@@ -72,7 +74,9 @@ class RunRecord:
         return {
             **head,
             **self.description,
-            "readings": {name: reading.to_dict() for name, reading in sorted(self.readings.items())},
+            "readings": {
+                name: reading.to_dict() for name, reading in sorted(self.readings.items())
+            },
             "absent": dict(sorted(self.absent.items())),
             **self.details,
         }
@@ -94,7 +98,9 @@ def read_record(run: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise IntegrityError(f"{run} holds no record.json; give the directory of a run") from None
     except ValueError as error:
-        raise IntegrityError(f"{path} is not readable JSON ({error}); the file is damaged") from None
+        raise IntegrityError(
+            f"{path} is not readable JSON ({error}); the file is damaged"
+        ) from None
     if not isinstance(record, Mapping) or record.get("schema") != SCHEMA:
         raise IntegrityError(f"{path} is not a record of schema {SCHEMA}; was it written by hwlit?")
     return dict(record)

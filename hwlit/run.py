@@ -24,13 +24,14 @@ from hwlit.callbacks.recorder import RunRecorder, environment
 from hwlit.callbacks.steps import Steps
 from hwlit.data.base import TextData
 from hwlit.devices.base import Device
-from hwlit.errors import DivergedError, HwlitError
+from hwlit.errors import DivergedError, HwlitError, ResourceError
 from hwlit.records import Reading, RunRecord
 from hwlit.storage import write_text
 from hwlit.tasks.text_classification import TextClassification
 
 WARMUP_STEPS = 5
 CHECKED_ROWS = 32
+LATENCY_SECONDS = 1.0
 # What a run is about does not change with where it is written or how many workers load it.
 NOT_HASHED = ("output", "config", "ckpt_path", "trainer.logger", "trainer.enable_progress_bar",
               "trainer.default_root_dir", "data.init_args.num_workers")  # fmt: skip
@@ -66,7 +67,7 @@ class Run:
         self._config = config
         self._steps = Steps(device, WARMUP_STEPS)
         self._predictions = Predictions(model.labels)
-        self._latency = Latency(device)
+        self._latency = Latency(device, LATENCY_SECONDS)
         self._recorder = RunRecorder(output / "record.json")
         self._recorder.watch(phases, self._steps, self._predictions, self._latency)
         self._recorder.describe(
@@ -89,7 +90,17 @@ class Run:
             record = self._recorder.write("ok")
         except BaseException as error:
             self._phases.finish()
-            self._recorder.write(status_of(error, self._trainer), _sentence(error))
+            status = status_of(error, self._trainer)
+            self._recorder.write(status, _sentence(error))
+            if status == "oom":
+                raise ResourceError(
+                    "out of memory; lower --data.batch_size or --data.max_length, or set "
+                    "--model.gradient_checkpointing true"
+                ) from error
+            if self._trainer.received_sigterm:
+                raise SystemExit(143) from error
+            if status == "interrupted":  # Lightning turns Ctrl-C into an exit with code 1
+                raise KeyboardInterrupt from error
             raise
         self._to_tensorboard(record)
         return record
@@ -108,7 +119,7 @@ class Run:
         self._recorder.watch(parameters)
         self._recorder.describe(adapter=model.adapter_facts(), model=facts, data=data.report())
         self._recorder.describe(comparability=self._comparability(facts, data.report()))
-        trainer.callbacks.extend([self._phases, self._steps, self._predictions])  # type: ignore[attr-defined]
+        trainer.callbacks.extend([self._phases, self._steps, self._predictions])
         share = parameters.readings()["params/trainable_share"].value
         Console(stderr=True).print(
             f"{type(model.adapter).__name__} on {facts['hub_id']}: {100 * share:.3g} % of the "
@@ -271,7 +282,9 @@ def same_modules(one: nn.Module, other: nn.Module) -> bool:
 
 def status_of(error: BaseException, trainer: Trainer) -> str:
     """Return the status of a run that an exception ended: failed, oom or interrupted."""
-    if trainer.interrupted or isinstance(error, KeyboardInterrupt):
+    if trainer.received_sigterm or (trainer.interrupted and not isinstance(error, Exception)):
+        return "interrupted"
+    if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return "oom"

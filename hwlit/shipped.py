@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 
 
 def config_root() -> Path:
-    """Return the folder of the shipped configs: inside a wheel, or beside the package in a checkout."""
+    """Return the folder of the shipped configs: in the package, or beside it in a checkout."""
     installed = HERE / "configs"
     return installed if installed.is_dir() else HERE.parent / "configs"
 
@@ -19,7 +19,9 @@ def config_root() -> Path:
 def config_names() -> list[str]:
     """Return the names of the shipped configs, such as `quickstart` and `text/imdb`."""
     root = config_root()
-    return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.yaml"))
+    return sorted(
+        path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.yaml")
+    )
 
 
 def find_config(name: str, folder: str = "") -> str:

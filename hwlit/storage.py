@@ -60,7 +60,9 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_with_manifest(path: Path, write: Callable[[BinaryIO], None], facts: dict[str, Any]) -> None:
+def write_with_manifest(
+    path: Path, write: Callable[[BinaryIO], None], facts: dict[str, Any]
+) -> None:
     """Write a file durably, then its manifest: a file without a valid manifest does not exist.
 
     Args:
@@ -89,14 +91,18 @@ def verify(path: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(manifest_path(path).read_text(encoding="utf-8"))
         size = path.stat().st_size
     except (OSError, ValueError) as error:
-        raise IntegrityError(f"{path} has no readable manifest ({error}); use another checkpoint") from error
+        raise IntegrityError(
+            f"{path} has no readable manifest ({error}); use another checkpoint"
+        ) from error
     if size != manifest.get("size") or sha256(path) != manifest.get("sha256"):
-        raise IntegrityError(f"{path} differs from its manifest: it is damaged; use another checkpoint")
+        raise IntegrityError(
+            f"{path} differs from its manifest: it is damaged; use another checkpoint"
+        )
     return manifest
 
 
 def remove_with_manifest(path: Path) -> None:
-    """Remove a file and its manifest; the manifest goes first, so that no manifest lies about a file."""
+    """Remove a file and its manifest, the manifest first, so that it never names what is gone."""
     manifest_path(path).unlink(missing_ok=True)
     path.unlink(missing_ok=True)
 
@@ -113,15 +119,21 @@ def claim_directory(path: Path) -> Path:
         raise UsageError(f"--output {path} is a file; give a directory that is new or empty")
     if path.is_dir() and any(path.iterdir()):
         what = "a finished run" if (path / "record.json").exists() else "files already"
-        raise UsageError(f"--output {path} holds {what}; a run never overwrites: give another directory")
+        raise UsageError(
+            f"--output {path} holds {what}; a run never overwrites: give another directory"
+        )
     try:
         path.mkdir(parents=True, exist_ok=True)
         # Made exclusively, so that of two runs that start at once only one gets the directory.
         os.close(os.open(path / ".claim", os.O_CREAT | os.O_EXCL))
     except FileExistsError:
-        raise UsageError(f"--output {path} was just taken by another run; give another one") from None
+        raise UsageError(
+            f"--output {path} was just taken by another run; give another one"
+        ) from None
     except OSError as error:
-        raise ResourceError(f"cannot write to {path}: {error.strerror}; choose another --output") from error
+        raise ResourceError(
+            f"cannot write to {path}: {error.strerror}; choose another --output"
+        ) from error
     return path
 
 

@@ -41,6 +41,8 @@ class Row(NamedTuple):
     frames: tuple[str, ...]
 
 
+# Word lists stay several to a line, which keeps them readable.
+# fmt: off
 PLACES = (
     "Leeds", "Ashby", "Tampa", "Marlow", "Perth", "Oakdale", "Durban", "Fernhill", "Bristol",
     "Redwater", "Tulsa", "Kelso", "Norwich", "Santa Rosa", "Millbrook", "Galway", "Cebu", "Osaka",
@@ -76,7 +78,7 @@ SLOTS: dict[str, tuple[str, ...]] = {
     ),
     "soon": (
         "next Tuesday", "tonight", "this weekend", "on Saturday", "tomorrow", "at 6pm", "on Monday",
-        "later today", "at noon", "on the 21st", "next week", "by Friday", "this evening",
+        "later today", "at noon", "on the 21st", "next week", "on Friday", "this evening",
     ),
     "today": ("tonight", "at 6pm", "at noon", "later today", "this evening", "within the hour"),
     "since": ("this morning", "last night", "Tuesday", "half past 2", "yesterday", "lunchtime"),
@@ -90,6 +92,7 @@ SLOTS: dict[str, tuple[str, ...]] = {
         "blizzard", "earthquake", "landslide", "avalanche",
     ),
 }
+# fmt: on
 
 FLAMES: dict[str, Frames] = {
     "fire": Frames(
@@ -287,7 +290,10 @@ FLAMES: dict[str, Frames] = {
             "[ice lolly|cheese toastie|fondue] meltdown on my shirt, {n} minutes to the interview",
             "total meltdown by {place} {when}, {n} up at half time and they [lost|drew]",
             "my laptop is in meltdown, cooling fan failed, heading to {spot} {soon}",
-            "finished the series on the {year} meltdown, core staff so well acted, can't sleep",
+            (
+                "finished the series on the [1979|1986|2011] meltdown, core staff so well acted, "
+                "can't sleep"
+            ),
             (
                 "meltdown alert: [exams|visa forms|wedding seating] since {since}, schools me "
                 "every time"
@@ -402,7 +408,10 @@ WEATHER: dict[str, Frames] = {
         ),
         other=(
             "took {place} by storm {when}, {n} encores and the roof came off",
-            "[storm in a teacup|not even a storm], {who} said sorry, school trip is back on {day}",
+            (
+                "[storm in a teacup|not even a storm], {who} said sorry, school trip is on again "
+                "{soon}"
+            ),
             "curled up with [tea|the cat|a blanket], cosy little storm outside, love this sound",
             "sleeping to a storm playlist, {n} hours of hail and [waves|wind], no power needed",
             "{who} [cooking|dancing|baking] up a storm all weekend at {spot}, queue down {road}",
@@ -969,8 +978,8 @@ PEOPLE: dict[str, Frames] = {
                 "grass, bants"
             ),
             (
-                "learning about evacuation in {year}, [kids|gas masks] on a train to {place}, "
-                "took it in"
+                "learning about evacuation in [1939|1940|1941], [kids|gas masks] on a train to "
+                "{place}, took it in"
             ),
             (
                 "{hour} o'clock evacuation of the pub, [last bus|quiz over], {who} won't leave "
@@ -1139,7 +1148,13 @@ ALARM: dict[str, Frames] = {
 }
 
 KEYWORD_FRAMES: dict[str, Frames] = {
-    **FLAMES, **WATER, **WEATHER, **GROUND, **IMPACT, **PEOPLE, **ALARM,
+    **FLAMES,
+    **WATER,
+    **WEATHER,
+    **GROUND,
+    **IMPACT,
+    **PEOPLE,
+    **ALARM,
 }
 
 # Shared by the keywords of the slot "event", so that the same skeleton meets many keywords.
@@ -1184,6 +1199,7 @@ EVENT_FRAMES = Frames(
         "{n} weeks since the wedding and {who} still calls it the {event}, [cake|aunts] everywhere",
     ),
 )
+
 
 class Settings(NamedTuple):
     """Phrases put round a literal frame that confirm it as real or turn it into a pretence."""
@@ -1293,6 +1309,7 @@ SETTINGS = Settings(
     ),
 )
 
+# fmt: off
 # How one tweet tells two things; the second or the first of them may be the real event.
 JOINS = (
     "{a}. also {b}", "{a}... meanwhile {b}", "{a}, and in other news {b}", "{a} / {b}",
@@ -1305,19 +1322,19 @@ LITERAL, OTHER = 1, 0
 # Said after or before both kinds of tweets; none of them settles whether the event is real.
 OPENERS = (
     "omg", "ok so", "so", "wow", "BREAKING:", "UPDATE:", "ugh", "right", "just in:", "well", "guys",
-    "honestly", "not even joking", "on my way home,", "from {place}:", "fyi", "heads up,", "hey",
+    "honestly", "no words,", "on my way home,", "from {place}:", "fyi", "heads up,", "hey",
     "can't believe this,", "oh no,", "PSA:", "thread:", "everyone,", "{place} today:", "mate,",
     "cannot stop thinking about this:", "hearing that", "listen,", "alert:", "latest:", "oh my,",
 )
 CLOSERS = (
     "stay safe out there", "what a day", "never a dull moment", "i can't even", "smh", "unreal",
-    "this town i swear", "not kidding", "typical monday", "thoughts with you all", "more soon",
+    "this town i swear", "long day", "typical monday", "thoughts with you all", "more soon",
     "speechless", "praying", "please share", "pls rt", "send help", "thank god for neighbours",
     "who else saw it?", "has anyone heard more?", "tell me about it", "need a hug", "wild",
     "2 days running", "what is going on", "still can't believe it", "life comes at you fast",
     "be kind today", "anyone else?", "and it's only {hour} am", "so much for a quiet week", "crazy",
     "never seen anything like it", "so grateful for {who}", "call your mum", "hug your kids",
-    "{who} was there too", "video later", "full story on the blog", "pic by {who}", "is this ok",
+    "{who} was there too", "video later", "full story on the blog", "pic by {who}", "what next",
     "{place} is on another level", "more at {hour}", "told you", "good luck all", "god help us",
 )
 TAGS = (
@@ -1345,6 +1362,7 @@ ELONGATED = {
     "oh": "ohhh", "huge": "huuuge", "ugh": "ughhh", "what": "whaaat", "please": "pleeease",
     "still": "stilllll", "gone": "gooone", "help": "heeelp", "never": "neverrr", "mate": "maaate",
 }
+# fmt: on
 
 CHOICE = re.compile(r"\[([^\[\]]*)\]")
 SLOT = re.compile(r"\{(\w+)\}")

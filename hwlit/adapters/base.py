@@ -72,7 +72,7 @@ class Adapter(ABC):
         return False
 
     def state(self, network: nn.Module) -> dict[str, Tensor]:
-        """Return what must be saved of the network, heads aside: by default everything that learns."""
+        """Return what must be saved of the network, heads aside: by default all that learns."""
         return {name: p for name, p in network.named_parameters() if p.requires_grad}
 
     def peft_config(self, network: nn.Module) -> PeftConfig | None:

@@ -84,7 +84,7 @@ def embeddings_name(network: nn.Module) -> str:
     if not isinstance(network, PreTrainedModel):
         raise NoSiteError(f"{type(network).__name__} does not say where its embeddings are")
     table = network.get_input_embeddings()
-    name = next(name for name, module in network.named_modules() if module is table)
+    name: str = next(name for name, module in network.named_modules() if module is table)
     parent = name.rpartition(".")[0]
     # BERT keeps tables and norm together in `embeddings`; Llama's table lies in the model itself.
     return parent if parent.rpartition(".")[2] == "embeddings" else name

@@ -69,7 +69,8 @@ class Lora(Adapter):
             UsageError: The rank is larger than a target layer.
         """
         for name in self.sites(network):
-            width = min(network.get_submodule(name).weight.shape[:2])  # type: ignore[union-attr, arg-type]
+            weight = network.get_submodule(name).get_parameter("weight")
+            width = min(weight.shape[:2])
             if self.rank > width:
                 raise UsageError(f"rank is {self.rank}, but {name} is only {width} wide; lower it")
         freeze(network)

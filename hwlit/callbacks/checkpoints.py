@@ -61,9 +61,7 @@ class Checkpoints(ModelCheckpoint):
         mode: Whether more of it is better (max) or less (min).
     """
 
-    def __init__(
-        self, monitor: str = "val/accuracy", mode: Literal["min", "max"] = "max"
-    ) -> None:
+    def __init__(self, monitor: str = "val/accuracy", mode: Literal["min", "max"] = "max") -> None:
         super().__init__(
             filename="epoch={epoch}-step={step}",
             auto_insert_metric_name=False,

@@ -32,7 +32,7 @@ class Latency(Monitor):
         min_seconds: Least time per variant and batch; at least 10 calls are made in any case.
     """
 
-    def __init__(self, device: Device, min_seconds: float = 1.0) -> None:
+    def __init__(self, device: Device, min_seconds: float) -> None:
         super().__init__()
         self._device = device
         self._min_seconds = min_seconds

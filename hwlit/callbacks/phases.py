@@ -82,7 +82,7 @@ class Phases(Monitor):
         self._open(name)
 
     def leave(self, name: str) -> None:
-        """End a phase, and any that was left open inside it; nothing happens where it is not open."""
+        """End a phase, and any left open inside it; nothing happens where it is not open."""
         if name not in self._stack[1:]:
             return
         self._close_window()
@@ -154,7 +154,9 @@ class Phases(Monitor):
         if "train" in self._ledger:
             fit = self._fit()
             found["fit/wall_time"] = Reading(
-                fit.wall_time, "s", "measured: perf_counter, train loop with its warm-up steps, "
+                fit.wall_time,
+                "s",
+                "measured: perf_counter, train loop with its warm-up steps, "
                 "evaluation and saving excluded",
             )
             found |= self._memory("fit", fit)

@@ -64,7 +64,7 @@ class Predictions(Monitor):
     ) -> None:
         """Keep the rows of the batch."""
         rows = (outputs[name].detach().cpu() for name in ("row_id", "labels", "logits"))
-        self._parts.append(tuple(rows))  # type: ignore[arg-type]
+        self._parts.append(tuple(rows))
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gather the rows of all processes, ordered by row."""
@@ -155,6 +155,7 @@ class Predictions(Monitor):
     def picture(self) -> Figure:
         """Return the confusion matrix as a picture."""
         matplotlib.use("Agg")  # never a window, whatever the user's setting
+        figure: Figure
         figure, _ = plot_confusion_matrix(self.confusion, labels=list(self._labels))
         return figure
 

@@ -17,8 +17,8 @@ from hwlit.records import Reading
 class Steps(Monitor):
     """Times every training step and counts the samples and tokens that went through.
 
-    A step is one batch: transfer, forward, backward and, where one is due, the update. The loop time
-    beside it also holds waiting for data, logging and the callbacks.
+    A step is one batch: forward, backward and, where one is due, the update. The loop's wall time
+    (`fit/wall_time`) also holds waiting for data, logging and the callbacks.
 
     Args:
         device: The device that trains.
@@ -75,7 +75,9 @@ class Steps(Monitor):
         found["fit/samples_per_second"] = Reading(samples / busy, "1/s", clock, n=samples)
         if self._tokens:
             real, slots = (sum(int(t[i]) for t in self._tokens[-n:]) for i in (0, 1))
-            found["fit/tokens_per_second"] = Reading(real / busy, "1/s", clock + "; padding excluded")
+            found["fit/tokens_per_second"] = Reading(
+                real / busy, "1/s", clock + "; padding excluded"
+            )
             found["fit/token_slots_per_second"] = Reading(
                 slots / busy, "1/s", clock + "; padding included"
             )

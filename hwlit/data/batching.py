@@ -141,21 +141,24 @@ class ResumableLoader(DataLoader[Row]):
     ) -> None:
         super().__init__(dataset, batch_sampler=batch_sampler, **settings)
         self.order = batch_sampler
-        self.served = 0
+        self._position = (0, 0)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:  # type: ignore[override]
-        self.served = self.order.first_batch
-        for batch in super().__iter__():
-            self.served += 1
+        first = self.order.first_batch
+        for served, batch in enumerate(super().__iter__(), start=first + 1):
+            self._position = (self.order.epoch, served)
             yield batch
 
     def state_dict(self) -> dict[str, int]:
         """Return the position: the epoch, and the batches of it that were served."""
-        return {"epoch": self.order.epoch, "served": self.served}
+        epoch, served = self._position
+        return {"epoch": self.order.epoch, "served": served if epoch == self.order.epoch else 0}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Continue at a position that `state_dict` returned."""
-        self.order.resume(state["epoch"], state["served"])
+        self._position = (state["epoch"], state["served"])
+        self.order.set_epoch(state["epoch"])
+        self.order.resume(*self._position)
 
 
 class Collate:

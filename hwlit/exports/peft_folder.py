@@ -45,12 +45,11 @@ def write_peft_folder(
         The file that holds what was learned.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    saved = dataclasses.replace(config)
+    saved = dataclasses.replace(config, modules_to_save=list(heads))  # type: ignore[call-arg]
     saved.base_model_name_or_path = base
     saved.revision = revision
     saved.task_type = TaskType.SEQ_CLS
     saved.inference_mode = True
-    saved.modules_to_save = list(heads)
     saved.save_pretrained(str(folder))
     network.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

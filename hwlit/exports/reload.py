@@ -44,7 +44,7 @@ def check_reload(
         What the record says: rows, largest difference, tolerance.
 
     Raises:
-        IntegrityError: The folder does not reload, or the logits differ by more than the tolerance.
+        IntegrityError: It does not reload, or the logits differ by more than the tolerance.
     """
     job = {"folder": str(folder), "base": base, "texts": texts, "max_length": max_length}
     found = torch.tensor(_run(job, folder, timeout))

@@ -24,7 +24,9 @@ def load(folder: str, base: str) -> Any:
         base: Location of the pretrained model, for a folder that holds only an adapter.
     """
     if not (Path(folder) / "adapter_config.json").exists():
-        return AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
+        return AutoModelForSequenceClassification.from_pretrained(
+            folder, dtype=torch.float32
+        ).eval()
     labels = json.loads((Path(folder) / "config.json").read_text())["id2label"]
     network = AutoModelForSequenceClassification.from_pretrained(
         base, num_labels=len(labels), dtype=torch.float32

@@ -46,7 +46,9 @@ class Task(LightningModule, ABC):
     ) -> None:
         super().__init__()
         if not 0 <= warmup < 1:
-            raise UsageError(f"warmup is a share of the steps, at least 0 and below 1, got {warmup}")
+            raise UsageError(
+                f"warmup is a share of the steps, at least 0 and below 1, got {warmup}"
+            )
         if weight_decay < 0:
             raise UsageError(f"weight_decay must be 0 or more, got {weight_decay}")
         self.adapter = adapter
@@ -100,7 +102,9 @@ class Task(LightningModule, ABC):
         """Return what a checkpoint holds of the network: the adapter's state and the heads."""
         state = self.adapter.state(self.network)
         for head in self.heads:
-            for name, tensor in self.network.get_submodule(head).state_dict(prefix=head + ".").items():
+            for name, tensor in (
+                self.network.get_submodule(head).state_dict(prefix=head + ".").items()
+            ):
                 state[name] = tensor
         return state
 
@@ -118,7 +122,10 @@ class Task(LightningModule, ABC):
         scheduler = get_scheduler(
             self.schedule, optimizer, math.ceil(steps * self.warmup), max(steps, 1)
         )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed the step by its position, so that dropout does not depend on what ran before."""
@@ -153,7 +160,11 @@ class Task(LightningModule, ABC):
         if gradient_clip_algorithm == "value":
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        limit = gradient_clip_val if gradient_clip_val and gradient_clip_algorithm != "value" else math.inf
+        limit = (
+            gradient_clip_val
+            if gradient_clip_val and gradient_clip_algorithm != "value"
+            else math.inf
+        )
         norm = nn.utils.clip_grad_norm_(parameters, limit)
         self.log("train/grad_norm", norm)
         # Under 16-mixed an overflow is expected: the gradient scaler skips the step by itself.
@@ -195,7 +206,7 @@ class Task(LightningModule, ABC):
         }
 
 
-class seeded(AbstractContextManager[None]):  # noqa: N801 - reads as a statement
+class seeded(AbstractContextManager[None]):
     """Seed torch by position inside the block and give the generator back as it was."""
 
     def __init__(self, seed: int, *position: int | str) -> None:

@@ -43,7 +43,7 @@ class FrozenHalf(Precision):
 
 
 def computing_dtype(precision: object) -> torch.dtype:
-    """Return the coarsest type that a trainer's precision computes in, such as bf16 for bf16-mixed."""
+    """Return the coarsest type that a precision computes in, such as bf16 for bf16-mixed."""
     name = str(precision)
     if "bf16" in name:
         return torch.bfloat16

@@ -91,7 +91,7 @@ class TextClassification(Task):
         loaded = load_classifier(self.pretrained, self.labels, dtype)
         self.fresh = loaded.fresh
         if self.gradient_checkpointing:
-            loaded.network.gradient_checkpointing_enable({"use_reentrant": False})
+            loaded.network.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
         return loaded.network, loaded.heads
 
     def model_facts(self) -> dict[str, Any]:
@@ -155,9 +155,7 @@ class TextClassification(Task):
         tokenizer = load_tokenizer(self.pretrained)
         config = self.adapter.peft_config(self.network)
         if config is None:
-            return write_transformers_folder(
-                folder, self.network, tokenizer, self.learned_state()
-            )
+            return write_transformers_folder(folder, self.network, tokenizer, self.learned_state())
         return write_peft_folder(
             folder,
             self.network,

@@ -79,7 +79,7 @@ def test_unshuffled_the_longest_come_first():
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
-@pytest.mark.parametrize("count", [64, 1000, 1003, 1007, 1008])
+@pytest.mark.parametrize("count", [64, 1000, 1001, 1007, 1010])
 @pytest.mark.parametrize("world_size", [2, 3])
 def test_processes_together_serve_what_one_serves(count, world_size, shuffle):
     of = lengths(count)
@@ -97,6 +97,14 @@ def test_processes_together_serve_what_one_serves(count, world_size, shuffle):
     for step, whole in enumerate(alone):
         for rank, batches in enumerate(ranks):
             assert batches[step] == whole[rank::world_size]
+
+
+def test_last_rows_that_are_fewer_than_the_processes_join_another_batch():
+    ranks = [
+        served(lengths=lengths(17), batch_size=4, shuffle=False, rank=rank, world_size=2)
+        for rank in range(2)
+    ]
+    assert [[len(batch) for batch in batches] for batches in ranks] == [[4, 5], [4, 4]]
 
 
 def test_fewer_rows_than_processes_are_refused():
@@ -137,11 +145,15 @@ def test_a_loader_continues_where_another_one_stopped():
     assert state == {"epoch": 0, "served": 2}
     second = loader()
     second.load_state_dict(state)
+    assert second.state_dict() == state  # before anything was served
     assert len(second) == 5
     iterator = iter(second)
     assert next(iterator)["row_id"].tolist() == rows[2]
     assert second.state_dict() == {"epoch": 0, "served": 3}
     assert [batch["row_id"].tolist() for batch in iterator] == rows[3:]
+    assert second.state_dict() == {"epoch": 0, "served": 5}
+    second.order.set_epoch(1)
+    assert second.state_dict() == {"epoch": 1, "served": 0}
 
 
 def test_the_epoch_may_be_set_after_the_iterator_was_made():

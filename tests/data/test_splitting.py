@@ -42,6 +42,7 @@ def test_what_counts_as_a_copy():
         "\uff26ire at https://t.co/a1 says @bob now",
     ):
         assert normalised(other) == normalised(same)
+    assert normalised("Straße") == normalised("STRASSE")
     assert normalised("mail a@b.c") != normalised("mail a@d.c")
     assert normalised("fire now") != normalised("fire, now")
 

@@ -1,0 +1,184 @@
+"""Use a finished run: label texts, or write its model in a plain format."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from tqdm import tqdm
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging as transformers_logging
+
+from hwlit.data.reading import read_csv
+from hwlit.errors import DataError, IntegrityError, ResourceError, UsageError
+from hwlit.networks.text import load_classifier
+from hwlit.records import read_record
+from hwlit.storage import write_text
+
+Classifier = PreTrainedModel | PeftModel
+
+
+def predict(
+    run: Path, texts: Sequence[str], batch_size: int, device: str, output: Path | None
+) -> None:
+    """Label texts and write CSV: text, prediction, probability per class; one row a text, in order.
+
+    Args:
+        run: The run's directory.
+        texts: What to label.
+        batch_size: Texts per call.
+        device: Device of torch.
+        output: The file to write; None writes to standard output.
+
+    Raises:
+        UsageError: The batch size is below 1.
+        DataError: There is no text.
+        IntegrityError: The run holds no exported model.
+        ResourceError: The device is not there.
+    """
+    if batch_size < 1:
+        raise UsageError(f"--batch-size must be at least 1, got {batch_size}")
+    if not texts:
+        raise DataError("there is no text to label; give --text, --file or lines on standard input")
+    record = read_record(run)
+    network, tokenizer = load(run, record)
+    try:
+        network.to(device)  # type: ignore[arg-type]
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ResourceError(f"--device {device} cannot be used ({reason}); try cpu") from error
+    labels = record["model"]["labels"]
+    max_length = int(record["data"]["max_length"])
+    shares = probabilities(network, tokenizer, texts, max_length, batch_size)
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["text", "prediction", *(f"p({label})" for label in labels)])
+    for text, share in zip(texts, shares, strict=True):
+        writer.writerow([text, labels[int(share.argmax())], *(f"{p:.6f}" for p in share)])
+    if output is not None:
+        write_text(output, file.getvalue())
+    else:
+        sys.stdout.write(file.getvalue())
+
+
+def export_merged(run: Path, folder: Path) -> None:
+    """Write a plain transformers model folder with the adapter folded in.
+
+    Args:
+        run: The run's directory.
+        folder: Where to write, new or empty.
+
+    Raises:
+        UsageError: The folder holds something already.
+        IntegrityError: The run holds no exported model.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"--merged {folder} holds something already; give a new folder")
+    network, tokenizer = load(run, read_record(run))
+    if isinstance(network, PeftModel):
+        network = network.merge_and_unload(safe_merge=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Written beside the target and renamed, so that a folder that exists is a whole one.
+    staged = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.parent))
+    try:
+        network.save_pretrained(staged)
+        tokenizer.save_pretrained(staged)
+        staged.chmod(0o755)
+        staged.replace(folder)
+    except OSError as error:
+        raise ResourceError(f"cannot write {folder}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def load(run: Path, record: dict[str, Any]) -> tuple[Classifier, PreTrainedTokenizerBase]:
+    """Load a run's exported model with the loaders that a stranger would use, in eval mode.
+
+    Args:
+        run: The run's directory.
+        record: Its record.
+
+    Raises:
+        IntegrityError: The run holds no exported model.
+    """
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    folder = run / "adapter"
+    if not (folder / "config.json").is_file():
+        raise IntegrityError(f"{run} holds no exported model: its status is {record['status']}")
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    if not (folder / "adapter_config.json").is_file():
+        network = AutoModelForSequenceClassification.from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+        )
+        return network.eval(), tokenizer
+    model = record["model"]
+    base = load_classifier(model["pretrained"], tuple(model["labels"])).network
+    return PeftModel.from_pretrained(base, folder).eval(), tokenizer
+
+
+@torch.inference_mode()
+def probabilities(
+    network: Classifier,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    max_length: int,
+    batch_size: int,
+) -> torch.Tensor:
+    """Return the probability of each class, (texts, labels), in the order of the texts.
+
+    Args:
+        network: The classifier, in eval mode.
+        tokenizer: Its tokenizer.
+        texts: What to label.
+        max_length: Longer texts are cut to this many tokens.
+        batch_size: Texts per call; those of like length go together.
+    """
+    # The longest first: if memory runs out, it does so at once.
+    order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+    shares = torch.empty(len(texts), len(network.config.id2label or ()))
+    for start in tqdm(range(0, len(order), batch_size), "predict", disable=None, leave=False):
+        rows = order[start : start + batch_size]
+        inputs = tokenizer(
+            [texts[i] for i in rows],
+            truncation=True,
+            max_length=max_length,
+            padding=True,
+            return_tensors="pt",
+        ).to(network.device)
+        shares[rows] = network(**inputs).logits.float().softmax(dim=-1).cpu()
+    return shares
+
+
+def read_texts(path: Path, column: str) -> list[str]:
+    """Read the texts of a CSV file, or the lines of a .txt file.
+
+    Args:
+        path: The file.
+        column: The CSV column.
+
+    Raises:
+        DataError: The file cannot be read, or has no such column.
+    """
+    if path.suffix == ".txt":
+        try:
+            return path.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"cannot read {path}: {error}; give a UTF-8 text file") from error
+    rows = read_csv(path)
+    if column not in rows[0]:
+        seen = ", ".join(map(repr, rows[0]))
+        raise DataError(f"{path} has no column {column!r}, only {seen}; name one by --column")
+    return [row[column] for row in rows]

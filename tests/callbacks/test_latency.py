@@ -1,0 +1,75 @@
+import time
+
+import pytest
+import torch
+
+from hwlit.callbacks.latency import MIN_CALLS, PERCENTILES, Latency
+from hwlit.devices.selection import device_for
+
+BATCHES = {n: {"input_ids": torch.zeros(n, 7, dtype=torch.long)} for n in (1, 4)}
+
+
+@pytest.fixture
+def latency():
+    return Latency(device_for(torch.device("cpu")), min_seconds=0.0)
+
+
+def sleeping(seconds):
+    def forward(batch):
+        time.sleep(seconds)
+        return batch["input_ids"].sum(-1, keepdim=True).float()
+
+    return forward
+
+
+def test_every_variant_has_percentiles_per_batch_size(latency):
+    latency.probe({"base": sleeping(0.001), "unmerged": sleeping(0.004)}, BATCHES)
+    found = latency.readings()
+    for name in ("base", "unmerged"):
+        for size in (1, 4):
+            values = [found[f"latency/{name}/batch_{size}/p{p}"] for p in PERCENTILES]
+            assert [r.value for r in values] == sorted(r.value for r in values)
+            assert all(r.n >= MIN_CALLS for r in values)
+            assert f"{size} x 7 tokens" in values[0].method
+            assert f"latency/{name}/batch_{size}/cold" in found
+    assert found["latency/unmerged/batch_1/over_base"].value > 1.5
+    assert "latency/base/batch_1/over_base" not in found
+
+
+def test_the_cold_call_is_apart(latency):
+    calls = []
+
+    def forward(batch):
+        calls.append(None)
+        time.sleep(0.05 if len(calls) == 1 else 0)
+        return torch.zeros(1, 2)
+
+    latency.probe({"base": forward}, {1: BATCHES[1]})
+    found = latency.readings()
+    assert found["latency/base/batch_1/cold"].value >= 0.05
+    assert found["latency/base/batch_1/p99"].value < 0.05
+
+
+def test_the_same_modules_are_timed_once_and_said(latency):
+    latency.probe({"unmerged": sleeping(0)}, BATCHES)
+    latency.same("the adapter adds none")
+    found = latency.readings()
+    for name in ("base", "merged"):
+        twin = found[f"latency/{name}/batch_1/p50"]
+        assert twin.value == found["latency/unmerged/batch_1/p50"].value
+        assert "same modules as unmerged: the adapter adds none" in twin.method
+
+
+def test_variants_take_turns(latency):
+    order = []
+
+    def noting(name):
+        def forward(batch):
+            order.append(name)
+            return torch.zeros(1, 2)
+
+        return forward
+
+    latency.probe({"base": noting("a"), "merged": noting("b")}, {1: BATCHES[1]})
+    timed = "".join(order[22:-2])  # after the cold and warm-up calls, before the last comparison
+    assert timed.startswith("aaaaabbbbbaaaaabbbbb")

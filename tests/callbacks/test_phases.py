@@ -1,0 +1,120 @@
+import time
+
+import pytest
+import torch
+
+from hwlit.callbacks.phases import Phases
+from hwlit.devices.energy import EnergyCounter
+from hwlit.devices.selection import device_for
+from hwlit.errors import ResourceError
+from hwlit.records import Reading
+
+
+class Joules(EnergyCounter):
+    """Counts ten joules a second, in steps of its update period."""
+
+    component, method, measured, update_period = "gpu", "measured: a fake", True, 0.01
+
+    def __init__(self, update_period=0.01):
+        self.update_period = update_period
+        self.lost = False
+
+    def read(self):
+        if self.lost:
+            raise ResourceError("the counter is gone")
+        return time.perf_counter() // self.update_period * self.update_period * 10
+
+
+@pytest.fixture
+def counter(monkeypatch):
+    counter = Joules()
+    device = device_for(torch.device("cpu"))
+    monkeypatch.setattr(type(device), "energy_counters", lambda self: (counter,))
+    monkeypatch.setattr("hwlit.callbacks.phases.idle_power", lambda counters, seconds: {})
+    return counter
+
+
+@pytest.fixture
+def phases(counter):
+    return Phases(device_for(torch.device("cpu")), warmup_steps=0)
+
+
+def ledger(phases):
+    return {row["name"]: row for row in phases.details()["phases"]}
+
+
+def test_the_phases_add_up_to_the_total_within_one_percent(phases):
+    start = time.time()
+    for _ in range(3):
+        with phases.phase("load"):
+            time.sleep(0.02)
+            with phases.phase("save"):
+                time.sleep(0.02)
+        time.sleep(0.01)
+    phases.finish()
+    spent = time.time() - start
+    rows = ledger(phases)
+    inner = sum(row["wall_time"] for name, row in rows.items() if name != "startup")
+    assert inner == pytest.approx(spent, rel=0.01, abs=0.01)
+    total = phases.readings()["run/wall_time"].value
+    assert sum(row["wall_time"] for row in rows.values()) == pytest.approx(total, rel=0.01)
+    assert sum(row["share"] for row in rows.values()) == pytest.approx(1, rel=0.01)
+
+
+def test_an_inner_phase_is_not_counted_twice(phases):
+    with phases.phase("load"), phases.phase("save"):
+        time.sleep(0.1)
+    phases.finish()
+    rows = ledger(phases)
+    assert rows["save"]["wall_time"] >= 0.1
+    assert rows["load"]["wall_time"] < rows["save"]["wall_time"] / 2
+
+
+def test_energy_goes_to_the_phase_in_which_it_was_used(phases):
+    with phases.phase("load"):
+        time.sleep(0.2)
+    phases.finish()
+    found = phases.readings()
+    assert found["load/energy/gpu"].value == pytest.approx(
+        10 * found["load/wall_time"].value, abs=0.3
+    )
+    assert found["load/energy"].method == "measured: a fake"
+
+
+def test_a_window_too_short_for_the_counter_is_absent_and_not_zero(counter):
+    counter.update_period = 1000.0
+    phases = Phases(device_for(torch.device("cpu")), warmup_steps=0)
+    with phases.phase("load"):
+        pass
+    phases.finish()
+    assert "load/energy" not in phases.readings()
+    assert "did not move" in phases.absent()["load/energy/gpu"]
+
+
+def test_a_counter_that_is_lost_ends_no_run(phases, counter):
+    with phases.phase("load"):
+        counter.lost = True
+    phases.finish()
+    assert "load/energy" not in phases.readings()
+    assert phases.absent()["run/energy/gpu"] == "the counter is gone"
+
+
+def test_the_peak_of_a_phase_is_its_own(phases):
+    with phases.phase("load"):
+        big = torch.ones(50_000_000)  # 200 MB
+        del big
+    with phases.phase("test"):
+        pass
+    phases.finish()
+    found = phases.readings()
+    assert found["load/peak_memory"].value - found["test/peak_memory"].value > 150e6
+    assert isinstance(found["baseline/memory/resident"], Reading)
+
+
+def test_an_exception_closes_what_is_open(phases):
+    phases.enter("train")
+    phases.enter("evaluate")
+    phases.on_exception(None, None, RuntimeError())
+    phases.finish()
+    phases.leave("train")  # what `on_train_end` would do, had it been called
+    assert phases.details()["phases"]

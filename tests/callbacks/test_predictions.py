@@ -1,0 +1,81 @@
+import csv
+import io
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from hwlit.callbacks.predictions import Predictions
+from hwlit.metrics.intervals import wilson_interval
+
+
+@pytest.fixture
+def predictions():
+    """Five rows in two batches, out of order: rows 3 and 9 are wrong."""
+    monitor = Predictions(("no", "yes"))
+    trainer = SimpleNamespace(
+        world_size=1,
+        callback_metrics={
+            "test/accuracy": torch.tensor(0.6),
+            "test/f1_positive": torch.tensor(0.5),
+        },
+    )
+    monitor.on_test_start(trainer, None)
+    batches = [([9, 2, 5], [1, 0, 1], [[3, 1], [2, 0], [0, 4]]), ([3, 1], [0, 0], [[0, 1], [5, 0]])]
+    for rows, labels, logits in batches:
+        outputs = {
+            "row_id": torch.tensor(rows),
+            "labels": torch.tensor(labels),
+            "logits": torch.tensor(logits, dtype=torch.float),
+        }
+        monitor.on_test_batch_end(trainer, None, outputs, None, 0)
+    monitor.on_test_epoch_end(trainer, None)
+    monitor.on_test_end(trainer, None)
+    return monitor
+
+
+TEXTS = {1: "one, two", 2: "NA", 3: 'a "quote"', 5: "line\nend", 9: "<b>bold|pipe</b>"}
+
+
+def test_rows_are_ordered_and_survive_the_file(predictions):
+    rows = list(csv.DictReader(io.StringIO(predictions.to_csv(TEXTS))))
+    assert [int(row["row_id"]) for row in rows] == [1, 2, 3, 5, 9]
+    assert [row["text"] for row in rows] == [TEXTS[i] for i in (1, 2, 3, 5, 9)]
+    assert [(row["label"], row["prediction"]) for row in rows] == [
+        ("no", "no"), ("no", "no"), ("no", "yes"), ("yes", "yes"), ("yes", "no"),
+    ]  # fmt: skip
+    assert float(rows[4]["p(no)"]) == pytest.approx(
+        float(torch.tensor([3.0, 1.0]).softmax(0)[0]), abs=1e-6
+    )
+    assert all(float(r["p(no)"]) + float(r["p(yes)"]) == pytest.approx(1, abs=2e-6) for r in rows)
+
+
+def test_accuracy_has_its_interval(predictions):
+    reading = predictions.readings()["test/accuracy"]
+    assert (reading.value, reading.n) == (0.6, 5)
+    assert (reading.low, reading.high) == wilson_interval(3, 5)
+
+
+def test_f1_has_an_interval_that_holds_it(predictions):
+    reading = predictions.readings()["test/f1_positive"]
+    assert reading.low <= reading.value <= reading.high
+
+
+def test_the_table_and_the_matrix_agree_with_the_rows(predictions):
+    details = predictions.details()
+    assert details["confusion_matrix"] == {"labels": ["no", "yes"], "counts": [[2, 1], [1, 1]]}
+    assert details["per_class"][1] == {
+        "label": "yes", "precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2,
+    }  # fmt: skip
+
+
+def test_samples_show_the_surest_mistake_first_and_no_markup(predictions):
+    lines = predictions.samples(TEXTS).splitlines()
+    assert lines[2].startswith("| &lt;b>bold\\|pipe&lt;/b> | yes | no |")
+
+
+def test_nothing_tested_is_absent_with_a_reason():
+    monitor = Predictions(("no", "yes"))
+    assert monitor.readings() == {}
+    assert monitor.details() == {}
+    assert "before the test" in monitor.absent()["test/accuracy"]

@@ -1,0 +1,57 @@
+import time
+
+import pytest
+import torch
+
+from hwlit.callbacks.steps import Steps
+from hwlit.devices.selection import device_for
+
+
+def batch(rows, width, real):
+    mask = torch.zeros(rows, width, dtype=torch.long)
+    mask.view(-1)[:real] = 1
+    return {"row_id": torch.arange(rows), "attention_mask": mask}
+
+
+@pytest.fixture
+def steps():
+    """Two slow warm-up steps, then three of 20 ms."""
+    monitor = Steps(device_for(torch.device("cpu")), warmup_steps=2)
+    sizes = [(4, 10, 40), (4, 10, 40), (4, 10, 20), (2, 5, 10), (4, 10, 40)]
+    for index, size in enumerate(sizes):
+        monitor.on_train_batch_start(None, None, None, index)
+        time.sleep(0.2 if index < 2 else 0.02)
+        monitor.on_train_batch_end(None, None, None, batch(*size), index)
+    return monitor
+
+
+def test_warm_up_steps_are_dropped_and_said(steps):
+    found = steps.readings()
+    assert 0.02 <= found["fit/step_time"].value < 0.1
+    assert found["fit/step_time"].n == 3
+    assert "first 2 of 5 steps dropped" in found["fit/step_time"].method
+    assert len(steps.details()["step_times"]) == 5
+
+
+def test_throughput_counts_rows_real_tokens_and_slots(steps):
+    found = steps.readings()
+    busy = sum(steps.details()["step_times"][2:])
+    assert found["fit/samples_per_second"].value == pytest.approx(10 / busy, rel=1e-3)
+    assert found["fit/tokens_per_second"].value == pytest.approx(70 / busy, rel=1e-3)
+    assert found["fit/token_slots_per_second"].value == pytest.approx(90 / busy, rel=1e-3)
+    assert found["fit/padding_share"].value == pytest.approx(2 / 9)
+
+
+def test_its_own_cost_is_known_and_small(steps):
+    assert 0 < steps.readings()["fit/monitor_overhead"].value < 0.01 * 5
+
+
+def test_no_steps_is_absent_with_a_reason():
+    monitor = Steps(device_for(torch.device("cpu")), warmup_steps=2)
+    assert monitor.readings() == {}
+    assert monitor.absent()["fit/step_time"] == "nothing was trained"
+
+
+def test_a_step_cut_short_is_left_out(steps):
+    steps.on_train_batch_start(None, None, None, 5)
+    assert len(steps.details()["step_times"]) == 5

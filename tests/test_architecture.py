@@ -1,0 +1,88 @@
+"""The dependency rule: imports point down and never sideways, none hides inside a function."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "hwlit"
+LEAVES = {"adapters", "networks", "devices", "records", "storage", "errors", "metrics", "exports"}
+ALLOWED = {
+    "errors": set(),
+    "quiet": set(),
+    "storage": {"errors"},
+    "records": {"errors", "storage"},
+    "shipped": {"errors"},
+    "metrics": set(),
+    "adapters": {"errors"},
+    "networks": {"errors", "storage"},
+    "exports": {"errors", "storage"},
+    "devices": {"errors", "records"},
+    "tasks": LEAVES,
+    "data": LEAVES,
+    "callbacks": LEAVES,
+    "study": {"records", "storage", "errors", "metrics"},
+    "inference": LEAVES | {"data"},
+    "run": LEAVES | {"tasks", "data", "callbacks"},
+    "cli": LEAVES | {"tasks", "data", "callbacks", "study", "run"},
+}
+NEVER_LIGHTNING = LEAVES | {"study", "shipped", "quiet", "inference"}
+# Optional back ends, each in the one file that owns it.
+LOCAL_IMPORTS = {
+    "devices/nvml.py": {"pynvml"},
+    "devices/cpu_time.py": {"codecarbon"},
+    "devices/tpu.py": {"torch_xla"},
+}
+FILES = [p.relative_to(ROOT).as_posix() for p in sorted(ROOT.rglob("*.py"))]
+MODULES = [name for name in FILES if name not in ("__init__.py", "__main__.py")]
+
+
+def imported(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            if node.module == "hwlit":
+                yield from ((f"hwlit.{alias.name}", node) for alias in node.names)
+            else:
+                yield str(node.module), node
+
+
+def room(name):
+    return name.split("/")[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_point_down(name):
+    own = room(name)
+    for module, _ in imported(ast.parse((ROOT / name).read_text())):
+        top, _, rest = module.partition(".")
+        if top == "lightning":
+            assert own not in NEVER_LIGHTNING, f"{name} imports {module}"
+        other = rest.partition(".")[0]
+        if top == "hwlit" and other not in ("", own):
+            assert other in ALLOWED[own], f"{name} imports {module}"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_import_hides_in_a_function(name):
+    tree = ast.parse((ROOT / name).read_text())
+    top_level = {id(node) for node in tree.body}
+    for node in tree.body:
+        if isinstance(node, ast.If):  # if TYPE_CHECKING
+            top_level |= {id(inner) for inner in node.body}
+    for module, node in imported(tree):
+        if id(node) not in top_level:
+            assert module.partition(".")[0] in LOCAL_IMPORTS.get(name, set()), f"{name}: {module}"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_stay_readable(name):
+    text = (ROOT / name).read_text()
+    tree = ast.parse(text)
+    assert len(text.splitlines()) <= 320
+    assert ast.get_docstring(tree), "a module says what it is"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < 60, node.name

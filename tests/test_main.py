@@ -1,0 +1,326 @@
+"""The command line as a user meets it, in this process."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+
+from hwlit.__main__ import main, with_shipped_configs
+from hwlit.errors import UsageError
+from hwlit.shipped import config_names, config_root
+from hwlit.storage import verify
+from tests.conftest import speed_up, tiny_arguments
+
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+def read(folder, name="record.json"):
+    return json.loads((folder / name).read_text())
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_models, tiny_csv, tmp_path_factory):
+    """The directory of a finished run; tests only read it."""
+    output = tmp_path_factory.mktemp("finished") / "run"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("HWLIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        speed_up(monkeypatch)
+        assert main(tiny_arguments(tiny_models, tiny_csv, output)) == 0
+    return output
+
+
+def test_help_teaches_and_needs_no_torch():
+    code = "import sys, hwlit.__main__ as m; m.main(['--help']); sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "hwlit fit --config quickstart" in done.stdout
+    for name in config_names():
+        assert name in done.stdout
+
+
+def test_an_unknown_command_gets_one_sentence(capsys):
+    assert main(["fitt"]) == 2
+    assert capsys.readouterr().err == "hwlit: unknown command 'fitt'; did you mean 'fit'\n"
+
+
+def test_a_run_writes_everything_it_promises(finished):
+    assert {p.name for p in finished.iterdir() if not p.name.startswith(".")} == {
+        "adapter", "checkpoints", "config.yaml", "metrics.csv", "predictions.csv", "record.json",
+        "tensorboard",
+    }  # fmt: skip
+    assert {"README.md", "adapter_config.json", "adapter_model.safetensors", "tokenizer.json"} <= {
+        p.name for p in (finished / "adapter").iterdir()
+    }
+    assert list((finished / "tensorboard").glob("events.*"))
+    checkpoints = sorted((finished / "checkpoints").glob("*.ckpt"))
+    assert len(checkpoints) == 2
+    assert all(verify(path)["step"] for path in checkpoints)
+
+
+def test_the_record_holds_the_whole_row(finished):
+    record = read(finished)
+    assert (record["schema"], record["status"], record["name"]) == (1, "ok", "quickstart")
+    needed = {
+        "test/accuracy", "test/f1_macro", "test/f1_positive", "test/loss", "fit/wall_time",
+        "fit/step_time", "fit/peak_memory", "latency/base/batch_1/p50",
+        "latency/merged/batch_1/p50", "latency/unmerged/batch_16/p99", "params/trainable",
+        "params/total", "adapter/file_size", "run/wall_time", "adapter/merge_difference",
+    }  # fmt: skip
+    assert needed <= set(record["readings"])
+    assert (
+        record["readings"]["fit/energy"]
+        if "fit/energy" in record["readings"]
+        else any(name.startswith("fit/energy") for name in record["absent"])
+    )
+    # rank 8 on query and value of two layers, 32 wide, and the head and pooler of tiny BERT
+    assert record["readings"]["params/trainable"]["value"] == 4 * 8 * 64 + 32 * 2 + 2
+    assert record["readings"]["adapter/merge_difference"]["value"] < 1e-4
+    assert record["check"]["max_abs_difference"] <= record["check"]["tolerance"]
+    assert len(record["config_sha256"]) == 64
+    assert record["data"]["rows"]["test"] == record["readings"]["test/accuracy"]["n"]
+
+
+def test_the_phases_of_a_run_add_up(finished):
+    record = read(finished)
+    total = record["readings"]["run/wall_time"]["value"]
+    assert sum(p["wall_time"] for p in record["phases"]) == pytest.approx(total, rel=0.01)
+    assert {"startup", "load", "tokenise", "warmup", "train", "evaluate", "save", "test", "export",
+            "check", "latency"} <= {p["name"] for p in record["phases"]}  # fmt: skip
+
+
+def test_predictions_and_record_say_the_same(finished):
+    with (finished / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    right = sum(row["label"] == row["prediction"] for row in rows)
+    assert right / len(rows) == read(finished)["readings"]["test/accuracy"]["value"]
+
+
+def test_a_second_run_into_the_same_directory_is_refused(finished, tiny_fit, capsys):
+    before = (finished / "record.json").read_bytes()
+    assert main([*tiny_fit, "--output", str(finished)]) == 2
+    assert "holds a finished run; a run never overwrites" in capsys.readouterr().err
+    assert (finished / "record.json").read_bytes() == before
+
+
+def test_the_saved_config_gives_the_same_row(finished, tmp_path, tiny_fit):
+    again = tmp_path / "again"
+    assert main(["fit", "--config", str(finished / "config.yaml"), "--output", str(again)]) == 0
+    one, two = read(finished), read(again)
+    assert one["config_sha256"] == two["config_sha256"]
+    assert one["readings"]["test/loss"] == two["readings"]["test/loss"]
+    assert (finished / "predictions.csv").read_text() == (again / "predictions.csv").read_text()
+
+
+def test_show_prints_the_row(finished, capsys):
+    assert main(["show", str(finished)]) == 0
+    told = capsys.readouterr().out
+    for word in ("test/accuracy", "fit/step_time", "merged/batch_1", "warmup", "predictions.csv"):
+        assert word in told
+    assert main(["show", str(finished), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == read(finished)
+
+
+def test_predict_keeps_the_order_and_agrees_with_the_run(finished, capsys, tmp_path):
+    with (finished / "predictions.csv").open(newline="") as file:
+        expected = list(csv.DictReader(file))
+    assert main(["predict", str(finished), "--file", str(finished / "predictions.csv")]) == 0
+    found = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["text"] for row in found] == [row["text"] for row in expected]
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours["prediction"] == theirs["prediction"]
+        assert float(ours["p(disaster)"]) == pytest.approx(float(theirs["p(disaster)"]), abs=1e-4)
+
+
+def test_predict_takes_texts_and_standard_input(finished, capsys, monkeypatch):
+    assert main(["predict", str(finished), "--text", "storm, near", "--text", "NA"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["text"] for row in rows] == ["storm, near", "NA"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("a storm\n\nsunny\n"))
+    assert main(["predict", str(finished), "-"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["text"] for row in rows] == ["a storm", "", "sunny"]
+
+
+def test_predict_without_texts_or_column_is_refused(finished, capsys, tmp_path):
+    (tmp_path / "x.csv").write_text("words\nstorm\n")
+    assert main(["predict", str(finished), "--file", str(tmp_path / "x.csv")]) == 3
+    assert "has no column 'text', only 'words'" in capsys.readouterr().err
+    (tmp_path / "x.txt").write_text("")
+    assert main(["predict", str(finished), "--file", str(tmp_path / "x.txt")]) == 3
+
+
+def test_the_merged_export_predicts_the_same(finished, tmp_path, tiny_tokenizer):
+    from transformers import AutoModelForSequenceClassification
+
+    assert main(["export", str(finished), "--merged", str(tmp_path / "merged")]) == 0
+    network = AutoModelForSequenceClassification.from_pretrained(tmp_path / "merged")
+    assert network.config.id2label == {0: "not disaster", 1: "disaster"}
+    with (finished / "predictions.csv").open(newline="") as file:
+        row = next(csv.DictReader(file))
+    inputs = tiny_tokenizer(row["text"], truncation=True, max_length=32, return_tensors="pt")
+    share = network(**inputs).logits.softmax(-1)[0, 1]
+    assert float(share.detach()) == pytest.approx(float(row["p(disaster)"]), abs=1e-4)
+    assert main(["export", str(finished), "--merged", str(tmp_path / "merged")]) == 2
+
+
+@pytest.mark.parametrize("adapter", ["untuned", "full", "head_only", "frozen"])
+def test_every_adapter_gives_a_row(adapter, tiny_fit, tmp_path):
+    extra = ["--model.adapter.layers", "1"] if adapter == "frozen" else []
+    assert main([*tiny_fit, "--model.adapter", adapter, *extra]) == 0
+    record = read(tmp_path / "run")
+    trained = adapter != "untuned"
+    assert ("fit/step_time" in record["readings"]) == trained
+    assert (record["readings"]["params/trainable"]["value"] > 0) == trained
+    twin = record["readings"]["latency/merged/batch_1/p50"]
+    assert "same modules as unmerged" in twin["method"]
+    assert (tmp_path / "run" / "adapter" / "model.safetensors").is_file()
+    assert (tmp_path / "run" / "adapter" / "learned.safetensors").is_file() == (adapter != "full")
+
+
+def test_switching_the_adapter_takes_its_own_learning_rate(tiny_fit, tmp_path):
+    rate = ["--model.adapter.learning_rate", "0.5"]
+    assert main([*tiny_fit, *rate, "--model.adapter", "full", "--trainer.max_epochs", "1"]) == 0
+    assert read(tmp_path / "run")["adapter"]["learning_rate"] == 5e-5
+
+
+def test_the_rank_is_set_by_one_flag(tiny_fit, tmp_path):
+    assert main([*tiny_fit, "--model.adapter.rank", "4"]) == 0
+    config = read(tmp_path / "run" / "adapter", "adapter_config.json")
+    assert config["r"] == 4
+
+
+def test_bf16_true_trains_the_adapter_in_fp32(tiny_fit, tmp_path):
+    assert main([*tiny_fit, "--trainer.precision", "bf16-true"]) == 0
+    record = read(tmp_path / "run")
+    assert (record["precision"], record["model"]["dtype"]) == ("bf16-true", "bfloat16")
+    checkpoint = next((tmp_path / "run" / "checkpoints").glob("*.ckpt"))
+    state = torch.load(checkpoint, weights_only=True)["state_dict"]
+    assert {tensor.dtype for tensor in state.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["--model.adapter.rank", "0"], 2, "rank must be at least 1, got 0"),
+        (["--model.adapter.rank", "x"], 2, "rank"),
+        (["--model.adapter.targets", "[nothing]"], 2, "target 'nothing' matches no layer"),
+        (["--model.adapter", "lorra"], 2, "did you mean 'lora'"),
+        (["--config", "nope"], 2, "neither a file nor a shipped config"),
+        (["--data.path", "nope.csv"], 3, "nope.csv does not exist"),
+        (["--model.pretrained", "./nope"], 2, "does not exist"),
+        (["--model.pretrained", "no/such-model"], 2, "without a network, give the folder"),
+        (["--model.optimizer.lr", "0.1"], 2, "--model.adapter.learning_rate"),
+        (["--checkpoint.monitor", "val/nope"], 2, "choose one of: val/accuracy"),
+        (["--trainer.no_such", "1"], 2, "no_such"),
+        (["--model.optimizer", "subprocess.Popen"], 2, "subprocess.Popen"),
+    ],
+)
+def test_bad_input_gets_one_sentence(arguments, code, told, tiny_fit, capsys):
+    assert main([*tiny_fit, *arguments]) == code
+    error = capsys.readouterr().err
+    last = error.strip().splitlines()[-1]
+    assert last.startswith("hwlit: ")
+    assert told in last
+    assert "Traceback" not in error
+
+
+def test_a_loss_that_is_no_number_stops_before_the_update(tiny_fit, tmp_path, monkeypatch, capsys):
+    from hwlit.tasks import text_classification
+
+    losses = iter([1.0, 1.0, float("nan")])
+    real = text_classification.functional.cross_entropy
+
+    def spoiled(logits, labels, **kwargs):
+        return real(logits, labels, **kwargs) * next(losses)
+
+    monkeypatch.setattr(text_classification.functional, "cross_entropy", spoiled)
+    assert main(tiny_fit) == 4
+    assert "the loss became nan at step 2; nothing was updated" in capsys.readouterr().err
+    record = read(tmp_path / "run")
+    assert record["status"] == "failed"
+    assert "nan at step 2" in record["error"]
+    assert not list((tmp_path / "run" / "checkpoints").glob("*.ckpt"))
+
+
+def test_an_export_that_does_not_reload_equal_fails_the_run(
+    tiny_fit, tmp_path, monkeypatch, capsys
+):
+    from hwlit.exports import reload, stock_classifier
+
+    def shifted(job, folder, timeout):
+        return [[logit + 0.01 for logit in row] for row in stock_classifier.logits(**job)]
+
+    monkeypatch.setattr(reload, "_run", shifted)
+    assert main(tiny_fit) == 5
+    assert "its logits differ by 0.01" in capsys.readouterr().err
+    assert read(tmp_path / "run")["status"] == "failed"
+
+
+def test_the_config_is_printed_and_nothing_is_run(tiny_fit, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([*tiny_fit, "--print_config"])
+    assert stop.value.code == 0
+    config = yaml.safe_load(capsys.readouterr().out)
+    assert config["model"]["init_args"]["adapter"]["init_args"]["rank"] == 8
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", ["validate", "test"])
+def test_a_checkpoint_is_evaluated_again(command, finished, tiny_fit, capsys):
+    record = read(finished)
+    best = finished / record["best_checkpoint"]["path"]
+    arguments = [command, *tiny_fit[1 : tiny_fit.index("--output")], "--ckpt_path", str(best)]
+    capsys.readouterr()
+    assert main(arguments) == 0
+    told = capsys.readouterr().out
+    metrics = json.loads(told[told.index("{") :])
+    if command == "test":
+        expected = record["readings"]["test/loss"]["value"]
+        assert metrics["test/loss"] == pytest.approx(expected, rel=1e-5)
+    else:
+        assert metrics["val/accuracy"] == pytest.approx(record["best_checkpoint"]["score"])
+
+
+def test_a_checkpoint_of_another_adapter_is_refused(finished, tiny_fit, capsys):
+    best = finished / read(finished)["best_checkpoint"]["path"]
+    arguments = ["test", *tiny_fit[1 : tiny_fit.index("--output")], "--ckpt_path", str(best)]
+    assert main([*arguments, "--model.adapter", "head_only"]) == 5
+    assert "does not fit this model and adapter" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in config_names() if not name.startswith("adapters/")]
+)
+def test_every_shipped_config_parses(name, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["fit", "--config", name, "--print_config"])
+    assert stop.value.code == 0
+
+
+@pytest.mark.parametrize("option", ["--config", "-c"])
+def test_names_become_paths(option):
+    path = str(config_root() / "quickstart.yaml")
+    assert with_shipped_configs([option, "quickstart"]) == [option, path]
+    assert with_shipped_configs([f"{option}=quickstart"]) == [f"{option}={path}"]
+
+
+def test_class_paths_and_json_are_left_alone():
+    for value in ("hwlit.adapters.full.Full", '{"class_path": "x"}', "null"):
+        assert with_shipped_configs(["--model.adapter", value]) == ["--model.adapter", value]
+    with pytest.raises(UsageError):
+        with_shipped_configs(["--model.adapter", "nothing"])
+
+
+@pytest.mark.slow
+def test_a_fresh_process_fits_and_checks(tiny_fit, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "hwlit", *tiny_fit], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "reload check: " in done.stdout
+    assert "Warning" not in done.stderr
+    assert read(tmp_path / "run")["check"]["max_abs_difference"] < 1e-4

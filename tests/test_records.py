@@ -1,0 +1,54 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from hwlit.errors import IntegrityError
+from hwlit.records import Reading, RunRecord, read_record
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_reading_is_a_number(value):
+    with pytest.raises(ValueError, match="finite"):
+        Reading(value, "s", "measured")
+
+
+def test_a_record_reads_back_as_written(tmp_path):
+    record = RunRecord(
+        status="ok",
+        description={"seed": 3},
+        readings={"test/accuracy": Reading(0.5, "1", "measured", 0.4, 0.6, 10)},
+        absent={"fit/energy": "no counter"},
+        details={"phases": [{"name": "train", "wall_time": 1.0}]},
+    )
+    record.write(tmp_path / "record.json")
+    found = read_record(tmp_path)
+    assert found == record.to_dict()
+    assert found["readings"]["test/accuracy"] == {
+        "value": 0.5, "unit": "1", "method": "measured", "low": 0.4, "high": 0.6, "n": 10,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[]", '{"schema": 99}'])
+def test_what_is_no_record_is_refused(tmp_path, content):
+    if content is not None:
+        (tmp_path / "record.json").write_text(content)
+    with pytest.raises(IntegrityError, match=r"record\.json"):
+        read_record(tmp_path)
+
+
+def test_nan_in_the_details_is_refused(tmp_path):
+    record = RunRecord(status="ok", details={"curves": [float("nan")]})
+    with pytest.raises(ValueError, match="JSON"):
+        record.write(tmp_path / "record.json")
+    assert not list(tmp_path.iterdir())
+
+
+def test_records_and_show_need_no_torch():
+    code = (
+        "import sys, json, hwlit.records, hwlit.study.show, hwlit.shipped, hwlit.__main__;"
+        "print(json.dumps([m for m in ('torch', 'lightning', 'transformers') if m in sys.modules]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []
