@@ -119,11 +119,12 @@ class Run:
         self._recorder.watch(parameters)
         self._recorder.describe(adapter=model.adapter_facts(), model=facts, data=data.report())
         self._recorder.describe(comparability=self._comparability(facts, data.report()))
-        trainer.callbacks.extend([self._phases, self._steps, self._predictions])
+        trainer.callbacks.extend([self._phases, self._steps, self._predictions])  # type: ignore[attr-defined]
         share = parameters.readings()["params/trainable_share"].value
         Console(stderr=True).print(
             f"{type(model.adapter).__name__} on {facts['hub_id']}: {100 * share:.3g} % of the "
-            f"parameters learn; {data.report()['rows']['train']} training rows; writing to {self._output}",
+            f"parameters learn; {data.report()['rows']['train']} training rows; "
+            f"writing to {self._output}",
             highlight=False,
             soft_wrap=True,
         )

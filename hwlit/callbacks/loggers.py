@@ -81,7 +81,8 @@ class TensorBoard(TensorBoardLogger):
     """
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(save_dir=folder, name="", version="tensorboard", default_hp_metric=False)
+        # No version: the progress bar would show the end of its name.
+        super().__init__(save_dir=folder, name="tensorboard", version="", default_hp_metric=False)
 
     @rank_zero_only
     def save(self) -> None:

@@ -59,8 +59,8 @@ def check_reload(
     }
     if not difference <= tolerance:
         raise IntegrityError(
-            f"{folder} reloads, but its logits differ by {difference:.2g} from the run's (tolerance "
-            f"{tolerance:.2g}); do not use it, and report this with the record"
+            f"{folder} reloads, but its logits differ by {difference:.2g} from the run's "
+            f"(tolerance {tolerance:.2g}); do not use it, and report this with the record"
         )
     return report
 

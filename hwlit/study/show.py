@@ -29,7 +29,7 @@ def show(record: Mapping[str, Any], console: Console) -> None:
         record: The record as plain data, as `read_record` gives it.
         console: Where to print.
     """
-    console.print(_headline(record))
+    console.print(_headline(record), soft_wrap=True)
     readings: Mapping[str, Any] = record["readings"]
     console.print(_measures(readings))
     if any(name.startswith("latency/") for name in readings):
@@ -39,12 +39,13 @@ def show(record: Mapping[str, Any], console: Console) -> None:
     if record.get("phases"):
         console.print(_phases(record["phases"]))
     for name, reason in record["absent"].items():
-        console.print(Text(f"absent  {name}: {reason}", style="dim"))
+        console.print(Text(f"absent  {name}: {reason}", style="dim"), soft_wrap=True)
     if "check" in record:
         check = record["check"]
         console.print(
             f"reload check: {check['rows']} test rows in a fresh process, largest difference of "
-            f"logits {check['max_abs_difference']:.1e} (tolerance {check['tolerance']:.0e})"
+            f"logits {check['max_abs_difference']:.1e} (tolerance {check['tolerance']:.0e})",
+            soft_wrap=True,
         )
 
 
