@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -47,8 +48,8 @@ class Classifier:
     Args:
         network: The network, in train mode, every parameter still as loaded.
         heads: Names of the modules that belong to the task: the classification head and whatever
-            else had no pretrained weights (BERT's pooler, where it is fresh).
-        fresh: Names of the parameters that had no pretrained weights.
+            else has no pretrained weights (BERT's pooler, where it is fresh).
+        fresh: Names of the parameters that have no pretrained weights.
     """
 
     network: PreTrainedModel
@@ -140,7 +141,13 @@ def load_classifier(
     network.config.problem_type = "single_label_classification"
     if network.config.get_text_config().pad_token_id is None:
         network.config.get_text_config().pad_token_id = load_tokenizer(pretrained).pad_token_id
-    fresh = sorted({*info["missing_keys"], *(key[0] for key in info["mismatched_keys"])})
+    fresh = sorted(
+        {
+            *info["missing_keys"],
+            *(key[0] for key in info["mismatched_keys"]),
+            *untrained_pooler(network),
+        }
+    )
     # Lightning keeps the mode it finds, and from_pretrained leaves the network in eval mode.
     return Classifier(network.train(), find_heads(network, tuple(fresh)), tuple(fresh))
 
@@ -162,6 +169,22 @@ def find_heads(network: PreTrainedModel, fresh: tuple[str, ...] = ()) -> tuple[s
         if not any(module == head or module.startswith(head + ".") for head in heads):
             heads.append(module)
     return tuple(heads)
+
+
+def untrained_pooler(network: nn.Module) -> tuple[str, ...]:
+    """Return the parameters of a pooler that is in the checkpoint but was never trained.
+
+    Encoders that average their tokens (sentence-transformers, MiniLM among them) carry BERT's
+    pooler along as it was initialised, with a bias of exactly 0. Frozen, it would stand between
+    the pretrained features and the head as a random projection.
+    """
+    return tuple(
+        f"{name}.{parameter}"
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Linear) and "pooler" in name.split(".")
+        if module.bias is not None and not module.bias.any()
+        for parameter in ("weight", "bias")
+    )
 
 
 def weights_folder(pretrained: str) -> Path:

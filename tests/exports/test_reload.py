@@ -1,0 +1,79 @@
+"""Round trips through the stock loaders, in a process without hwlit."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from hwlit.adapters.full import Full
+from hwlit.adapters.lora import Lora
+from hwlit.errors import IntegrityError
+from hwlit.exports.reload import check_reload
+from hwlit.tasks.text_classification import TextClassification
+
+TEXTS = ["storm near town", "a sunny picnic", "", "the the the the fire"]
+
+
+def exported(adapter, pretrained, folder, tokenizer):
+    """A task whose learned weights were moved, its export, and its logits of the texts."""
+    task = TextClassification(adapter=adapter, pretrained=pretrained, labels=("a", "b", "c"))
+    task.configure_model()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in task.network.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+    task.export(folder)
+    task.network.eval()
+    with torch.no_grad():
+        rows = [task.network(**tokenizer(t, return_tensors="pt")).logits[0] for t in TEXTS]
+    return torch.stack(rows)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "roberta", "llama"])
+def test_a_lora_export_reloads_in_stock_peft(kind, tiny_models, tiny_tokenizer, tmp_path):
+    logits = exported(Lora(rank=4), tiny_models[kind], tmp_path, tiny_tokenizer)
+    report = check_reload(tmp_path, tiny_models[kind], TEXTS, logits, 32, torch.float32)
+    assert report["rows"] == report["same_predictions"] == len(TEXTS)
+    assert report["max_abs_difference"] < 1e-4
+
+
+@pytest.mark.slow
+def test_a_full_export_needs_no_base(tiny_models, tiny_tokenizer, tmp_path):
+    logits = exported(Full(), tiny_models["bert"], tmp_path, tiny_tokenizer)
+    report = check_reload(tmp_path, "/nowhere", TEXTS, logits, 32, torch.float32)
+    assert report["max_abs_difference"] < 1e-4
+
+
+@pytest.mark.slow
+def test_a_head_that_was_left_out_is_found(tiny_models, tiny_tokenizer, tmp_path):
+    logits = exported(Lora(rank=4), tiny_models["bert"], tmp_path, tiny_tokenizer)
+    settings = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert settings["modules_to_save"] == ["classifier", "bert.pooler.dense"]
+    tensors = load_file(tmp_path / "adapter_model.safetensors")
+    kept = {name: tensor for name, tensor in tensors.items() if ".classifier." not in name}
+    assert len(kept) == len(tensors) - 2
+    save_file(kept, tmp_path / "adapter_model.safetensors")
+    with pytest.raises(IntegrityError, match="its logits differ"):
+        check_reload(tmp_path, tiny_models["bert"], TEXTS, logits, 32, torch.float32)
+
+
+def test_a_damaged_export_is_named(tiny_models, tmp_path):
+    with pytest.raises(IntegrityError, match="does not reload in a fresh process"):
+        check_reload(tmp_path, tiny_models["bert"], TEXTS, torch.zeros(4, 3), 32, torch.float32)
+
+
+def test_half_precision_allows_more(tiny_models, tmp_path, monkeypatch):
+    monkeypatch.setattr("hwlit.exports.reload._run", lambda *a: [[0.1, 0.0]])
+    zeros = torch.zeros(1, 2)
+    assert check_reload(tmp_path, "", [""], zeros, 8, torch.bfloat16)["tolerance"] == 0.25
+    with pytest.raises(IntegrityError):
+        check_reload(tmp_path, "", [""], zeros, 8, torch.float32)
+
+
+def test_nan_is_a_mismatch(tmp_path, monkeypatch):
+    monkeypatch.setattr("hwlit.exports.reload._run", lambda *a: [[float("nan"), 0.0]])
+    with pytest.raises(IntegrityError):
+        check_reload(tmp_path, "", [""], torch.zeros(1, 2), 8, torch.float32)
