@@ -75,7 +75,9 @@ def test_the_record_holds_the_whole_row(finished):
         else any(name.startswith("fit/energy") for name in record["absent"])
     )
     # rank 8 on query and value of two layers, 32 wide, and the head and pooler of tiny BERT
-    assert record["readings"]["params/trainable"]["value"] == 4 * 8 * 64 + (32 * 2 + 2) + (32 * 32 + 32)
+    assert record["readings"]["params/trainable"]["value"] == 4 * 8 * 64 + (32 * 2 + 2) + (
+        32 * 32 + 32
+    )
     assert record["readings"]["adapter/merge_difference"]["value"] < 1e-4
     assert record["check"]["max_abs_difference"] <= record["check"]["tolerance"]
     assert len(record["config_sha256"]) == 64
@@ -177,6 +179,29 @@ def test_every_adapter_gives_a_row(adapter, tiny_fit, tmp_path):
     assert "same modules as unmerged" in twin["method"]
     assert (tmp_path / "run" / "adapter" / "model.safetensors").is_file()
     assert (tmp_path / "run" / "adapter" / "learned.safetensors").is_file() == (adapter != "full")
+
+
+@pytest.mark.parametrize("kind", ["distilbert", "roberta", "llama"])
+def test_every_architecture_gives_a_row(kind, tiny_fit, tiny_models, tmp_path):
+    assert main([*tiny_fit, "--model.pretrained", tiny_models[kind]]) == 0
+    record = read(tmp_path / "run")
+    assert record["check"]["same_predictions"] == record["check"]["rows"]
+    assert "latency/merged/batch_1/over_base" in record["readings"]
+
+
+def test_early_stopping_is_lightnings_own(tiny_fit, tmp_path):
+    stopping = ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/loss"]
+    stopping += ["--trainer.callbacks.patience=1", "--trainer.callbacks.min_delta=100"]
+    assert main([*tiny_fit, "--trainer.max_epochs", "9", *stopping]) == 0
+    assert read(tmp_path / "run")["readings"]["fit/steps"]["value"] == 2 * 8
+
+
+def test_accumulation_and_clipping_reach_the_trainer(tiny_fit, tmp_path):
+    options = ["--trainer.accumulate_grad_batches", "4", "--trainer.gradient_clip_val", "0.1"]
+    assert main([*tiny_fit, *options]) == 0
+    record = read(tmp_path / "run")
+    assert record["best_checkpoint"]["path"].endswith(("step=2.ckpt", "step=4.ckpt"))
+    assert record["comparability"]["batch"] == 64
 
 
 def test_switching_the_adapter_takes_its_own_learning_rate(tiny_fit, tmp_path):

@@ -28,8 +28,8 @@ class Task(LightningModule, ABC):
 
     Args:
         adapter: Which parameters learn, and in what form; brings its own learning rate.
-        optimizer: The optimizer; its learning rate is the adapter's.
-        weight_decay: Decay of matrices; biases and norms are never decayed.
+        optimizer: The optimizer; its learning rate is the adapter's, and its weight decay is for
+            matrices alone: biases and norms are never decayed.
         warmup: Share of the steps over which the learning rate rises from 0.
         schedule: How the learning rate goes on after the warm-up.
         seed: Seed of the fresh weights and of every step; the CLI links it from seed_everything.
@@ -39,7 +39,6 @@ class Task(LightningModule, ABC):
         self,
         adapter: Adapter,
         optimizer: OptimizerCallable = torch.optim.AdamW,
-        weight_decay: float = 0.01,
         warmup: float = 0.06,
         schedule: SchedulerType = SchedulerType.LINEAR,
         seed: int = 0,
@@ -49,11 +48,8 @@ class Task(LightningModule, ABC):
             raise UsageError(
                 f"warmup is a share of the steps, at least 0 and below 1, got {warmup}"
             )
-        if weight_decay < 0:
-            raise UsageError(f"weight_decay must be 0 or more, got {weight_decay}")
         self.adapter = adapter
         self.optimizer = optimizer
-        self.weight_decay = weight_decay
         self.warmup = warmup
         self.schedule = schedule
         self.seed = seed
@@ -111,11 +107,11 @@ class Task(LightningModule, ABC):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer over what learns and its schedule."""
         learned = [p for p in self.network.parameters() if p.requires_grad]
-        rate = self.adapter.learning_rate
-        groups = [
-            {"params": [p for p in learned if p.ndim > 1], "weight_decay": self.weight_decay},
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in learned if p.ndim > 1]},
             {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
         ]
+        rate = self.adapter.learning_rate
         optimizer = self.optimizer([{**group, "lr": rate} for group in groups if group["params"]])
         _refuse_other_rate(optimizer)
         steps = int(self.trainer.estimated_stepping_batches)

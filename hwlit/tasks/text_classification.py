@@ -50,8 +50,8 @@ class TextClassification(Task):
             distilbert/distilbert-base-uncased.
         labels: Class names in id order; the CLI links them from the data.
         gradient_checkpointing: Recompute activations in the backward pass: less memory, more time.
-        optimizer: The optimizer; its learning rate is the adapter's.
-        weight_decay: Decay of matrices; biases and norms are never decayed.
+        optimizer: The optimizer; its learning rate is the adapter's, and its weight decay is for
+            matrices alone: biases and norms are never decayed.
         warmup: Share of the steps over which the learning rate rises from 0.
         schedule: How the learning rate goes on after the warm-up.
         seed: Seed of the fresh weights and of every step; the CLI links it from seed_everything.
@@ -66,12 +66,11 @@ class TextClassification(Task):
         labels: tuple[str, ...] = ("0", "1"),
         gradient_checkpointing: bool = False,
         optimizer: OptimizerCallable = torch.optim.AdamW,
-        weight_decay: float = 0.01,
         warmup: float = 0.06,
         schedule: SchedulerType = SchedulerType.LINEAR,
         seed: int = 0,
     ) -> None:
-        super().__init__(adapter, optimizer, weight_decay, warmup, schedule, seed)
+        super().__init__(adapter, optimizer, warmup, schedule, seed)
         self.save_hyperparameters(logger=False)
         if len(labels) < 2:
             raise UsageError(f"a classifier needs two labels or more, got {list(labels)}")

@@ -48,15 +48,24 @@ def test_a_full_export_needs_no_base(tiny_models, tiny_tokenizer, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_head_that_was_left_out_is_found(tiny_models, tiny_tokenizer, tmp_path):
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda head: {}, "does not reload.*classifier.weight"),
+        (lambda head: {name: 2 * tensor for name, tensor in head.items()}, "its logits differ"),
+    ],
+    ids=["left out", "changed"],
+)
+def test_a_spoiled_head_is_found(spoil, told, tiny_models, tiny_tokenizer, tmp_path):
     logits = exported(Lora(rank=4), tiny_models["bert"], tmp_path, tiny_tokenizer)
     settings = json.loads((tmp_path / "adapter_config.json").read_text())
     assert settings["modules_to_save"] == ["classifier", "bert.pooler.dense"]
     tensors = load_file(tmp_path / "adapter_model.safetensors")
-    kept = {name: tensor for name, tensor in tensors.items() if ".classifier." not in name}
-    assert len(kept) == len(tensors) - 2
-    save_file(kept, tmp_path / "adapter_model.safetensors")
-    with pytest.raises(IntegrityError, match="its logits differ"):
+    head = {name: tensor for name, tensor in tensors.items() if ".classifier." in name}
+    assert len(head) == 2
+    rest = {name: tensor for name, tensor in tensors.items() if name not in head}
+    save_file({**rest, **spoil(head)}, tmp_path / "adapter_model.safetensors")
+    with pytest.raises(IntegrityError, match=told):
         check_reload(tmp_path, tiny_models["bert"], TEXTS, logits, 32, torch.float32)
 
 

@@ -30,9 +30,9 @@ def test_heads_and_labels_of_every_shape(kind, tiny_models):
     assert loaded.heads == HEADS[kind] + pooler
     assert loaded.network.config.id2label == {0: "a", 1: "b", 2: "c"}
     assert loaded.network.training
-    assert {name.rpartition(".")[0] for name in loaded.fresh} >= {HEADS[kind][-1].split(".")[0]} or (
-        kind == "roberta"
-    )
+    assert {name.rpartition(".")[0] for name in loaded.fresh} >= {
+        HEADS[kind][-1].split(".")[0]
+    } or (kind == "roberta")
 
 
 def test_a_trained_pooler_stays_with_the_base(tiny_models, tmp_path):
