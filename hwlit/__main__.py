@@ -33,7 +33,9 @@ examples
   hwlit fit --config text/imdb --model.pretrained distilbert/distilbert-base-uncased \\
             --model.adapter.rank 4 --trainer.accelerator gpu --trainer.precision bf16-mixed
   hwlit fit --config quickstart --print_config      what would be run
-  hwlit fit --help                                  every option
+  hwlit fit --help                                  every option of fit
+  hwlit fit --model.help hwlit.tasks.text_classification.TextClassification
+  hwlit fit --data.help hwlit.data.tweets.Tweets    the options of model and data
 
 configs that come with hwlit
   {configs}

@@ -28,6 +28,7 @@ from hwlit.errors import UsageError
 from hwlit.run import WARMUP_STEPS, Run
 from hwlit.storage import claim_directory, write_text
 from hwlit.study.show import show, show_files
+from hwlit.tasks.base import Task
 from hwlit.tasks.precision import HALF_DTYPES, FrozenHalf
 from hwlit.tasks.text_classification import TextClassification
 
@@ -237,14 +238,15 @@ def main(arguments: list[str]) -> int:
     saved, sys.argv = sys.argv, sys.argv[:1]  # LightningCLI warns where both are given
     try:
         HwlitCLI(
-            TextClassification,
-            TextData,
+            Task,
+            LightningDataModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
             save_config_callback=None,
             trainer_defaults=TRAINER_DEFAULTS,
             parser_class=Parser,
+            parser_kwargs={"prog": "hwlit"},
             args=arguments,
         )
     finally:
@@ -268,6 +270,8 @@ def one_sentence(message: str) -> str:
     Args:
         message: Many lines: parser keys, union members that failed, values as given.
     """
+    if message.startswith("the following arguments are required"):
+        return f"{message}; give a config, such as --config quickstart"
     keys = re.findall(r'Parser key "([^"]+)"', message)
     lines = [line.strip(" -") for line in message.splitlines()]
     noise = (

@@ -91,7 +91,7 @@ class Run:
         except BaseException as error:
             self._phases.finish()
             status = status_of(error, self._trainer)
-            self._recorder.write(status, _sentence(error))
+            self._recorder.write(status, _sentence(error, status, self._trainer))
             if status == "oom":
                 raise ResourceError(
                     "out of memory; lower --data.batch_size or --data.max_length, or set "
@@ -287,12 +287,15 @@ def status_of(error: BaseException, trainer: Trainer) -> str:
         return "interrupted"
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    # The CPU allocator raises a plain RuntimeError.
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
         return "oom"
     return "failed"
 
 
-def _sentence(error: BaseException) -> str:
+def _sentence(error: BaseException, status: str, trainer: Trainer) -> str:
+    if status == "interrupted":
+        return f"stopped by {'SIGTERM' if trainer.received_sigterm else 'Ctrl-C'}"
     text = str(error).strip() or type(error).__name__
     return text if isinstance(error, HwlitError) else f"{type(error).__name__}: {text}"
 

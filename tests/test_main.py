@@ -193,7 +193,7 @@ def test_early_stopping_is_lightnings_own(tiny_fit, tmp_path):
     stopping = ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/loss"]
     stopping += ["--trainer.callbacks.patience=1", "--trainer.callbacks.min_delta=100"]
     assert main([*tiny_fit, "--trainer.max_epochs", "9", *stopping]) == 0
-    assert read(tmp_path / "run")["readings"]["fit/steps"]["value"] == 2 * 8
+    assert read(tmp_path / "run")["readings"]["fit/steps"]["value"] == 2 * 7
 
 
 def test_accumulation_and_clipping_reach_the_trainer(tiny_fit, tmp_path):

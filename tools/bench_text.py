@@ -54,7 +54,7 @@ from hwlit.cli import TRAINER_DEFAULTS
 from hwlit.data.tweets import BUNDLED, Tweets
 from hwlit.devices.cpu import Cpu
 from hwlit.errors import HwlitError, UsageError
-from hwlit.networks.text import find_pretrained, load_classifier, load_tokenizer
+from hwlit.networks.text import find_pretrained, load_tokenizer
 from hwlit.run import WARMUP_STEPS
 from hwlit.storage import write_text
 from hwlit.tasks.text_classification import TextClassification
@@ -68,6 +68,7 @@ SHOWN = {
 }  # fmt: skip
 FIGURES = {"hf_common": "samples_per_second", "hf_best": "token_slots_per_second"}
 TARGETS = {"bert": ["query", "value"], "distilbert": ["q_lin", "v_lin"]}
+HEADS = {"bert": ["pooler", "classifier"], "distilbert": ["pre_classifier", "classifier"]}
 MINILM = {"hidden_size": 384, "num_hidden_layers": 6, "intermediate_size": 1536}  # with 12 heads
 TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 
@@ -152,11 +153,10 @@ def train_transformers(
     tokenizer = load_tokenizer(data.tokenizer)
     collate = hf.DataCollatorWithPadding(tokenizer) if best else hf.default_data_collator
     network = hf.AutoModelForSequenceClassification.from_pretrained(data.tokenizer, num_labels=2)
-    targets = TARGETS[network.config.model_type]
-    heads = list(load_classifier(data.tokenizer, data.labels).heads)
+    kind = network.config.model_type
     adapter = LoraConfig(
         task_type="SEQ_CLS", r=LORA.rank, lora_alpha=LORA.alpha, lora_dropout=LORA.dropout,
-        target_modules=targets, modules_to_save=heads,
+        target_modules=TARGETS[kind], modules_to_save=HEADS[kind],
     )  # fmt: skip
     settings = hf.TrainingArguments(
         output_dir=str(scratch), use_cpu=True, max_steps=asked.steps, seed=data.seed,
@@ -235,7 +235,8 @@ def ratios(rounds: list[dict[str, Any]]) -> dict[str, Any]:
         values = [one["hwlit"][figure] / one[other][figure] for one in rounds]
         spread = {"min": min(values), "median": statistics.median(values), "max": max(values)}
         words = " ".join(f"{name} {value:.2f}" for name, value in spread.items())
-        print(f"  hwlit / {other}, {figure}: {words}", flush=True)
+        each = ", ".join(f"{value:.2f}" for value in values)
+        print(f"  hwlit / {other}, {figure}: {words} of {each}", flush=True)
         found[f"hwlit / {other}"] = {"figure": figure, "rounds": values, **spread}
     return found
 

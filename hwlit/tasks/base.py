@@ -8,7 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
@@ -16,11 +16,13 @@ from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from transformers import SchedulerType, get_scheduler
+from transformers import get_scheduler
 
 from hwlit.adapters.base import Adapter, unfreeze
 from hwlit.errors import DivergedError, IntegrityError, UsageError
 from hwlit.tasks.precision import FrozenHalf
+
+Schedule = Literal["linear", "cosine", "constant_with_warmup"]  # names of transformers
 
 
 class Task(LightningModule, ABC):
@@ -40,7 +42,7 @@ class Task(LightningModule, ABC):
         adapter: Adapter,
         optimizer: OptimizerCallable = torch.optim.AdamW,
         warmup: float = 0.06,
-        schedule: SchedulerType = SchedulerType.LINEAR,
+        schedule: Schedule = "linear",
         seed: int = 0,
     ) -> None:
         super().__init__()

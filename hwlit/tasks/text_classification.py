@@ -19,7 +19,7 @@ from torchmetrics.classification import (
     MulticlassPrecision,
     MulticlassRecall,
 )
-from transformers import PreTrainedModel, SchedulerType
+from transformers import PreTrainedModel
 
 from hwlit.adapters.base import Adapter
 from hwlit.errors import UsageError
@@ -34,7 +34,7 @@ from hwlit.networks.text import (
     revision,
     weights_sha256,
 )
-from hwlit.tasks.base import Task
+from hwlit.tasks.base import Schedule, Task
 from hwlit.tasks.precision import computing_dtype
 
 Batch = dict[str, Tensor]
@@ -67,7 +67,7 @@ class TextClassification(Task):
         gradient_checkpointing: bool = False,
         optimizer: OptimizerCallable = torch.optim.AdamW,
         warmup: float = 0.06,
-        schedule: SchedulerType = SchedulerType.LINEAR,
+        schedule: Schedule = "linear",
         seed: int = 0,
     ) -> None:
         super().__init__(adapter, optimizer, warmup, schedule, seed)
