@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from torch import nn
 
 from hwlit.adapters.base import NotMergeableError
 from hwlit.callbacks.checkpoints import Checkpoints
 from hwlit.callbacks.latency import Forward, Latency
+from hwlit.callbacks.loggers import TensorBoard
 from hwlit.callbacks.parameters import Parameters
 from hwlit.callbacks.phases import Phases
 from hwlit.callbacks.predictions import Predictions
@@ -84,14 +84,15 @@ class Run:
             self._prepare()
             best = self._train(ckpt_path)
             self._test(best)
-            self._export()
-            self._probe()
-            self._phases.finish()
+            if not self._trainer.is_global_zero:
+                return self._recorder.record("ok")  # the first process writes the one record
+            self._finish_alone()
             record = self._recorder.write("ok")
         except BaseException as error:
             self._phases.finish()
             status = status_of(error, self._trainer)
-            self._recorder.write(status, _sentence(error, status, self._trainer))
+            if self._trainer.is_global_zero:
+                self._recorder.write(status, _sentence(error, status, self._trainer))
             if status == "oom":
                 raise ResourceError(
                     "out of memory; lower --data.batch_size or --data.max_length, or set "
@@ -102,7 +103,9 @@ class Run:
             if status == "interrupted":  # Lightning turns Ctrl-C into an exit with code 1
                 raise KeyboardInterrupt from error
             raise
-        self._to_tensorboard(record)
+        for logger in self._trainer.loggers:
+            if isinstance(logger, TensorBoard):
+                logger.add_row(record, self._predictions, self._texts())
         return record
 
     def _prepare(self) -> None:
@@ -120,6 +123,8 @@ class Run:
         self._recorder.describe(adapter=model.adapter_facts(), model=facts, data=data.report())
         self._recorder.describe(comparability=self._comparability(facts, data.report()))
         trainer.callbacks.extend([self._phases, self._steps, self._predictions])  # type: ignore[attr-defined]
+        if not trainer.is_global_zero:
+            return
         share = parameters.readings()["params/trainable_share"].value
         Console(stderr=True).print(
             f"{type(model.adapter).__name__} on {facts['hub_id']}: {100 * share:.3g} % of the "
@@ -155,7 +160,13 @@ class Run:
     def _test(self, best: str | None) -> None:
         """Test once, on the best checkpoint."""
         self._trainer.test(self._model, datamodule=self._data, ckpt_path=best, verbose=False)
+
+    def _finish_alone(self) -> None:
+        """Do what one process does for all: predictions, export, check and latency."""
         write_text(self._output / "predictions.csv", self._predictions.to_csv(self._texts()))
+        self._export()
+        self._probe()
+        self._phases.finish()
 
     def _export(self) -> None:
         """Write the adapter in the ecosystem's own format and check it in a fresh process."""
@@ -240,26 +251,6 @@ class Run:
             "torch": torch.__version__,
             "device": self._device.describe()["name"],
         }
-
-    def _to_tensorboard(self, record: RunRecord) -> None:
-        """Add the final row, the confusion matrix and sample predictions to TensorBoard."""
-        for logger in self._trainer.loggers:
-            if not isinstance(logger, TensorBoardLogger):
-                continue
-            settings = {
-                k: v for k, v in record.description["adapter"].items() if not isinstance(v, list)
-            }
-            settings |= {
-                "model": record.description["model"]["hub_id"],
-                "device": record.description["device"]["name"],
-                "seed": record.description["seed"],
-            }
-            final = {f"final/{n}": r.value for n, r in record.readings.items()}
-            logger.log_hyperparams(settings, final)
-            board = logger.experiment
-            board.add_figure("test/confusion_matrix", self._predictions.picture())
-            board.add_text("test/sample_predictions", self._predictions.samples(self._texts()))
-            board.flush()
 
 
 def config_sha256(config: Mapping[str, Any]) -> str:

@@ -6,12 +6,15 @@ import csv
 import io
 import time
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning_utilities.core.rank_zero import rank_zero_only
 
+from hwlit.callbacks.predictions import Predictions
+from hwlit.records import RunRecord
 from hwlit.storage import write_text
 
 WRITE_EVERY = 10.0  # seconds between writes while training: a durable write waits for the disk
@@ -87,4 +90,27 @@ class TensorBoard(TensorBoardLogger):
     @rank_zero_only
     def save(self) -> None:
         """Flush; the parent would write hparams.yaml, which config.yaml says better."""
+        self.experiment.flush()
+
+    def add_row(
+        self, record: RunRecord, predictions: Predictions, texts: Mapping[int, str]
+    ) -> None:
+        """Add what a finished run has beside curves: HParams row, confusion matrix, test samples.
+
+        Args:
+            record: The run's record.
+            predictions: The test rows as predicted.
+            texts: The text of each test row, by row id.
+        """
+        facts = record.description
+        settings = {k: v for k, v in facts["adapter"].items() if not isinstance(v, list)}
+        settings |= {
+            "model": facts["model"]["hub_id"],
+            "device": facts["device"]["name"],
+            "seed": facts["seed"],
+        }
+        final = {f"final/{name}": reading.value for name, reading in record.readings.items()}
+        self.log_hyperparams(settings, final)
+        self.experiment.add_figure("test/confusion_matrix", predictions.picture())
+        self.experiment.add_text("test/sample_predictions", predictions.samples(texts))
         self.experiment.flush()

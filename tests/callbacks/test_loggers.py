@@ -1,0 +1,51 @@
+import csv
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from hwlit.callbacks.loggers import MetricsFile, TensorBoard
+from hwlit.callbacks.predictions import Predictions
+from hwlit.records import Reading, RunRecord
+
+
+def test_columns_that_come_later_are_kept(tmp_path):
+    logger = MetricsFile(tmp_path / "metrics.csv")
+    logger.log_metrics({"train/loss": 1.0}, 0)
+    logger.log_metrics({"val/loss": 2.0}, 5)
+    logger.finalize("success")
+    with (tmp_path / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows == [
+        {"step": "0", "train/loss": "1.0", "val/loss": ""},
+        {"step": "5", "train/loss": "", "val/loss": "2.0"},
+    ]
+
+
+@pytest.fixture
+def predictions():
+    monitor = Predictions(("no", "yes"))
+    monitor.row_ids, monitor.targets = torch.tensor([4, 7]), torch.tensor([0, 1])
+    monitor.logits = torch.tensor([[2.0, 0.0], [3.0, 0.0]])
+    return monitor
+
+
+def test_tensorboard_has_the_final_row_the_picture_and_samples(tmp_path, predictions):
+    logger = TensorBoard(tmp_path)
+    facts = {
+        "adapter": {"name": "Lora", "rank": 8, "sites": ["a"]},
+        "model": {"hub_id": "tiny"},
+        "device": {"name": "cpu"},
+        "seed": 3,
+    }
+    record = RunRecord("ok", facts, {"test/accuracy": Reading(0.5, "1", "measured")})
+    logger.add_row(record, predictions, {4: "calm", 7: "storm"})
+    assert not list(tmp_path.rglob("hparams.yaml"))
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert events.Scalars("final/test/accuracy")[0].value == 0.5
+    assert events.Images("test/confusion_matrix")[0].width > 100
+    text = events.Tensors("test/sample_predictions/text_summary")[0].tensor_proto.string_val[0]
+    assert b"| storm | yes | no |" in text
+    plugins = events.SummaryMetadata("_hparams_/session_start_info").plugin_data
+    assert plugins.plugin_name == "hparams"
+    assert b"rank" in plugins.content
