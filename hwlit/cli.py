@@ -235,7 +235,8 @@ def main(arguments: list[str]) -> int:
         config_read_mode_fsspec_enabled=False,  # a config is a local file, never an address
     )
     os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)  # it would let checkpoints run code
-    saved, sys.argv = sys.argv, sys.argv[:1]  # LightningCLI warns where both are given
+    # Lightning starts the other processes of a run with this process's arguments.
+    saved, sys.argv = sys.argv, [sys.argv[0], *arguments]
     try:
         HwlitCLI(
             Task,
@@ -247,7 +248,6 @@ def main(arguments: list[str]) -> int:
             trainer_defaults=TRAINER_DEFAULTS,
             parser_class=Parser,
             parser_kwargs={"prog": "hwlit"},
-            args=arguments,
         )
     finally:
         sys.argv = saved
