@@ -59,17 +59,23 @@ def main(arguments: list[str]) -> int:
     arguments = [word for word in arguments if word != "--debug"]
     try:
         return _dispatch(arguments)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - closed by the interpreter's end
+        return 0
     except HwlitError as error:
         if debug:
             traceback.print_exc()
         print(f"hwlit: {error}", file=sys.stderr)
         return error.exit_code
+    except Exception as error:  # a bug of ours or of a library: still one sentence
+        if debug:
+            traceback.print_exc()
+        reason = " ".join(str(error).split())[:500] or "no message"
+        print(f"hwlit: {type(error).__name__}: {reason}; --debug shows where", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("hwlit: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - closed by the interpreter's end
-        return 0
 
 
 def run() -> None:
@@ -173,7 +179,7 @@ def _predict(arguments: list[str]) -> int:
     elif asked.file:
         texts = inference.read_texts(asked.file, asked.column)
     else:
-        texts = sys.stdin.read().splitlines()
+        texts = inference.read_lines(sys.stdin.buffer.read(), "standard input")
     inference.predict(asked.run, texts, asked.batch_size, asked.device, asked.output)
     return 0
 

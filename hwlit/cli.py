@@ -25,6 +25,7 @@ from hwlit.callbacks.phases import Phases
 from hwlit.data.base import TextData
 from hwlit.devices.selection import device_for
 from hwlit.errors import UsageError
+from hwlit.parsing import Parser, root_cause
 from hwlit.run import WARMUP_STEPS, Run
 from hwlit.storage import claim_directory, write_text
 from hwlit.study.show import show, show_files
@@ -35,6 +36,14 @@ from hwlit.tasks.text_classification import TextClassification
 # A config may name classes of these packages and of no others: reading one must run nothing else.
 ALLOWED = ["hwlit", "torch.optim", "lightning.pytorch", "peft"]
 
+# What the command line sets in one place and the classes take in two.
+LINKED = {
+    "--model.labels": "the data set",
+    "--model.seed": "--seed_everything",
+    "--data.seed": "--seed_everything",
+    "--data.tokenizer": "--model.pretrained",
+}
+
 TRAINER_DEFAULTS = {
     "max_epochs": 3,
     "devices": 1,  # one device is what a row is about; more are asked for
@@ -44,18 +53,6 @@ TRAINER_DEFAULTS = {
     "enable_model_summary": False,
     "use_distributed_sampler": False,  # the data module divides the rows itself
 }
-
-
-class Parser(LightningArgumentParser):
-    """Answers bad input with one sentence instead of pages of parser output."""
-
-    def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
-        """Raise the sentence.
-
-        Raises:
-            UsageError: Always.
-        """
-        raise UsageError(one_sentence(message)) from ex
 
 
 class HwlitCLI(LightningCLI):
@@ -103,8 +100,8 @@ class HwlitCLI(LightningCLI):
         self.output = self._find_output() if self.subcommand == "fit" else None
         try:
             super().instantiate_classes()
-        except (ValueError, TypeError, MisconfigurationException) as error:
-            raise _root(error) from error
+        except (ValueError, TypeError, ImportError, MisconfigurationException) as error:
+            raise root_cause(error) from error
         if self.output is not None and self.trainer.is_global_zero:
             claim_directory(self.output)
             os.environ["HWLIT_OUTPUT"] = str(self.output)  # for the processes that this one starts
@@ -198,10 +195,15 @@ class HwlitCLI(LightningCLI):
         if os.environ.get("LOCAL_RANK", "0") != "0" and "HWLIT_OUTPUT" in os.environ:
             return Path(os.environ["HWLIT_OUTPUT"])
         if (output := self._asked("output")) is not None:
+            if not output.strip():
+                raise UsageError("--output is empty; give a directory that is new or empty")
             return Path(output).absolute()
         adapter = str(self._asked("model.init_args.adapter.class_path")).rpartition(".")[2].lower()
         stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-        return Path("runs").absolute() / f"{self._name()}-{adapter}-{stamp}"
+        output = Path("runs").absolute() / f"{self._name()}-{adapter}-{stamp}"
+        while output.exists():  # another run began in the same second
+            output = output.with_name(f"{output.name}-2")
+        return output
 
     def _loggers(self, output: Path) -> Any:
         asked = self.config_init["fit"]["trainer"].get("logger")
@@ -227,6 +229,9 @@ def main(arguments: list[str]) -> int:
     Returns:
         The exit code: 0 only after the record lies on the disk.
     """
+    for word in arguments:
+        if (name := word.partition("=")[0]) in LINKED:
+            raise UsageError(f"{name} follows from {LINKED[name]}; set that instead")
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     set_parsing_settings(
         import_path_denylist=["*"],
@@ -252,41 +257,3 @@ def main(arguments: list[str]) -> int:
     finally:
         sys.argv = saved
     return 0
-
-
-def _root(error: BaseException) -> UsageError:
-    """Return the sentence of ours that the parser wrapped, or else one made from its message."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, UsageError):
-            return cause
-        cause = cause.__cause__
-    return UsageError(one_sentence(str(error)))
-
-
-def one_sentence(message: str) -> str:
-    """Return what a message of the parser says, without the layers around it.
-
-    Args:
-        message: Many lines: parser keys, union members that failed, values as given.
-    """
-    if message.startswith("the following arguments are required"):
-        return f"{message}; give a config, such as --config quickstart"
-    keys = re.findall(r'Parser key "([^"]+)"', message)
-    lines = [line.strip(" -") for line in message.splitlines()]
-    noise = (
-        "Does not validate",
-        "Subtypes:",
-        "Errors:",
-        "Given value",
-        "Parser key",
-        "Problem with given",
-    )
-    told = [
-        line
-        for line in lines
-        if line and not line.startswith(noise) and "<class 'NoneType'>" not in line
-    ]
-    sentence = " ".join(dict.fromkeys(told)) or " ".join(lines)
-    where = ".".join(dict.fromkeys(keys))
-    return f"--{where}: {sentence}" if where and where not in sentence else sentence

@@ -24,7 +24,7 @@ from transformers.utils import logging as transformers_logging
 
 from hwlit.data.reading import read_csv
 from hwlit.errors import DataError, IntegrityError, ResourceError, UsageError
-from hwlit.networks.text import load_classifier
+from hwlit.networks.text import load_classifier, weights_sha256
 from hwlit.records import read_record
 from hwlit.storage import write_text
 
@@ -57,14 +57,15 @@ def predict(
     network, tokenizer = load(run, record)
     try:
         network.to(device)  # type: ignore[arg-type]
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]
         raise ResourceError(f"--device {device} cannot be used ({reason}); try cpu") from error
     labels = record["model"]["labels"]
     max_length = int(record["data"]["max_length"])
     shares = probabilities(network, tokenizer, texts, max_length, batch_size)
     file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
+    # Quoted, for a lone carriage return in a text would else end the row.
+    writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(["text", "prediction", *(f"p({label})" for label in labels)])
     for text, share in zip(texts, shares, strict=True):
         writer.writerow([text, labels[int(share.argmax())], *(f"{p:.6f}" for p in share)])
@@ -90,10 +91,11 @@ def export_merged(run: Path, folder: Path) -> None:
     network, tokenizer = load(run, read_record(run))
     if isinstance(network, PeftModel):
         network = network.merge_and_unload(safe_merge=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # Written beside the target and renamed, so that a folder that exists is a whole one.
-    staged = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.parent))
+    staged: Path | None = None
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Written beside the target and renamed, so that a folder that exists is a whole one.
+        staged = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.parent))
         network.save_pretrained(staged)
         tokenizer.save_pretrained(staged)
         staged.chmod(0o755)
@@ -101,7 +103,8 @@ def export_merged(run: Path, folder: Path) -> None:
     except OSError as error:
         raise ResourceError(f"cannot write {folder}: {error.strerror or error}") from error
     finally:
-        shutil.rmtree(staged, ignore_errors=True)
+        if staged is not None:
+            shutil.rmtree(staged, ignore_errors=True)
 
 
 def load(run: Path, record: dict[str, Any]) -> tuple[Classifier, PreTrainedTokenizerBase]:
@@ -112,7 +115,7 @@ def load(run: Path, record: dict[str, Any]) -> tuple[Classifier, PreTrainedToken
         record: Its record.
 
     Raises:
-        IntegrityError: The run holds no exported model.
+        IntegrityError: The run holds no exported model, or its base model has changed.
     """
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     folder = run / "adapter"
@@ -125,6 +128,11 @@ def load(run: Path, record: dict[str, Any]) -> tuple[Classifier, PreTrainedToken
         )
         return network.eval(), tokenizer
     model = record["model"]
+    if weights_sha256(model["pretrained"]) != model["sha256"]:
+        raise IntegrityError(
+            f"the weights of {model['pretrained']} are not those that {run} was trained on (sha256 "
+            f"{model['sha256'][:12]}…); bring these back, or train again"
+        )
     base = load_classifier(model["pretrained"], tuple(model["labels"])).network
     return PeftModel.from_pretrained(base, folder).eval(), tokenizer
 
@@ -174,11 +182,32 @@ def read_texts(path: Path, column: str) -> list[str]:
     """
     if path.suffix == ".txt":
         try:
-            return path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"cannot read {path}: {error}; give a UTF-8 text file") from error
+            return read_lines(path.read_bytes(), str(path))
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     rows = read_csv(path)
     if column not in rows[0]:
         seen = ", ".join(map(repr, rows[0]))
         raise DataError(f"{path} has no column {column!r}, only {seen}; name one by --column")
     return [row[column] for row in rows]
+
+
+def read_lines(content: bytes, source: str) -> list[str]:
+    """Return the lines of a UTF-8 text, one text a line; only line feeds end a line.
+
+    Args:
+        content: The text as read.
+        source: What to call it in an error.
+
+    Raises:
+        DataError: It is not UTF-8.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{source} is not UTF-8: byte {error.start} cannot be decoded; convert it first"
+        ) from error
+    # str.splitlines would also cut at form feeds and at Unicode's line separators.
+    lines = text.replace("\r\n", "\n").split("\n")
+    return lines[:-1] if lines[-1] == "" else lines

@@ -22,6 +22,7 @@ LOGGERS = (
     "httpx",
     "codecarbon",
     "torch.distributed",
+    "torch.utils._pytree",  # torchao registers types twice
     "lightning.pytorch.utilities.rank_zero",  # tips, and which devices are not used
     "lightning.fabric.utilities.seed",
 )

@@ -95,12 +95,15 @@ def read_record(run: Path) -> dict[str, Any]:
     path = run / "record.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise IntegrityError(f"{run} holds no record.json; give the directory of a run") from None
+    except OSError as error:
+        raise IntegrityError(
+            f"{run} holds no readable record.json ({error.strerror}); give the directory of a run"
+        ) from None
     except ValueError as error:
         raise IntegrityError(
             f"{path} is not readable JSON ({error}); the file is damaged"
         ) from None
-    if not isinstance(record, Mapping) or record.get("schema") != SCHEMA:
+    known = isinstance(record, Mapping) and record.get("schema") == SCHEMA
+    if not known or not {"status", "readings", "absent"} <= record.keys():
         raise IntegrityError(f"{path} is not a record of schema {SCHEMA}; was it written by hwlit?")
     return dict(record)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from lightning.pytorch import Trainer
 from rich.console import Console
 from torch import nn
 
-from hwlit.adapters.base import NotMergeableError
 from hwlit.callbacks.checkpoints import Checkpoints
 from hwlit.callbacks.latency import Forward, Latency
 from hwlit.callbacks.loggers import TensorBoard
@@ -24,17 +22,16 @@ from hwlit.callbacks.recorder import RunRecorder, environment
 from hwlit.callbacks.steps import Steps
 from hwlit.data.base import TextData
 from hwlit.devices.base import Device
-from hwlit.errors import DivergedError, HwlitError, ResourceError
+from hwlit.errors import DivergedError, HwlitError, ResourceError, UsageError
+from hwlit.parsing import config_sha256
 from hwlit.records import Reading, RunRecord
 from hwlit.storage import write_text
+from hwlit.tasks.base import Variants
 from hwlit.tasks.text_classification import TextClassification
 
 WARMUP_STEPS = 5
 CHECKED_ROWS = 32
 LATENCY_SECONDS = 1.0
-# What a run is about does not change with where it is written or how many workers load it.
-NOT_HASHED = ("output", "config", "ckpt_path", "trainer.logger", "trainer.enable_progress_bar",
-              "trainer.default_root_dir", "data.init_args.num_workers")  # fmt: skip
 
 
 class Run:
@@ -86,7 +83,7 @@ class Run:
             self._test(best)
             if not self._trainer.is_global_zero:
                 return self._recorder.record("ok")  # the first process writes the one record
-            self._finish_alone()
+            self._finish_alone(ckpt_path)
             record = self._recorder.write("ok")
         except BaseException as error:
             self._phases.finish()
@@ -121,7 +118,6 @@ class Run:
         parameters = Parameters(model.network)
         self._recorder.watch(parameters)
         self._recorder.describe(adapter=model.adapter_facts(), model=facts, data=data.report())
-        self._recorder.describe(comparability=self._comparability(facts, data.report()))
         trainer.callbacks.extend([self._phases, self._steps, self._predictions])  # type: ignore[attr-defined]
         if not trainer.is_global_zero:
             return
@@ -136,13 +132,20 @@ class Run:
 
     def _train(self, ckpt_path: str | None) -> str | None:
         """Train, and return the best checkpoint; None where nothing learns."""
+        if ckpt_path is not None:
+            self._recorder.describe(resumed_from=str(Path(ckpt_path).absolute()))
         if not self._model.learns:
             return None
         self._trainer.fit(self._model, datamodule=self._data, ckpt_path=ckpt_path)
         checkpoints = self._trainer.checkpoint_callback
         assert isinstance(checkpoints, Checkpoints)
         score = checkpoints.best_model_score
-        if score is None or not torch.isfinite(score):
+        if score is None:
+            raise UsageError(
+                "nothing was trained and validated, so there is no best checkpoint; look at "
+                "--trainer.max_epochs, max_steps and the limits on batches, or at --ckpt_path"
+            )
+        if not torch.isfinite(score):
             raise DivergedError(
                 f"{checkpoints.monitor} was never a number, so there is no best checkpoint; "
                 "look at metrics.csv and lower --model.adapter.learning_rate"
@@ -150,7 +153,7 @@ class Run:
         best = str(checkpoints.best_model_path)
         self._recorder.describe(
             best_checkpoint={
-                "path": str(Path(best).relative_to(self._output)),
+                "path": os.path.relpath(best, self._output),
                 "monitor": checkpoints.monitor,
                 "score": float(score),
             }
@@ -161,8 +164,10 @@ class Run:
         """Test once, on the best checkpoint."""
         self._trainer.test(self._model, datamodule=self._data, ckpt_path=best, verbose=False)
 
-    def _finish_alone(self) -> None:
+    def _finish_alone(self, ckpt_path: str | None) -> None:
         """Do what one process does for all: predictions, export, check and latency."""
+        self._recorder.describe(comparability=self._comparability(ckpt_path))
+        self._recorder.add(self._overhead())
         write_text(self._output / "predictions.csv", self._predictions.to_csv(self._texts()))
         self._export()
         self._probe()
@@ -191,7 +196,7 @@ class Run:
             self._recorder.add({}, check=report)
 
     def _probe(self) -> None:
-        """Time base, unmerged and merged network on test rows; merges the adapter at the end."""
+        """Time base, unmerged and merged network beside one another on test rows."""
         with self._phases.phase("latency"):
             device = self._trainer.strategy.root_device
             model = self._model.to(device)
@@ -199,31 +204,24 @@ class Run:
                 size: {name: tensor.to(device) for name, tensor in batch.items()}
                 for size, batch in self._data.sample_batches((1, self._data.batch_size)).items()
             }
-            base = model.build(model.frozen_dtype)[0].to(device)
-            if same_modules(base, model.network):
-                del base
-                self._latency.probe({"unmerged": self._forward(model.network)}, batches)
-                self._latency.same("the adapter adds none")
-                return
-            sides = {"base": self._forward(base), "unmerged": self._forward(model.network)}
-            before = self._latency.probe(sides, batches)["unmerged"]
             try:
-                model.adapter.merge(model.network)
-            except NotMergeableError as error:
-                self._latency.missing("merged", str(error))
-                return
-            sides = {"base": self._forward(base), "merged": self._forward(model.network)}
-            after = self._latency.probe(sides, batches)["merged"]
-            self._recorder.add(
-                {
-                    "adapter/merge_difference": Reading(
-                        float((after - before).abs().max()),
-                        "1",
-                        "measured: largest difference of logits that merging makes, one test batch",
-                        n=len(after),
-                    )
-                }
-            )
+                variants = model.variants()
+            except torch.OutOfMemoryError:
+                variants = Variants(
+                    {"unmerged": model.network},
+                    dict.fromkeys(("base", "merged"), "no memory for copies of the network"),
+                )
+            forwards = {name: self._forward(net) for name, net in variants.networks.items()}
+            outputs = self._latency.probe(forwards, batches)
+            self._latency.missing(variants.absent)
+            if variants.same:
+                self._latency.same("the adapter adds none")
+            if "merged" in outputs:
+                difference = (outputs["merged"] - outputs["unmerged"]).abs().max()
+                method = "measured: largest difference of logits that merging makes, one test batch"
+                self._recorder.add(
+                    {"adapter/merge_difference": Reading(float(difference), "1", method)}
+                )
 
     def _forward(self, network: nn.Module) -> Forward:
         """Return the forward of a network in eval mode, in the trainer's precision."""
@@ -238,38 +236,32 @@ class Run:
     def _texts(self) -> dict[int, str]:
         return {row: text for row, text, _ in self._data.test_rows()}
 
-    def _comparability(self, model: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    def _comparability(self, ckpt_path: str | None) -> dict[str, Any]:
         """Return what must be equal for two rows to be compared."""
-        trainer = self._trainer
+        trainer, data = self._trainer, self._data.report()
         return {
-            "model": model["sha256"],
+            "model": self._model.model_facts()["sha256"],
             "data": data["fingerprint"],
             "rows": data["rows"],
-            "epochs": trainer.max_epochs,
+            "rows_tested": len(self._predictions.targets),
+            "max_length": self._data.max_length,
+            "steps": trainer.global_step,
             "batch": self._data.batch_size * trainer.accumulate_grad_batches * trainer.world_size,
+            "resumed": ckpt_path is not None,
             "precision": str(trainer.precision),
             "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
             "device": self._device.describe()["name"],
         }
 
-
-def config_sha256(config: Mapping[str, Any]) -> str:
-    """Return the hash of what a config asks for, less where it writes and how it loads.
-
-    Args:
-        config: The resolved config, plain data.
-    """
-    flat = {key: value for key, value in _flatten(config) if not key.startswith(NOT_HASHED)}
-    return hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()
-
-
-def same_modules(one: nn.Module, other: nn.Module) -> bool:
-    """Return whether two networks have the same modules by name and type, so the same speed."""
-
-    def kinds(network: nn.Module) -> list[tuple[str, type]]:
-        return [(name, type(module)) for name, module in network.named_modules()]
-
-    return kinds(one) == kinds(other)
+    def _overhead(self) -> dict[str, Reading]:
+        """Return what the step hooks of all our monitors cost, as a share of the train loop."""
+        loop = self._phases.readings().get("fit/wall_time")
+        if loop is None:
+            return {}
+        own = sum(m.own_time for m in (self._phases, self._steps, self._predictions))
+        method = "measured: perf_counter inside our step hooks, over fit/wall_time"
+        return {"fit/monitor_overhead": Reading(own / loop.value, "1", method)}
 
 
 def status_of(error: BaseException, trainer: Trainer) -> str:
@@ -289,13 +281,3 @@ def _sentence(error: BaseException, status: str, trainer: Trainer) -> str:
         return f"stopped by {'SIGTERM' if trainer.received_sigterm else 'Ctrl-C'}"
     text = str(error).strip() or type(error).__name__
     return text if isinstance(error, HwlitError) else f"{type(error).__name__}: {text}"
-
-
-def _flatten(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    items: list[tuple[str, Any]] = []
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            items += _flatten(value, f"{prefix}{key}.")
-        else:
-            items.append((f"{prefix}{key}", value))
-    return items

@@ -118,7 +118,7 @@ def claim_directory(path: Path) -> Path:
     if path.exists() and not path.is_dir():
         raise UsageError(f"--output {path} is a file; give a directory that is new or empty")
     if path.is_dir() and any(path.iterdir()):
-        what = "a finished run" if (path / "record.json").exists() else "files already"
+        what = "a finished run" if _status(path) == "ok" else "an earlier run or other files"
         raise UsageError(
             f"--output {path} holds {what}; a run never overwrites: give another directory"
         )
@@ -135,6 +135,13 @@ def claim_directory(path: Path) -> Path:
             f"cannot write to {path}: {error.strerror}; choose another --output"
         ) from error
     return path
+
+
+def _status(run: Path) -> str | None:
+    try:
+        return str(json.loads((run / "record.json").read_text(encoding="utf-8"))["status"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def _umask() -> int:

@@ -23,8 +23,9 @@ ALLOWED = {
     "callbacks": LEAVES,
     "study": {"records", "storage", "errors", "metrics"},
     "inference": LEAVES | {"data"},
-    "run": LEAVES | {"tasks", "data", "callbacks"},
-    "cli": LEAVES | {"tasks", "data", "callbacks", "study", "run"},
+    "parsing": {"errors"},
+    "run": LEAVES | {"tasks", "data", "callbacks", "parsing"},
+    "cli": LEAVES | {"tasks", "data", "callbacks", "study", "run", "parsing"},
 }
 NEVER_LIGHTNING = LEAVES | {"study", "shipped", "quiet", "inference"}
 # Optional back ends, each in the one file that owns it.
@@ -81,8 +82,8 @@ def test_no_import_hides_in_a_function(name):
 def test_files_stay_readable(name):
     text = (ROOT / name).read_text()
     tree = ast.parse(text)
-    assert len(text.splitlines()) <= 320
+    assert len(text.splitlines()) <= 300
     assert ast.get_docstring(tree), "a module says what it is"
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
-            assert node.end_lineno - node.lineno < 60, node.name
+            assert node.end_lineno - node.lineno < 55, node.name

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 
@@ -139,10 +140,46 @@ def test_predict_takes_texts_and_standard_input(finished, capsys, monkeypatch):
     assert main(["predict", str(finished), "--text", "storm, near", "--text", "NA"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["text"] for row in rows] == ["storm, near", "NA"]
-    monkeypatch.setattr("sys.stdin", io.StringIO("a storm\n\nsunny\n"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a storm\n\nsunny\n")))
     assert main(["predict", str(finished), "-"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["text"] for row in rows] == ["a storm", "", "sunny"]
+
+
+def test_only_line_feeds_end_a_text(finished, capsys, tmp_path):
+    (tmp_path / "x.txt").write_text("storm\u2028near\x0ctown\r\nsunny\rday\n", newline="")
+    assert main(["predict", str(finished), "--file", str(tmp_path / "x.txt")]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out, newline="")))
+    assert [row["text"] for row in rows] == ["storm\u2028near\x0ctown", "sunny\rday"]
+    (tmp_path / "x.txt").write_bytes(b"storm\xff")
+    assert main(["predict", str(finished), "--file", str(tmp_path / "x.txt")]) == 3
+    assert "byte 5 cannot be decoded" in capsys.readouterr().err
+
+
+def test_a_base_model_that_changed_is_refused(finished, tmp_path, capsys):
+    run = tmp_path / "copy"
+    shutil.copytree(finished, run)
+    record = read(run)
+    record["model"]["sha256"] = "0" * 64
+    (run / "record.json").write_text(json.dumps(record))
+    assert main(["predict", str(run), "--text", "storm"]) == 5
+    assert "are not those that" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command", [["show"], ["predict", "--text", "x"], ["export", "--merged", "m"]]
+)
+def test_what_is_no_run_is_refused(command, tmp_path, capsys):
+    (tmp_path / "record.json").write_text('{"schema": 1}')
+    assert main([command[0], str(tmp_path), *command[1:]]) == 5
+    assert main([command[0], str(tmp_path / "record.json"), *command[1:]]) == 5
+
+
+def test_a_failed_run_has_no_model(tiny_fit, tmp_path, capsys):
+    assert main([*tiny_fit, "--model.adapter.targets", "[nothing]"]) == 2
+    assert main(["predict", str(tmp_path / "run"), "--text", "x"]) == 5
+    assert "its status is failed" in capsys.readouterr().err
+    assert main(["show", str(tmp_path / "run")]) == 0
 
 
 def test_predict_without_texts_or_column_is_refused(finished, capsys, tmp_path):
@@ -204,6 +241,28 @@ def test_accumulation_and_clipping_reach_the_trainer(tiny_fit, tmp_path):
     assert record["comparability"]["batch"] == 64
 
 
+def test_validation_every_second_epoch_is_enough(tiny_fit, tmp_path):
+    options = ["--trainer.check_val_every_n_epoch", "2", "--trainer.max_epochs", "4"]
+    assert main([*tiny_fit, *options]) == 0
+    assert len(list((tmp_path / "run" / "checkpoints").glob("*.ckpt"))) == 2
+
+
+def test_double_precision_is_double_everywhere(tiny_fit, tmp_path):
+    assert main([*tiny_fit, "--trainer.precision", "64-true"]) == 0
+    record = read(tmp_path / "run")
+    assert record["model"]["dtype"] == "float64"
+    assert record["check"]["max_abs_difference"] < 1e-4
+
+
+def test_a_resumed_run_says_so(tiny_fit, finished, tmp_path):
+    first = next((finished / "checkpoints").glob("epoch=0*.ckpt"))
+    assert main([*tiny_fit, "--ckpt_path", str(first)]) == 0
+    record = read(tmp_path / "run")
+    assert record["resumed_from"] == str(first)
+    assert record["comparability"]["resumed"] is True
+    assert record["readings"]["fit/steps"]["value"] == 7
+
+
 def test_switching_the_adapter_takes_its_own_learning_rate(tiny_fit, tmp_path):
     rate = ["--model.adapter.learning_rate", "0.5"]
     assert main([*tiny_fit, *rate, "--model.adapter", "full", "--trainer.max_epochs", "1"]) == 0
@@ -239,6 +298,10 @@ def test_bf16_true_trains_the_adapter_in_fp32(tiny_fit, tmp_path):
         (["--model.optimizer.lr", "0.1"], 2, "--model.adapter.learning_rate"),
         (["--checkpoint.monitor", "val/nope"], 2, "choose one of: val/accuracy"),
         (["--trainer.no_such", "1"], 2, "no_such"),
+        (["--model.labels", "[a,b,c]"], 2, "follows from the data set"),
+        (["--trainer.max_epochs", "0"], 2, "nothing was trained and validated"),
+        (["--output", ""], 2, "--output is empty"),
+        (["--trainer.accelerator", "gpu"], 2, "gpu"),
         (["--model.optimizer", "subprocess.Popen"], 2, "subprocess.Popen"),
     ],
 )
@@ -275,7 +338,8 @@ def test_an_export_that_does_not_reload_equal_fails_the_run(
     from hwlit.exports import reload, stock_classifier
 
     def shifted(job, folder, timeout):
-        return [[logit + 0.01 for logit in row] for row in stock_classifier.logits(**job)]
+        alone, batch = stock_classifier.logits(**job)
+        return alone, [[logit + 0.01 for logit in row] for row in batch]
 
     monkeypatch.setattr(reload, "_run", shifted)
     assert main(tiny_fit) == 5
@@ -347,3 +411,20 @@ def test_a_fresh_process_fits_and_checks(tiny_fit, tmp_path):
     assert "reload check: " in done.stdout
     assert "Warning" not in done.stderr
     assert read(tmp_path / "run")["check"]["max_abs_difference"] < 1e-4
+
+
+@pytest.mark.slow
+def test_two_processes_write_one_record(tiny_models, tiny_csv, tmp_path):
+    arguments = [*tiny_arguments(tiny_models, tiny_csv, tmp_path / "run"), "--trainer.devices", "2"]
+    done = subprocess.run(
+        [sys.executable, "-m", "hwlit", *arguments, "--trainer.strategy", "ddp"],
+        capture_output=True, text=True, check=False, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    record = read(tmp_path / "run")
+    assert record["readings"]["test/accuracy"]["n"] == record["data"]["rows"]["test"]
+    assert record["comparability"]["batch"] == 32
+    with (tmp_path / "run" / "predictions.csv").open(newline="") as file:
+        rows = [int(row["row_id"]) for row in csv.DictReader(file)]
+    assert rows == sorted(set(rows))
+    assert len(rows) == record["data"]["rows"]["test"]

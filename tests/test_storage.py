@@ -69,12 +69,12 @@ def test_a_file_without_a_valid_manifest_does_not_exist(tmp_path, manifest):
 
 def test_a_run_directory_is_claimed_once(tmp_path):
     storage.claim_directory(tmp_path / "deep" / "run")
-    with pytest.raises(UsageError, match="holds files already"):
+    with pytest.raises(UsageError, match="holds an earlier run or other files"):
         storage.claim_directory(tmp_path / "deep" / "run")
 
 
 def test_a_finished_run_is_refused(tmp_path):
-    (tmp_path / "record.json").write_text("{}")
+    (tmp_path / "record.json").write_text('{"status": "ok"}')
     with pytest.raises(UsageError, match="holds a finished run"):
         storage.claim_directory(tmp_path)
 

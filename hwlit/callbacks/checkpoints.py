@@ -78,14 +78,14 @@ class Checkpoints(ModelCheckpoint):
                 trainer.strategy.remove_checkpoint(old)
                 del self.best_k_models[old]
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save, after checking that the metric exists and is a number.
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save where it is due, after checking that the metric exists.
 
         Raises:
             UsageError: No such metric was logged.
         """
         check_monitor(str(self.monitor), trainer)
-        super().on_train_epoch_end(trainer, pl_module)
+        super().on_validation_end(trainer, pl_module)
 
 
 def check_monitor(monitor: str, trainer: Trainer) -> None:

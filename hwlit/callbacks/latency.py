@@ -1,7 +1,7 @@
 """The latency probe: base, adapter unmerged and adapter merged, on real inputs.
 
-Each variant with an adapter is timed beside the base network, in turns (A, B, A, B, ...), so that
-a machine that slows down slows both; the ratio to the base is the figure to trust.
+The variants are timed in turns (A, B, C, A, B, C, ...), so that a machine that slows down slows
+all of them; the ratio to the base is the figure to trust.
 """
 
 from __future__ import annotations
@@ -45,8 +45,7 @@ class Latency(Monitor):
         """Time variants beside one another.
 
         Args:
-            forwards: Forward by name (`base`, `unmerged`, `merged`), of networks in eval mode. A
-                name that was timed before keeps its first readings; ratios use this call's base.
+            forwards: Forward by name (`base`, `unmerged`, `merged`), of networks in eval mode.
             batches: Inputs on the device, by batch size.
 
         Returns:
@@ -71,9 +70,9 @@ class Latency(Monitor):
                     twin, Reading(reading.value, reading.unit, method, n=reading.n)
                 )
 
-    def missing(self, variant: str, reason: str) -> None:
-        """Say why a variant was not timed."""
-        self._absent[f"latency/{variant}"] = reason
+    def missing(self, reasons: Mapping[str, str]) -> None:
+        """Say why variants were not timed."""
+        self._absent |= {f"latency/{variant}": reason for variant, reason in reasons.items()}
 
     def readings(self) -> Mapping[str, Reading]:
         """Return the latencies in seconds per call, by variant, batch size and percentile."""

@@ -49,6 +49,7 @@ class Phases(Monitor):
         self._warmup_steps = warmup_steps
         self._counters = device.energy_counters()
         self._lost: dict[str, str] = {}
+        self._steps = 0  # of this process: a resumed run warms up again
         self._ledger: dict[str, Phase] = {}
         self._stack: list[str] = [OTHER]
         self._finished: float | None = None
@@ -105,9 +106,9 @@ class Phases(Monitor):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """End the warm-up after its last step."""
-        if self._stack[-1] == "warmup":
-            done = trainer.current_epoch * int(trainer.num_training_batches) + batch_idx + 1
-            if done >= self._warmup_steps:
+        with self.counted():
+            self._steps += 1
+            if self._steps == self._warmup_steps:
                 self._device.synchronize()
                 self.leave("warmup")
 

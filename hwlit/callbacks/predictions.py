@@ -142,7 +142,8 @@ class Predictions(Monitor):
             texts: The text of each row, by row id.
         """
         file = io.StringIO()
-        writer = csv.writer(file, lineterminator="\n")
+        # Quoted, for a lone carriage return in a text would else end the row.
+        writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(
             ["row_id", "text", "label", "prediction", *(f"p({label})" for label in self._labels)]
         )

@@ -33,7 +33,6 @@ class Steps(Monitor):
         self._ends: list[Mark] = []
         self._samples: list[int] = []
         self._tokens: list[tuple[torch.Tensor, int]] = []
-        self._own: list[float] = []
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -53,10 +52,9 @@ class Steps(Monitor):
                 mask: torch.Tensor = batch["attention_mask"]
                 # Counted after the run: reading a number off the device would make it wait.
                 self._tokens.append((mask.sum(), mask.numel()))
-        self._own.append(self.own_time)
 
     def readings(self) -> Mapping[str, Reading]:
-        """Return step time, throughput and this monitor's own share of a step."""
+        """Return step time and throughput."""
         times = self._step_times()
         if not times:
             return {}
@@ -82,10 +80,6 @@ class Steps(Monitor):
                 slots / busy, "1/s", clock + "; padding included"
             )
             found["fit/padding_share"] = Reading(1 - real / slots, "1", "counted: attention masks")
-        own = self._own[-1] / len(self._own)
-        found["fit/monitor_overhead"] = Reading(
-            own / (busy / n), "1", "measured: perf_counter inside our step hooks over step time"
-        )
         return found
 
     def absent(self) -> Mapping[str, str]:

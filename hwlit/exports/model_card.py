@@ -9,11 +9,13 @@ from huggingface_hub import ModelCardData
 
 LOAD_PEFT = """```python
 from peft import PeftModel
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-base = AutoModelForSequenceClassification.from_pretrained({base}, num_labels={num_labels})
-model = PeftModel.from_pretrained(base, "path/to/this/folder").eval()
-tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
+folder = "path/to/this/folder"
+config = AutoConfig.from_pretrained(folder)  # label names and padding
+base = AutoModelForSequenceClassification.from_pretrained({base}, config=config)
+model = PeftModel.from_pretrained(base, folder).eval()
+tokenizer = AutoTokenizer.from_pretrained(folder)
 ```"""
 
 LOAD_PLAIN = """```python
@@ -38,9 +40,7 @@ def text_model_card(record: dict[str, Any], peft: bool) -> str:
         pipeline_tag="text-classification",
         tags=["hwlit", adapter["name"].lower()],
     )
-    load = (LOAD_PEFT if peft else LOAD_PLAIN).format(
-        base=json.dumps(model["hub_id"]), num_labels=len(model["labels"])
-    )
+    load = (LOAD_PEFT if peft else LOAD_PLAIN).format(base=json.dumps(model["hub_id"]))
     settings = {k: v for k, v in adapter.items() if k not in ("class", "name", "sites", "heads")}
     lines = [
         f"---\n{front.to_yaml()}\n---",

@@ -17,7 +17,7 @@ from hwlit.errors import IntegrityError
 SCRIPT = Path(__file__).with_name("stock_classifier.py")
 # Largest absolute difference of logits. fp32 differs by the order of sums alone; in half precision
 # the run itself is only that exact, while the check always computes in fp32.
-TOLERANCES = {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.05}
+TOLERANCES = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.02}
 
 
 def check_reload(
@@ -47,6 +47,7 @@ def check_reload(
         IntegrityError: It does not reload, or the logits differ by more than the tolerance.
     """
     job = {"folder": str(folder), "base": base, "texts": texts, "max_length": max_length}
+    # (2, rows, labels): computed one by one, and in one padded batch.
     found = torch.tensor(_run(job, folder, timeout))
     difference = float((found - logits).abs().max())
     tolerance = TOLERANCES[dtype]
@@ -54,8 +55,8 @@ def check_reload(
         "rows": len(texts),
         "max_abs_difference": difference,
         "tolerance": tolerance,
-        "same_predictions": int((found.argmax(-1) == logits.argmax(-1)).sum()),
-        "loaded_with": "transformers and peft alone, in a fresh process, fp32",
+        "same_predictions": int((found.argmax(-1) == logits.argmax(-1)).all(0).sum()),
+        "loaded_with": "transformers and peft alone, fresh process, fp32; one by one and padded",
     }
     if not difference <= tolerance:
         raise IntegrityError(
@@ -65,7 +66,7 @@ def check_reload(
     return report
 
 
-def _run(job: dict[str, Any], folder: Path, timeout: float) -> list[list[float]]:
+def _run(job: dict[str, Any], folder: Path, timeout: float) -> Any:
     # Isolated: neither the working directory nor PYTHONPATH can bring hwlit in.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     environment |= {"TOKENIZERS_PARALLELISM": "false", "CUDA_VISIBLE_DEVICES": ""}
@@ -84,5 +85,4 @@ def _run(job: dict[str, Any], folder: Path, timeout: float) -> list[list[float]]
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise IntegrityError(f"{folder} does not reload in a fresh process: {reason}")
-    rows: list[list[float]] = json.loads(done.stdout.strip().splitlines()[-1])
-    return rows
+    return json.loads(done.stdout.strip().splitlines()[-1])

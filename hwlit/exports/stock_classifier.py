@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 
 def load(folder: str, base: str) -> Any:
@@ -27,24 +27,23 @@ def load(folder: str, base: str) -> Any:
         return AutoModelForSequenceClassification.from_pretrained(
             folder, dtype=torch.float32
         ).eval()
-    labels = json.loads((Path(folder) / "config.json").read_text())["id2label"]
+    config = AutoConfig.from_pretrained(folder)  # as the model card says: label names and padding
     network = AutoModelForSequenceClassification.from_pretrained(
-        base, num_labels=len(labels), dtype=torch.float32
+        base, config=config, dtype=torch.float32
     )
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    network.config.pad_token_id = tokenizer.pad_token_id
     return PeftModel.from_pretrained(network, folder).eval()
 
 
-def logits(folder: str, base: str, texts: list[str], max_length: int) -> list[list[float]]:
-    """Return the logits of the texts, computed one by one, so that padding cannot hide anything."""
+def logits(
+    folder: str, base: str, texts: list[str], max_length: int
+) -> tuple[list[list[float]], list[list[float]]]:
+    """Return the logits of the texts twice: computed one by one, and in one padded batch."""
     model, tokenizer = load(folder, base), AutoTokenizer.from_pretrained(folder)
-    rows = []
+    cut = {"truncation": True, "max_length": max_length, "return_tensors": "pt"}
     with torch.inference_mode():
-        for text in texts:
-            inputs = tokenizer(text, truncation=True, max_length=max_length, return_tensors="pt")
-            rows.append(model(**inputs).logits[0].tolist())
-    return rows
+        alone = [model(**tokenizer(text, **cut)).logits[0].tolist() for text in texts]
+        batch = model(**tokenizer(texts, padding=True, **cut)).logits.tolist()
+    return alone, batch
 
 
 if __name__ == "__main__":

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import inspect
 import math
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.plugins import DoublePrecision
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from transformers import get_scheduler
 
-from hwlit.adapters.base import Adapter, unfreeze
+from hwlit.adapters.base import Adapter, NotMergeableError, unfreeze
 from hwlit.errors import DivergedError, IntegrityError, UsageError
 from hwlit.tasks.precision import FrozenHalf
 
@@ -87,9 +89,11 @@ class Task(LightningModule, ABC):
 
     @property
     def frozen_dtype(self) -> torch.dtype:
-        """Precision in which weights are loaded; what learns is fp32 in any case."""
+        """Precision in which weights are loaded; what learns is fp32, or fp64 under 64-true."""
         plugin = self.trainer.precision_plugin if self._trainer else None
-        return plugin.dtype if isinstance(plugin, FrozenHalf) else torch.float32
+        if isinstance(plugin, FrozenHalf):
+            return plugin.dtype
+        return torch.float64 if isinstance(plugin, DoublePrecision) else torch.float32
 
     @property
     def learns(self) -> bool:
@@ -105,6 +109,22 @@ class Task(LightningModule, ABC):
             ):
                 state[name] = tensor
         return state
+
+    def variants(self) -> Variants:
+        """Return the base, the network as trained, and a merged copy of it, for timing.
+
+        The base is loaded anew: up to two copies lie beside the network while it lives.
+        """
+        base = self.build(self.frozen_dtype)[0].to(self.device)
+        if _kinds(base) == _kinds(self.network):
+            return Variants({"unmerged": self.network}, same=True)
+        networks = {"base": base, "unmerged": self.network}
+        merged = copy.deepcopy(self.network)
+        try:
+            self.adapter.merge(merged)
+        except NotMergeableError as error:
+            return Variants(networks, {"merged": str(error)})
+        return Variants({**networks, "merged": merged})
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer over what learns and its schedule."""
@@ -178,15 +198,15 @@ class Task(LightningModule, ABC):
         checkpoint["state_dict"] = {f"network.{name}": tensor for name, tensor in state.items()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Compare the names in the checkpoint with those that learn here.
+        """Compare names and shapes in the checkpoint with those that learn here.
 
         Raises:
             IntegrityError: They differ.
         """
-        wanted = {f"network.{name}" for name in self.learned_state()}
-        found = set(checkpoint["state_dict"])
+        wanted = {(f"network.{n}", tuple(t.shape)) for n, t in self.learned_state().items()}
+        found = {(name, tuple(t.shape)) for name, t in checkpoint["state_dict"].items()}
         if wanted != found:
-            odd = sorted(wanted ^ found)
+            odd = sorted({name for name, _ in wanted ^ found})
             raise IntegrityError(
                 f"the checkpoint does not fit this model and adapter: {len(odd)} tensors differ, "
                 f"such as {odd[0]}; use the config of the run that wrote it"
@@ -202,6 +222,26 @@ class Task(LightningModule, ABC):
             "sites": list(self.sites),
             "heads": list(self.heads),
         }
+
+
+@dataclass(frozen=True)
+class Variants:
+    """The forms of a trained network whose speed a user wants to compare.
+
+    Args:
+        networks: `base`, `unmerged` and `merged`, as far as they are told apart.
+        absent: Why one of them is missing, by name.
+        same: Whether all three are the same modules, of which `unmerged` stands for all.
+    """
+
+    networks: dict[str, nn.Module]
+    absent: dict[str, str] = field(default_factory=dict)
+    same: bool = False
+
+
+def _kinds(network: nn.Module) -> list[tuple[str, type]]:
+    """Return the modules by name and type: networks that agree in these take the same time."""
+    return [(name, type(module)) for name, module in network.named_modules()]
 
 
 class seeded(AbstractContextManager[None]):

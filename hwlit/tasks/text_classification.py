@@ -97,7 +97,8 @@ class TextClassification(Task):
         """Return the name, revision, hash and shape of the pretrained network."""
         source = find_pretrained(self.pretrained)
         return {
-            "pretrained": self.pretrained,
+            # A folder by its absolute path, so that the run can be used from elsewhere.
+            "pretrained": "minilm" if self.pretrained == "minilm" else source.location,
             "hub_id": source.hub_id,
             "revision": revision(self.pretrained),
             "sha256": weights_sha256(self.pretrained),

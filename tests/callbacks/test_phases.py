@@ -111,6 +111,23 @@ def test_the_peak_of_a_phase_is_its_own(phases):
     assert isinstance(found["baseline/memory/resident"], Reading)
 
 
+def test_warm_up_ends_after_its_steps(counter):
+    phases = Phases(device_for(torch.device("cpu")), warmup_steps=2)
+    phases.on_train_start(None, None)
+    for step in range(3):
+        time.sleep(0.02)
+        phases.on_train_batch_end(None, None, None, None, step)
+    phases.on_train_end(None, None)
+    phases.finish()
+    rows = ledger(phases)
+    assert rows["warmup"]["wall_time"] >= 0.04
+    assert 0.02 <= rows["train"]["wall_time"] < rows["warmup"]["wall_time"]
+    assert phases.readings()["fit/wall_time"].value == pytest.approx(
+        rows["warmup"]["wall_time"] + rows["train"]["wall_time"]
+    )
+    assert phases.own_time > 0
+
+
 def test_an_exception_closes_what_is_open(phases):
     phases.enter("train")
     phases.enter("evaluate")

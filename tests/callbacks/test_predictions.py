@@ -34,7 +34,7 @@ def predictions():
     return monitor
 
 
-TEXTS = {1: "one, two", 2: "NA", 3: 'a "quote"', 5: "line\nend", 9: "<b>bold|pipe</b>"}
+TEXTS = {1: "one, two", 2: "NA", 3: 'a "quote"', 5: "line\nend\rcut", 9: "<b>bold|pipe</b>"}
 
 
 def test_rows_are_ordered_and_survive_the_file(predictions):

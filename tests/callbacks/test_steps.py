@@ -43,7 +43,7 @@ def test_throughput_counts_rows_real_tokens_and_slots(steps):
 
 
 def test_its_own_cost_is_known_and_small(steps):
-    assert 0 < steps.readings()["fit/monitor_overhead"].value < 0.01 * 5
+    assert 0 < steps.own_time < 0.05 * sum(steps.details()["step_times"])
 
 
 def test_no_steps_is_absent_with_a_reason():

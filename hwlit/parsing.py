@@ -1,0 +1,87 @@
+"""Configs as people write them: refused in one sentence, and known by their hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from lightning.pytorch.cli import LightningArgumentParser
+
+from hwlit.errors import UsageError
+
+# What a run is about does not change with where it is written or how many workers load it.
+NOT_HASHED = ("output", "config", "ckpt_path", "trainer.logger", "trainer.enable_progress_bar",
+              "trainer.default_root_dir", "data.init_args.num_workers")  # fmt: skip
+
+
+class Parser(LightningArgumentParser):
+    """Answers bad input with one sentence instead of pages of parser output."""
+
+    def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
+        """Raise the sentence.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise UsageError(one_sentence(message)) from ex
+
+
+def config_sha256(config: Mapping[str, Any]) -> str:
+    """Return the hash of what a config asks for, less where it writes and how it loads.
+
+    Args:
+        config: The resolved config, plain data.
+    """
+    flat = {key: value for key, value in _flatten(config) if not key.startswith(NOT_HASHED)}
+    return hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()
+
+
+def root_cause(error: BaseException) -> UsageError:
+    """Return the sentence of ours that the parser wrapped, or else one made from its message."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, UsageError):
+            return cause
+        cause = cause.__cause__
+    return UsageError(one_sentence(str(error)))
+
+
+def one_sentence(message: str) -> str:
+    """Return what a message of the parser says, without the layers around it.
+
+    Args:
+        message: Many lines: parser keys, union members that failed, values as given.
+    """
+    if message.startswith("the following arguments are required"):
+        return f"{message}; give a config, such as --config quickstart"
+    keys = re.findall(r'Parser key "([^"]+)"', message)
+    lines = [line.strip(" -") for line in message.splitlines()]
+    noise = (
+        "Does not validate",
+        "Subtypes:",
+        "Errors:",
+        "Given value",
+        "Parser key",
+        "Problem with given",
+    )
+    told = [
+        line
+        for line in lines
+        if line and not line.startswith(noise) and "<class 'NoneType'>" not in line
+    ]
+    sentence = " ".join(dict.fromkeys(told)) or " ".join(lines)
+    where = ".".join(dict.fromkeys(keys))
+    return f"--{where}: {sentence}" if where and where not in sentence else sentence
+
+
+def _flatten(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    items: list[tuple[str, Any]] = []
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            items += _flatten(value, f"{prefix}{key}.")
+        else:
+            items.append((f"{prefix}{key}", value))
+    return items
