@@ -61,7 +61,6 @@ class Run:
     ) -> None:
         self._trainer, self._model, self._data = trainer, model, data
         self._device, self._phases, self._output = device, phases, output
-        self._config = config
         self._steps = Steps(device, WARMUP_STEPS)
         self._predictions = Predictions(model.labels)
         self._latency = Latency(device, LATENCY_SECONDS)

@@ -60,16 +60,12 @@ class Adapter(ABC):
             NoSiteError: A target pattern matches nothing.
         """
 
-    def merge(self, network: nn.Module) -> bool:
-        """Fold what was learned into plain weights, in place.
-
-        Returns:
-            Whether the modules changed; False where there was nothing to fold.
+    def merge(self, network: nn.Module) -> None:  # noqa: B027 - plain weights need no folding
+        """Fold what was learned into plain weights, in place; by default they are plain already.
 
         Raises:
             NotMergeableError: It cannot be folded.
         """
-        return False
 
     def state(self, network: nn.Module) -> dict[str, Tensor]:
         """Return what must be saved of the network, heads aside: by default all that learns."""

@@ -76,7 +76,7 @@ class Lora(Adapter):
         freeze(network)
         inject_adapter_in_model(self.peft_config(network), network)
 
-    def merge(self, network: nn.Module) -> bool:
+    def merge(self, network: nn.Module) -> None:
         """Add the update to the weights and put the plain layers back in place.
 
         Raises:
@@ -92,7 +92,6 @@ class Lora(Adapter):
                 raise NotMergeableError(f"{name} cannot be merged: {error}") from error
             parent, _, child = name.rpartition(".")
             setattr(network.get_submodule(parent), child, layer.get_base_layer())
-        return True
 
     def peft_config(self, network: nn.Module) -> LoraConfig:
         """Return the config that `PeftModel.from_pretrained` rebuilds the update from."""

@@ -66,9 +66,7 @@ class Latency(Monitor):
             for variant in ("base", "merged"):
                 twin = name.replace("/unmerged/", f"/{variant}/")
                 method = f"{reading.method}; same modules as unmerged: {reason}"
-                self._readings.setdefault(
-                    twin, Reading(reading.value, reading.unit, method, n=reading.n)
-                )
+                self._readings[twin] = Reading(reading.value, reading.unit, method, n=reading.n)
 
     def missing(self, reasons: Mapping[str, str]) -> None:
         """Say why variants were not timed."""
@@ -87,9 +85,8 @@ class Latency(Monitor):
     ) -> dict[str, Tensor]:
         for name, forward in forwards.items():
             cold = self._call(forward, batch)
-            self._readings.setdefault(
-                f"latency/{name}/batch_{size}/cold",
-                Reading(cold, "s", "measured: perf_counter, the first call in inference mode", n=1),
+            self._readings[f"latency/{name}/batch_{size}/cold"] = Reading(
+                cold, "s", "measured: perf_counter, the first call in inference mode", n=1
             )
             for _ in range(WARMUP_CALLS):
                 self._call(forward, batch)
@@ -118,9 +115,8 @@ class Latency(Monitor):
         )
         for percent in PERCENTILES:
             value = float(seconds.quantile(percent / 100))
-            self._readings.setdefault(
-                f"latency/{name}/batch_{size}/p{percent}",
-                Reading(value, "s", method, n=len(seconds)),
+            self._readings[f"latency/{name}/batch_{size}/p{percent}"] = Reading(
+                value, "s", method, n=len(seconds)
             )
 
     def _book_ratio(self, name: str, size: int, seconds: Tensor, base: Tensor) -> None:

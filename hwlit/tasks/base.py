@@ -104,10 +104,7 @@ class Task(LightningModule, ABC):
         """Return what a checkpoint holds of the network: the adapter's state and the heads."""
         state = self.adapter.state(self.network)
         for head in self.heads:
-            for name, tensor in (
-                self.network.get_submodule(head).state_dict(prefix=head + ".").items()
-            ):
-                state[name] = tensor
+            state |= self.network.get_submodule(head).state_dict(prefix=head + ".")
         return state
 
     def variants(self) -> Variants:

@@ -92,5 +92,5 @@ def test_the_update_is_alpha_over_rank_times_b_a():
         network[0].lora_B["default"].weight.normal_()
     a, b = network[0].lora_A["default"].weight, network[0].lora_B["default"].weight
     expected = weight + 6 / 2 * b @ a
-    assert adapter.merge(network)
+    adapter.merge(network)
     torch.testing.assert_close(network[0].weight, expected)

@@ -20,7 +20,7 @@ class FakeNvml(ModuleType):
         super().__init__("pynvml")
         self.millijoules: dict[str, int | None] = {"aaaa": 10**9, "bbbb": 5000, "cccc": 10**9}
         self.processes: dict[str, list[Any]] = {uuid: [] for uuid in UUIDS}
-        self.library = True
+        self.loadable = True
         self.hold("bbbb", os.getpid(), 700)
         self.hold("bbbb", 1, 10**6)  # another process on our GPU
         self.hold("aaaa", os.getpid(), 10**6)  # our process on another GPU
@@ -29,7 +29,7 @@ class FakeNvml(ModuleType):
         self.processes[uuid].append(SimpleNamespace(pid=pid, usedGpuMemory=used))
 
     def nvmlInit(self) -> None:
-        if not self.library:
+        if not self.loadable:
             raise NVMLError("Driver Not Loaded")
 
     def nvmlSystemGetDriverVersion(self) -> str:

@@ -63,7 +63,7 @@ def test_counter_that_goes_away_raises_one_error(nvml):
 
 def test_unknown_gpu_missing_driver_and_missing_package_are_reasons(nvml, monkeypatch):
     reasons = [open_nvml("dddd")]
-    nvml.library = False
+    nvml.loadable = False
     reasons.append(open_nvml("bbbb"))
     monkeypatch.setitem(sys.modules, "pynvml", None)
     reasons.append(open_nvml("bbbb"))
