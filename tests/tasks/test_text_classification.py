@@ -98,3 +98,4 @@ def test_biases_and_norms_are_not_decayed(tiny_models, monkeypatch):
     assert min(p.ndim for p in decayed["params"]) == 2
     assert (decayed["weight_decay"], free["weight_decay"]) == (0.01, 0.0)
     assert decayed["initial_lr"] == free["initial_lr"] == 3e-4
+    assert decayed["fused"] is free["fused"] is True
