@@ -6,12 +6,14 @@ import argparse
 import difflib
 import os
 import re
+import signal
 import sys
 import traceback
 from pathlib import Path
+from types import FrameType
 
 from hwlit import __version__, quiet
-from hwlit.errors import HwlitError, UsageError
+from hwlit.errors import HwlitError, Interrupted, UsageError
 from hwlit.shipped import config_names, find_config
 
 HELP = """\
@@ -21,6 +23,7 @@ Measure what a fine-tuning method costs on your machine.
 
 train and measure
   fit --config NAME     train, test, measure; writes one directory with one record
+  fit --resume RUN      go on with a run that was stopped
   validate, test        evaluate a config, or a checkpoint of it (--ckpt_path)
 use a finished run
   show RUN              print its row again
@@ -73,6 +76,9 @@ def main(arguments: list[str]) -> int:
         reason = " ".join(str(error).split())[:500] or "no message"
         print(f"hwlit: {type(error).__name__}: {reason}; --debug shows where", file=sys.stderr)
         return 1
+    except Interrupted as error:
+        print("; ".join([f"hwlit: {error}", *error.__notes__]), file=sys.stderr)
+        return error.exit_code
     except KeyboardInterrupt:
         print("hwlit: interrupted", file=sys.stderr)
         return 130
@@ -80,7 +86,13 @@ def main(arguments: list[str]) -> int:
 
 def run() -> None:
     """Run the command line of this process and exit with its code."""
+    signal.signal(signal.SIGTERM, _stop)
     sys.exit(main(sys.argv[1:]))
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Leave by an exception, so that the exit code is ours and files are closed."""
+    raise Interrupted(number)
 
 
 def _dispatch(arguments: list[str]) -> int:

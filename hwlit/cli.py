@@ -8,10 +8,12 @@ import os
 import re
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock
 from jsonargparse import set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
@@ -25,9 +27,10 @@ from hwlit.callbacks.phases import Phases
 from hwlit.data.base import TextData
 from hwlit.devices.selection import device_for
 from hwlit.errors import UsageError
-from hwlit.parsing import Parser, root_cause
+from hwlit.parsing import Parser, differences, root_cause
+from hwlit.resume import find_resumption, resume_arguments
 from hwlit.run import WARMUP_STEPS, Run
-from hwlit.storage import claim_directory, write_text
+from hwlit.storage import read_owner, take_directory, write_text
 from hwlit.study.show import show, show_files
 from hwlit.tasks.base import Task
 from hwlit.tasks.precision import HALF_DTYPES, FrozenHalf
@@ -43,6 +46,9 @@ LINKED = {
     "--data.seed": "--seed_everything",
     "--data.tokenizer": "--model.pretrained",
 }
+
+# What a config.yaml does not hold: where it lies, and what it was made from.
+IN_NO_CONFIG = ("output", "config", "resume")
 
 TRAINER_DEFAULTS = {
     "max_epochs": 3,
@@ -73,6 +79,12 @@ class HwlitCLI(LightningCLI):
             help="fit: the run's directory, new or empty (default: "
             "runs/<config>-<adapter>-<timestamp>). validate, test: a JSON file for the metrics.",
         )
+        parser.add_argument(
+            "--resume",
+            type=str | None,
+            default=None,
+            help="fit: go on with a stopped run in its directory; given alone.",
+        )
         parser.add_lightning_class_args(Checkpoints, "checkpoint")
         parser.link_arguments("model.init_args.pretrained", "data.init_args.tokenizer")
         parser.link_arguments("seed_everything", "data.init_args.seed")
@@ -98,12 +110,18 @@ class HwlitCLI(LightningCLI):
             UsageError: A setting is out of range, or the trainer cannot be had as asked.
         """
         self.output = self._find_output() if self.subcommand == "fit" else None
+        self.resumption = None
+        if self.output is not None:
+            resumes = self._asked("resume") is not None
+            self.resumption = find_resumption(self.output, resumes, self._asked("ckpt_path"))
+        self.lock: FileLock | None = None
         try:
             super().instantiate_classes()
         except (ValueError, TypeError, ImportError, MisconfigurationException) as error:
             raise root_cause(error) from error
         if self.output is not None and self.trainer.is_global_zero:
-            claim_directory(self.output)
+            resumes = self._asked("resume") is not None
+            self.lock = take_directory(self.output, self._name(), resumes)
             os.environ["HWLIT_OUTPUT"] = str(self.output)  # for the processes that this one starts
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -128,7 +146,7 @@ class HwlitCLI(LightningCLI):
             self.device = device_for(device)
             self.phases = Phases(self.device, WARMUP_STEPS)
             assert isinstance(trainer.checkpoint_callback, Checkpoints)
-            trainer.checkpoint_callback.dirpath = str(self.output / "checkpoints")
+            trainer.checkpoint_callback.folder = self.output / "checkpoints"
         return trainer
 
     def fit(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
@@ -137,7 +155,10 @@ class HwlitCLI(LightningCLI):
         assert isinstance(model, TextClassification)
         assert isinstance(datamodule, TextData)
         config = self._resolved()
-        if self.trainer.is_global_zero:
+        if self._asked("resume") is not None and self.resumption is not None:
+            before = yaml.safe_load((self.output / "config.yaml").read_text(encoding="utf-8"))
+            self.resumption = replace(self.resumption, changed=differences(before, config))
+        elif self.trainer.is_global_zero:
             header = f"# hwlit fit --config {self.output / 'config.yaml'}\n"
             write_text(
                 self.output / "config.yaml", header + yaml.safe_dump(config, sort_keys=False)
@@ -152,7 +173,11 @@ class HwlitCLI(LightningCLI):
             config,
             self._name(),
         )
-        record = run(kwargs.get("ckpt_path"))
+        try:
+            record = run(self.resumption)
+        finally:
+            if self.lock is not None:
+                self.lock.release()
         if self.trainer.is_global_zero:
             console = Console()
             show(record.to_dict(), console)
@@ -186,6 +211,8 @@ class HwlitCLI(LightningCLI):
 
     def _name(self) -> str:
         """Return the name of the first config, without folder and ending."""
+        if (run := self._asked("resume")) is not None:
+            return str(read_owner(Path(run)).get("name", "run"))
         files = self._asked("config") or []
         name = Path(str(files[0])).stem if files else "run"
         return re.sub(r"[^A-Za-z0-9._-]", "-", name)[:64] or "run"
@@ -194,6 +221,8 @@ class HwlitCLI(LightningCLI):
         """Return the run's directory; processes that this one starts write to the same."""
         if os.environ.get("LOCAL_RANK", "0") != "0" and "HWLIT_OUTPUT" in os.environ:
             return Path(os.environ["HWLIT_OUTPUT"])
+        if (run := self._asked("resume")) is not None:
+            return Path(run).absolute()
         if (output := self._asked("output")) is not None:
             if not output.strip():
                 raise UsageError("--output is empty; give a directory that is new or empty")
@@ -210,14 +239,15 @@ class HwlitCLI(LightningCLI):
         if asked is False:
             return False
         others = [] if asked in (None, True) else asked if isinstance(asked, list) else [asked]
-        return [TensorBoard(output), MetricsFile(output / "metrics.csv"), *others]
+        step = self.resumption.step if self._asked("resume") and self.resumption else None
+        return [TensorBoard(output, step), MetricsFile(output / "metrics.csv", step), *others]
 
     def _resolved(self) -> dict[str, Any]:
         """Return the resolved config as plain data, fit to be given to `--config` again."""
         parser = self._parser("fit")
         text = parser.dump(self.config["fit"], skip_none=False, skip_validation=True, format="yaml")
         config: dict[str, Any] = yaml.safe_load(text)
-        return {key: value for key, value in config.items() if key not in ("output", "config")}
+        return {key: value for key, value in config.items() if key not in IN_NO_CONFIG}
 
 
 def main(arguments: list[str]) -> int:
@@ -229,6 +259,7 @@ def main(arguments: list[str]) -> int:
     Returns:
         The exit code: 0 only after the record lies on the disk.
     """
+    arguments = resume_arguments(arguments)
     for word in arguments:
         if (name := word.partition("=")[0]) in LINKED:
             raise UsageError(f"{name} follows from {LINKED[name]}; set that instead")

@@ -38,3 +38,18 @@ class ResourceError(HwlitError):
     """Disk, memory or a device is missing or used up."""
 
     exit_code = 6
+
+
+class Interrupted(BaseException):
+    """A signal ended the run.
+
+    No `Exception`, so that nothing takes it for a failure of what ran at the time.
+
+    Args:
+        signal: The signal's number; the exit code is 128 and that number.
+    """
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(f"stopped by {'Ctrl-C' if signal == 2 else 'SIGTERM'}")
+        self.__notes__: list[str] = []
+        self.exit_code = 128 + signal

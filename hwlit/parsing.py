@@ -13,8 +13,10 @@ from lightning.pytorch.cli import LightningArgumentParser
 from hwlit.errors import UsageError
 
 # What a run is about does not change with where it is written or how many workers load it.
-NOT_HASHED = ("output", "config", "ckpt_path", "trainer.logger", "trainer.enable_progress_bar",
-              "trainer.default_root_dir", "data.init_args.num_workers")  # fmt: skip
+NOT_HASHED = (
+    "output", "config", "ckpt_path", "resume", "checkpoint.every", "trainer.logger",
+    "trainer.enable_progress_bar", "trainer.default_root_dir", "data.init_args.num_workers",
+)  # fmt: skip
 
 
 class Parser(LightningArgumentParser):
@@ -35,8 +37,17 @@ def config_sha256(config: Mapping[str, Any]) -> str:
     Args:
         config: The resolved config, plain data.
     """
-    flat = {key: value for key, value in _flatten(config) if not key.startswith(NOT_HASHED)}
-    return hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(_hashed(config), sort_keys=True).encode()).hexdigest()
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return in what two configs ask for different runs, one phrase per key."""
+    old, new = _hashed(before), _hashed(after)
+    return tuple(
+        f"{key} was {old.get(key)}, is {new.get(key)}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    )
 
 
 def root_cause(error: BaseException) -> UsageError:
@@ -75,6 +86,10 @@ def one_sentence(message: str) -> str:
     sentence = " ".join(dict.fromkeys(told)) or " ".join(lines)
     where = ".".join(dict.fromkeys(keys))
     return f"--{where}: {sentence}" if where and where not in sentence else sentence
+
+
+def _hashed(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in _flatten(config) if not key.startswith(NOT_HASHED)}
 
 
 def _flatten(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -22,9 +22,11 @@ from hwlit.callbacks.recorder import RunRecorder, environment
 from hwlit.callbacks.steps import Steps
 from hwlit.data.base import TextData
 from hwlit.devices.base import Device
-from hwlit.errors import DivergedError, HwlitError, ResourceError, UsageError
+from hwlit.errors import DivergedError, HwlitError, Interrupted, ResourceError, UsageError
 from hwlit.parsing import config_sha256
 from hwlit.records import Reading, RunRecord
+from hwlit.resume import Resumption
+from hwlit.signals import Signals
 from hwlit.storage import write_text
 from hwlit.tasks.base import Variants
 from hwlit.tasks.text_classification import TextClassification
@@ -61,6 +63,7 @@ class Run:
     ) -> None:
         self._trainer, self._model, self._data = trainer, model, data
         self._device, self._phases, self._output = device, phases, output
+        self._signals = Signals()
         self._steps = Steps(device, WARMUP_STEPS)
         self._predictions = Predictions(model.labels)
         self._latency = Latency(device, LATENCY_SECONDS)
@@ -74,30 +77,36 @@ class Run:
             **environment(device.describe()),
         )
 
-    def __call__(self, ckpt_path: str | None = None) -> RunRecord:
-        """Run from data to record; where it fails, the record says how."""
+    def __call__(self, resumption: Resumption | None = None) -> RunRecord:
+        """Run from data to record; where it fails, the record says how.
+
+        Args:
+            resumption: Where to go on, if not from the beginning.
+        """
+        with self._signals:
+            return self._run(resumption)
+
+    def _run(self, resumption: Resumption | None) -> RunRecord:
         try:
             self._prepare()
-            best = self._train(ckpt_path)
+            best = self._train(resumption)
             self._test(best)
             if not self._trainer.is_global_zero:
                 return self._recorder.record("ok")  # the first process writes the one record
-            self._finish_alone(ckpt_path)
+            self._finish_alone(resumption)
             record = self._recorder.write("ok")
         except BaseException as error:
             self._phases.finish()
-            status = status_of(error, self._trainer)
+            status = status_of(error)
             if self._trainer.is_global_zero:
-                self._recorder.write(status, _sentence(error, status, self._trainer))
+                self._recorder.write(status, _sentence(error))
             if status == "oom":
                 raise ResourceError(
                     "out of memory; lower --data.batch_size or --data.max_length, or set "
                     "--model.gradient_checkpointing true"
                 ) from error
-            if self._trainer.received_sigterm:
-                raise SystemExit(143) from error
-            if status == "interrupted":  # Lightning turns Ctrl-C into an exit with code 1
-                raise KeyboardInterrupt from error
+            if isinstance(error, Interrupted):
+                error.add_note(f"go on with: hwlit fit --resume {self._output}")
             raise
         for logger in self._trainer.loggers:
             if isinstance(logger, TensorBoard):
@@ -129,43 +138,45 @@ class Run:
             soft_wrap=True,
         )
 
-    def _train(self, ckpt_path: str | None) -> str | None:
+    def _train(self, resumption: Resumption | None) -> str | None:
         """Train, and return the best checkpoint; None where nothing learns."""
-        if ckpt_path is not None:
-            self._recorder.describe(resumed_from=str(Path(ckpt_path).absolute()))
-        if not self._model.learns:
-            return None
-        self._trainer.fit(self._model, datamodule=self._data, ckpt_path=ckpt_path)
         checkpoints = self._trainer.checkpoint_callback
         assert isinstance(checkpoints, Checkpoints)
-        score = checkpoints.best_model_score
-        if score is None:
+        checkpoints.signals = self._signals
+        if resumption is not None:
+            self._recorder.describe(resumed_from=resumption.to_dict())
+        if not self._model.learns:
+            return None
+        start = None if resumption is None else resumption.checkpoint
+        if resumption is not None and start is not None:
+            checkpoints.adopt(start.parent, resumption.step, self._trainer)
+        self._trainer.fit(self._model, datamodule=self._data, ckpt_path=start, weights_only=True)
+        if not checkpoints.validated:
             raise UsageError(
                 "nothing was trained and validated, so there is no best checkpoint; look at "
                 "--trainer.max_epochs, max_steps and the limits on batches, or at --ckpt_path"
             )
-        if not torch.isfinite(score):
+        if (best := checkpoints.best) is None:
             raise DivergedError(
                 f"{checkpoints.monitor} was never a number, so there is no best checkpoint; "
                 "look at metrics.csv and lower --model.adapter.learning_rate"
             )
-        best = str(checkpoints.best_model_path)
         self._recorder.describe(
             best_checkpoint={
-                "path": os.path.relpath(best, self._output),
+                "path": os.path.relpath(best.path, self._output),
                 "monitor": checkpoints.monitor,
-                "score": float(score),
+                "score": best.score,
             }
         )
-        return best
+        return str(best.path)
 
     def _test(self, best: str | None) -> None:
         """Test once, on the best checkpoint."""
         self._trainer.test(self._model, datamodule=self._data, ckpt_path=best, verbose=False)
 
-    def _finish_alone(self, ckpt_path: str | None) -> None:
+    def _finish_alone(self, resumption: Resumption | None) -> None:
         """Do what one process does for all: predictions, export, check and latency."""
-        self._recorder.describe(comparability=self._comparability(ckpt_path))
+        self._recorder.describe(comparability=self._comparability(resumption))
         self._recorder.add(self._overhead())
         write_text(self._output / "predictions.csv", self._predictions.to_csv(self._texts()))
         self._export()
@@ -235,7 +246,7 @@ class Run:
     def _texts(self) -> dict[int, str]:
         return {row: text for row, text, _ in self._data.test_rows()}
 
-    def _comparability(self, ckpt_path: str | None) -> dict[str, Any]:
+    def _comparability(self, resumption: Resumption | None) -> dict[str, Any]:
         """Return what must be equal for two rows to be compared."""
         trainer, data = self._trainer, self._data.report()
         return {
@@ -246,7 +257,7 @@ class Run:
             "max_length": self._data.max_length,
             "steps": trainer.global_step,
             "batch": self._data.batch_size * trainer.accumulate_grad_batches * trainer.world_size,
-            "resumed": ckpt_path is not None,
+            "resumed": resumption is not None,
             "precision": str(trainer.precision),
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
@@ -263,11 +274,9 @@ class Run:
         return {"fit/monitor_overhead": Reading(own / loop.value, "1", method)}
 
 
-def status_of(error: BaseException, trainer: Trainer) -> str:
+def status_of(error: BaseException) -> str:
     """Return the status of a run that an exception ended: failed, oom or interrupted."""
-    if trainer.received_sigterm or (trainer.interrupted and not isinstance(error, Exception)):
-        return "interrupted"
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, Interrupted | KeyboardInterrupt):
         return "interrupted"
     # The CPU allocator raises a plain RuntimeError.
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
@@ -275,8 +284,7 @@ def status_of(error: BaseException, trainer: Trainer) -> str:
     return "failed"
 
 
-def _sentence(error: BaseException, status: str, trainer: Trainer) -> str:
-    if status == "interrupted":
-        return f"stopped by {'SIGTERM' if trainer.received_sigterm else 'Ctrl-C'}"
+def _sentence(error: BaseException) -> str:
     text = str(error).strip() or type(error).__name__
-    return text if isinstance(error, HwlitError) else f"{type(error).__name__}: {text}"
+    known = isinstance(error, HwlitError | Interrupted)
+    return text if known else f"{type(error).__name__}: {text}"

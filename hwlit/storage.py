@@ -8,17 +8,24 @@ between; the temporary file never lies on another file system.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import hashlib
 import json
 import os
+import platform
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from filelock import FileLock, Timeout
+
 from hwlit.errors import IntegrityError, ResourceError, UsageError
 
 TEMPORARY_PREFIX = ".tmp-"
+MANIFEST = ".manifest.json"
+LOCK, OWNER = ".lock", ".owner.json"
 
 
 @contextlib.contextmanager
@@ -72,13 +79,13 @@ def write_with_manifest(
     """
     with replacing(path) as file:
         write(file)
-    manifest = {"file": path.name, "size": path.stat().st_size, "sha256": sha256(path), **facts}
+    manifest = facts | {"file": path.name, "size": path.stat().st_size, "sha256": sha256(path)}
     write_text(manifest_path(path), json.dumps(manifest) + "\n")
 
 
 def manifest_path(path: Path) -> Path:
     """Return where the manifest of `path` lies."""
-    return path.with_name(path.name + ".manifest.json")
+    return path.with_name(path.name + MANIFEST)
 
 
 def verify(path: Path) -> dict[str, Any]:
@@ -101,43 +108,134 @@ def verify(path: Path) -> dict[str, Any]:
     return manifest
 
 
+def manifests(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """Return the files of a folder that have a readable manifest, with it, ascending by step.
+
+    By the step in the manifest, never by the file's time, which copying and clocks change. The
+    files are not compared with their hashes; see `verify`.
+    """
+    found = []
+    for path in folder.glob("*" + MANIFEST):
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+            facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            order = (int(facts["step"]), int(facts["epoch"]))
+            found.append((order, path.with_name(path.name.removesuffix(MANIFEST)), facts))
+    return [(path, facts) for _, path, facts in sorted(found, key=lambda item: item[:2])]
+
+
 def remove_with_manifest(path: Path) -> None:
     """Remove a file and its manifest, the manifest first, so that it never names what is gone."""
     manifest_path(path).unlink(missing_ok=True)
     path.unlink(missing_ok=True)
 
 
-def claim_directory(path: Path) -> Path:
-    """Make a directory for one run and return its absolute path.
+def take_directory(path: Path, name: str, resumes: bool) -> FileLock:
+    """Take the directory of a new run, or of one that goes on, and hold it; see the two below."""
+    if not resumes:
+        return claim_directory(path, name)
+    lock = hold_directory(path)
+    remove_leftovers(path)
+    return lock
+
+
+def claim_directory(path: Path, name: str) -> FileLock:
+    """Make a directory for one new run, and hold it while the process lives.
+
+    Args:
+        path: The directory, new or empty.
+        name: What the run is called.
+
+    Returns:
+        The lock; it opens when the process ends, however it ends.
 
     Raises:
         UsageError: The path is a file, or a directory that holds anything already.
         ResourceError: The directory cannot be made or written.
     """
-    path = path.absolute()
     if path.exists() and not path.is_dir():
         raise UsageError(f"--output {path} is a file; give a directory that is new or empty")
-    if path.is_dir() and any(path.iterdir()):
-        what = "a finished run" if _status(path) == "ok" else "an earlier run or other files"
+    if path.is_dir() and not all(_is_ours(entry) for entry in path.iterdir()):
+        if (path / OWNER).is_file():
+            hold_directory(path).release()  # says so where it is in use
+        what = "a finished run" if run_status(path) == "ok" else "an earlier run or other files"
         raise UsageError(
             f"--output {path} holds {what}; a run never overwrites: give another directory"
         )
     try:
         path.mkdir(parents=True, exist_ok=True)
-        # Made exclusively, so that of two runs that start at once only one gets the directory.
-        os.close(os.open(path / ".claim", os.O_CREAT | os.O_EXCL))
-    except FileExistsError:
+    except OSError as error:
+        raise ResourceError(
+            f"cannot write to {path}: {error.strerror}; choose another --output"
+        ) from error
+    lock = hold_directory(path)
+    owner = {
+        "name": name,
+        "pid": os.getpid(),
+        "host": platform.node(),
+        "since": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    write_text(path / OWNER, json.dumps(owner) + "\n")
+    return lock
+
+
+def _is_ours(entry: Path) -> bool:
+    """Return whether a file is all that a run leaves that was killed before it had a config."""
+    return entry.name in (LOCK, OWNER) or entry.name.startswith(TEMPORARY_PREFIX)
+
+
+def hold_directory(path: Path) -> FileLock:
+    """Hold a run's directory while the process lives.
+
+    Raises:
+        UsageError: Another run holds it.
+        ResourceError: The directory cannot be written.
+    """
+    lock = FileLock(path / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        owner = read_owner(path)
         raise UsageError(
-            f"--output {path} was just taken by another run; give another one"
+            f"{path} is in use by another run (process {owner.get('pid', '?')} on "
+            f"{owner.get('host', '?')} since {owner.get('since', '?')}); wait for it or give "
+            "another directory"
         ) from None
     except OSError as error:
         raise ResourceError(
             f"cannot write to {path}: {error.strerror}; choose another --output"
         ) from error
-    return path
+    return lock
 
 
-def _status(run: Path) -> str | None:
+def read_owner(path: Path) -> dict[str, Any]:
+    """Return what is known of the run that a directory was made for: name, pid, host, since."""
+    try:
+        return dict(json.loads((path / OWNER).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what a process that was killed had not finished writing in a run's directory."""
+    shutil.rmtree(path / "adapter", ignore_errors=True)
+    for file in path.rglob(TEMPORARY_PREFIX + "*"):
+        file.unlink(missing_ok=True)
+    for checkpoint in path.glob("checkpoints/*.ckpt"):
+        if not manifest_path(checkpoint).is_file():
+            checkpoint.unlink(missing_ok=True)
+
+
+def copy_with_manifest(path: Path, folder: Path) -> Path:
+    """Copy a file and its manifest into a folder, durably, and return the copy."""
+    facts = verify(path)
+    copy = folder / path.name
+    with path.open("rb") as source:
+        write_with_manifest(copy, lambda file: shutil.copyfileobj(source, file), facts)
+    return copy
+
+
+def run_status(run: Path) -> str | None:
+    """Return the status in a run's record; None where there is no readable one."""
     try:
         return str(json.loads((run / "record.json").read_text(encoding="utf-8"))["status"])
     except (OSError, ValueError, LookupError, TypeError):

@@ -10,7 +10,9 @@ LEAVES = {"adapters", "networks", "devices", "records", "storage", "errors", "me
 ALLOWED = {
     "errors": set(),
     "quiet": set(),
+    "signals": {"errors"},
     "storage": {"errors"},
+    "resume": {"errors", "storage"},
     "records": {"errors", "storage"},
     "shipped": {"errors"},
     "metrics": set(),
@@ -20,12 +22,12 @@ ALLOWED = {
     "devices": {"errors", "records"},
     "tasks": LEAVES,
     "data": LEAVES,
-    "callbacks": LEAVES,
+    "callbacks": LEAVES | {"signals"},
     "study": {"records", "storage", "errors", "metrics"},
     "inference": LEAVES | {"data"},
     "parsing": {"errors"},
-    "run": LEAVES | {"tasks", "data", "callbacks", "parsing"},
-    "cli": LEAVES | {"tasks", "data", "callbacks", "study", "run", "parsing"},
+    "run": LEAVES | {"tasks", "data", "callbacks", "parsing", "resume", "signals"},
+    "cli": LEAVES | {"tasks", "data", "callbacks", "study", "run", "parsing", "resume"},
 }
 NEVER_LIGHTNING = LEAVES | {"study", "shipped", "quiet", "inference"}
 # Optional back ends, each in the one file that owns it.

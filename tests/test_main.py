@@ -244,7 +244,10 @@ def test_accumulation_and_clipping_reach_the_trainer(tiny_fit, tmp_path):
 def test_validation_every_second_epoch_is_enough(tiny_fit, tmp_path):
     options = ["--trainer.check_val_every_n_epoch", "2", "--trainer.max_epochs", "4"]
     assert main([*tiny_fit, *options]) == 0
-    assert len(list((tmp_path / "run" / "checkpoints").glob("*.ckpt"))) == 2
+    saved = {path.name for path in (tmp_path / "run" / "checkpoints").glob("*.ckpt")}
+    assert {"epoch=2-step=21.ckpt", "epoch=3-step=28.ckpt"} <= saved  # the newest two
+    best = read(tmp_path / "run")["best_checkpoint"]["path"]
+    assert best.endswith(("epoch=1-step=14.ckpt", "epoch=3-step=28.ckpt"))
 
 
 def test_double_precision_is_double_everywhere(tiny_fit, tmp_path):
@@ -258,7 +261,8 @@ def test_a_resumed_run_says_so(tiny_fit, finished, tmp_path):
     first = next((finished / "checkpoints").glob("epoch=0*.ckpt"))
     assert main([*tiny_fit, "--ckpt_path", str(first)]) == 0
     record = read(tmp_path / "run")
-    assert record["resumed_from"] == str(first)
+    assert record["resumed_from"]["path"] == str(first)
+    assert (record["resumed_from"]["step"], record["resumed_from"]["epoch"]) == (7, 0)
     assert record["comparability"]["resumed"] is True
     assert record["readings"]["fit/steps"]["value"] == 7
 

@@ -27,12 +27,17 @@ class MetricsFile(Logger):
 
     Args:
         path: The file to write.
+        resumed_at: The optimizer step at which a run goes on; rows from there on will come again.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, resumed_at: int | None = None) -> None:
         super().__init__()
         self._path = path
-        self._rows: list[dict[str, float]] = []
+        self._rows: list[dict[str, Any]] = []
+        if resumed_at is not None and path.is_file():
+            with path.open(encoding="utf-8", newline="") as file:
+                rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(file)]
+            self._rows = [row for row in rows if int(row["step"]) < resumed_at]
         self._written = time.monotonic()
 
     @property
@@ -47,8 +52,10 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Add a row."""
-        self._rows.append({"step": step or 0, **metrics})
+        """Add a row, unless it is the last one again: a checkpoint logs its step early."""
+        row = {"step": step or 0, **metrics}
+        if not self._rows or self._rows[-1] != row:
+            self._rows.append(row)
 
     def log_hyperparams(
         self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any
@@ -59,14 +66,16 @@ class MetricsFile(Logger):
     def save(self) -> None:
         """Write the file, unless it was written a moment ago."""
         if time.monotonic() - self._written > WRITE_EVERY:
-            self._write()
+            self.write()
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """Write the file."""
-        self._write()
+        self.write()
 
-    def _write(self) -> None:
+    @rank_zero_only
+    def write(self) -> None:
+        """Write the file now."""
         columns = list(dict.fromkeys(name for row in self._rows for name in row))
         file = io.StringIO()
         writer = csv.DictWriter(file, columns, lineterminator="\n")
@@ -81,11 +90,18 @@ class TensorBoard(TensorBoardLogger):
 
     Args:
         folder: The run's directory.
+        resumed_at: The optimizer step at which a run goes on; what is shown from there on will
+            come again.
     """
 
-    def __init__(self, folder: Path) -> None:
-        # No version: the progress bar would show the end of its name.
-        super().__init__(save_dir=folder, name="tensorboard", version="", default_hp_metric=False)
+    def __init__(self, folder: Path, resumed_at: int | None = None) -> None:
+        super().__init__(
+            save_dir=folder,
+            name="tensorboard",
+            version="",  # the progress bar would show the end of its name
+            default_hp_metric=False,
+            purge_step=resumed_at,
+        )
 
     @rank_zero_only
     def save(self) -> None:

@@ -1,0 +1,142 @@
+"""Going on with a run that was stopped: which arguments, which checkpoint, and how exact it is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hwlit.errors import IntegrityError, UsageError
+from hwlit.storage import manifests, run_status, verify
+
+# What may differ from the run that is resumed; the record says so.
+CHANGEABLE = (
+    "--trainer.devices", "--trainer.max_epochs", "--data.num_workers",
+    "--data.init_args.num_workers", "--trainer.enable_progress_bar",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """Where a run goes on.
+
+    Args:
+        checkpoint: The checkpoint; None where none was written yet and the run begins anew.
+        facts: Its manifest.
+        damaged: Newer checkpoints that were passed over, with the reason.
+        changed: What differs from the run's config.
+    """
+
+    checkpoint: Path | None
+    facts: dict[str, Any] = field(default_factory=dict)
+    damaged: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+    @property
+    def step(self) -> int:
+        """The optimizer step of the checkpoint; 0 without one."""
+        return int(self.facts.get("step", 0))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the record says: from where, and why it may not be bit-exact."""
+        here = {"threads": torch.get_num_threads(), "torch": torch.__version__}
+        inexact = [
+            f"{name} was {self.facts[name]}, is {value}"
+            for name, value in here.items()
+            if name in self.facts and self.facts[name] != value
+        ]
+        return {
+            "path": None if self.checkpoint is None else str(self.checkpoint),
+            "step": self.step,
+            "epoch": self.facts.get("epoch", 0),
+            "damaged": list(self.damaged),
+            "not_bit_exact": [*inexact, *self.changed],
+        }
+
+
+def resume_arguments(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of `fit --resume RUN` as those of the run, changes last.
+
+    Args:
+        arguments: The command line from `fit` on; returned as it is without `--resume`.
+
+    Raises:
+        UsageError: There is nothing to resume, or an argument would make another run of it.
+    """
+    words = [part for word in arguments for part in _parts(word)]
+    if "--resume" not in words:
+        return list(arguments)
+    at = words.index("--resume")
+    if words[0] != "fit" or len(words) == at + 1:
+        raise UsageError("--resume belongs to fit and wants a run's directory: fit --resume RUN")
+    run = Path(words[at + 1])
+    config = run / "config.yaml"
+    changes = words[1:at] + words[at + 2 :]
+    for name, value in zip(changes[::2], [*changes[1::2], ""], strict=False):
+        # Processes that this one starts have the config in their arguments already.
+        if name not in CHANGEABLE and (name, value) != ("--config", str(config)):
+            raise UsageError(
+                f"--resume goes on with a run as it was, and {name} would change it; only "
+                f"{', '.join(CHANGEABLE)} may be given (start a new run from a checkpoint by "
+                "--ckpt_path)"
+            )
+    if not config.is_file():
+        raise UsageError(
+            f"{run} holds no config.yaml, so there is no run to resume; start one with --config"
+        )
+    if run_status(run) == "ok":
+        raise UsageError(f"{run} is finished; see it with: hwlit show {run}")
+    pairs = zip(changes[::2], changes[1::2], strict=False)
+    changed = [f"{name}={value}" for name, value in pairs if name != "--config"]
+    return ["fit", "--config", str(config), "--resume", str(run), *changed]
+
+
+def find_checkpoint(run: Path) -> Resumption:
+    """Return the newest checkpoint of a run that is whole.
+
+    Args:
+        run: The run's directory.
+
+    Raises:
+        IntegrityError: There are checkpoints, but none is whole: that is no reason to begin anew.
+    """
+    damaged: list[str] = []
+    for path, _ in reversed(manifests(run / "checkpoints")):
+        try:
+            return Resumption(path, verify(path), tuple(damaged))
+        except IntegrityError as error:
+            print(f"hwlit: {error}", file=sys.stderr)
+            damaged.append(str(error))
+    if damaged:
+        raise IntegrityError(
+            f"none of the {len(damaged)} checkpoints in {run / 'checkpoints'} is whole; "
+            "start a new run"
+        )
+    return Resumption(None)
+
+
+def find_resumption(output: Path, resumes: bool, ckpt_path: str | None) -> Resumption | None:
+    """Return where fit goes on; None where it begins anew.
+
+    Args:
+        output: The run's directory.
+        resumes: Whether the run goes on in it.
+        ckpt_path: The checkpoint, of another run, that it began from.
+
+    Raises:
+        IntegrityError: A checkpoint is damaged.
+    """
+    found = find_checkpoint(output) if resumes else None
+    if ckpt_path is not None and (found is None or found.checkpoint is None):
+        path = Path(ckpt_path).absolute()
+        return Resumption(path, verify(path))
+    return found
+
+
+def _parts(word: str) -> list[str]:
+    name, equals, value = word.partition("=")
+    return [name, value] if equals and name.startswith("--") else [word]

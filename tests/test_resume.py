@@ -1,0 +1,103 @@
+import json
+
+import pytest
+
+from hwlit.__main__ import main
+from hwlit.errors import IntegrityError, UsageError
+from hwlit.resume import find_checkpoint, resume_arguments
+from hwlit.storage import hold_directory, write_with_manifest
+
+
+@pytest.fixture
+def stopped(tmp_path):
+    """A run's directory with a config and three checkpoints."""
+    (tmp_path / "config.yaml").write_text("seed_everything: 0\n")
+    for step, epoch in ((7, 0), (14, 1), (9, 1)):
+        path = tmp_path / "checkpoints" / f"{step}.ckpt"
+        write_with_manifest(
+            path, lambda file: file.write(b"x" * 100), {"step": step, "epoch": epoch}
+        )
+    return tmp_path
+
+
+def damage(path):
+    path.write_bytes(b"y" + path.read_bytes()[1:])
+
+
+def test_the_newest_is_chosen_by_its_step(stopped):
+    assert find_checkpoint(stopped).checkpoint.name == "14.ckpt"
+    assert find_checkpoint(stopped).step == 14
+
+
+def test_a_damaged_newest_one_is_passed_over_and_said(stopped):
+    damage(stopped / "checkpoints" / "14.ckpt")
+    found = find_checkpoint(stopped)
+    assert found.checkpoint.name == "9.ckpt"
+    assert "14.ckpt differs" in found.to_dict()["damaged"][0]
+
+
+def test_without_a_whole_one_nothing_begins_anew(stopped):
+    for path in (stopped / "checkpoints").glob("*.ckpt"):
+        damage(path)
+    with pytest.raises(IntegrityError, match="none of the 3 checkpoints"):
+        find_checkpoint(stopped)
+
+
+def test_before_the_first_checkpoint_a_run_begins_anew(tmp_path):
+    assert find_checkpoint(tmp_path).checkpoint is None
+    assert find_checkpoint(tmp_path).step == 0
+
+
+def test_arguments_are_those_of_the_run(stopped):
+    config, run = str(stopped / "config.yaml"), str(stopped)
+    wanted = ["fit", "--config", config, "--resume", run]
+    assert resume_arguments(["fit", "--resume", run]) == wanted
+    assert resume_arguments(["fit", f"--resume={run}"]) == wanted
+    assert resume_arguments(wanted) == wanted  # as the processes of a run get them
+    more = ["--trainer.max_epochs=9"]
+    assert resume_arguments(["fit", "--trainer.max_epochs", "9", "--resume", run]) == wanted + more
+    assert resume_arguments(["fit", "--config", "x"]) == ["fit", "--config", "x"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["fit", "--resume"], "wants a run's directory"),
+        (["test", "--resume", "{run}"], "belongs to fit"),
+        (["fit", "--resume", "{run}", "--data.batch_size", "9"], "--data.batch_size would change"),
+        (["fit", "--resume", "{run}", "--config", "quickstart"], "--config would change"),
+        (["fit", "--resume", "{run}/checkpoints"], "holds no config.yaml"),
+    ],
+)
+def test_what_would_make_another_run_is_refused(words, told, stopped):
+    with pytest.raises(UsageError, match=told):
+        resume_arguments([word.format(run=stopped) for word in words])
+
+
+def test_a_finished_run_is_not_resumed(stopped):
+    (stopped / "record.json").write_text(json.dumps({"status": "ok"}))
+    with pytest.raises(UsageError, match="is finished"):
+        resume_arguments(["fit", "--resume", str(stopped)])
+
+
+def test_a_run_that_is_going_on_is_left_alone(tiny_fit, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main([*tiny_fit, "--trainer.max_epochs", "0"]) == 2
+    with hold_directory(run):
+        assert main(["fit", "--resume", str(run)]) == 2
+        assert "in use by another run (process" in capsys.readouterr().err
+        assert main(tiny_fit) == 2
+        assert "in use by another run (process" in capsys.readouterr().err
+
+
+def test_more_epochs_are_marked(tiny_fit, tmp_path):
+    """A run whose training is over goes on under another limit, and its row says so."""
+    run = tmp_path / "run"
+    assert main(tiny_fit) == 0
+    (run / "record.json").unlink()
+    assert main(["fit", "--resume", str(run), "--trainer.max_epochs", "3"]) == 0
+    record = json.loads((run / "record.json").read_text())
+    assert record["resumed_from"]["step"] == 14
+    assert record["resumed_from"]["not_bit_exact"] == ["trainer.max_epochs was 2, is 3"]
+    assert record["comparability"]["steps"] == 21
+    assert record["name"] == "quickstart"

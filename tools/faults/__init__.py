@@ -1,0 +1,1 @@
+"""Campaigns that stop runs in every way and count what is lost."""
