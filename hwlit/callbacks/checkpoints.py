@@ -240,7 +240,7 @@ class Checkpoints(Checkpoint):
         for logger in trainer.loggers:
             if isinstance(logger, MetricsFile):  # a resumed run must find the rows up to here
                 logger.write()
-        trainer.save_checkpoint(path, storage_options=facts)
+        trainer.save_checkpoint(path, weights_only=False, storage_options=facts)
         self.saved = [saved for saved in self.saved if saved.path != path]
         self.saved.append(Saved(path, trainer.global_step, self._score))
         self._score, self._saved_at = None, time.monotonic()

@@ -85,6 +85,8 @@ def _headline(record: Mapping[str, Any]) -> Text:
     device = record.get("device", {}).get("name", "?")
     text = Text(f"\n{record.get('name', '?')}", style="bold")
     text.append(f"  {adapter} on {model}, {device}, status {record['status']}", style="")
+    if resumed := record.get("resumed_from"):
+        text.append(f"\nresumed at step {resumed['step']}: times, energy and peaks are of the rest")
     if record.get("error"):
         text.append(f"\n{record['error']}", style="red")
     return text

@@ -55,8 +55,7 @@ def start(words: list[str], log: Path) -> int:
     if pid:
         return pid
     os.setpgid(0, 0)
-    for stream, flags in ((1, os.O_WRONLY), (2, os.O_WRONLY)):
-        os.dup2(os.open(log, flags | os.O_CREAT | os.O_APPEND), stream)
+    sys.stdout = sys.stderr = log.open("a", buffering=1)
     code = 1
     try:
         code = hwlit_main(words)
