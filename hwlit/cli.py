@@ -24,6 +24,7 @@ from transformers.utils import logging as transformers_logging
 from hwlit.callbacks.checkpoints import Checkpoints, DurableCheckpointIO
 from hwlit.callbacks.loggers import MetricsFile, TensorBoard
 from hwlit.callbacks.phases import Phases
+from hwlit.callbacks.ranks import Place, node_devices
 from hwlit.data.base import TextData
 from hwlit.devices.selection import device_for
 from hwlit.errors import UsageError
@@ -143,8 +144,9 @@ class HwlitCLI(LightningCLI):
             if isinstance(plugin, FrozenHalf):
                 plugin.device_type = device.type
         if self.output is not None:
-            self.device = device_for(device)
-            self.phases = Phases(self.device, WARMUP_STEPS)
+            place = Place.of(trainer)
+            self.device = device_for(device, node_devices(trainer))
+            self.phases = Phases(self.device, WARMUP_STEPS, place)
             assert isinstance(trainer.checkpoint_callback, Checkpoints)
             trainer.checkpoint_callback.folder = self.output / "checkpoints"
         return trainer

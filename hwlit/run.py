@@ -13,6 +13,7 @@ from rich.console import Console
 from torch import nn
 
 from hwlit.callbacks.checkpoints import Checkpoints
+from hwlit.callbacks.curves import Curves
 from hwlit.callbacks.latency import Forward, Latency
 from hwlit.callbacks.loggers import TensorBoard
 from hwlit.callbacks.parameters import Parameters
@@ -66,14 +67,17 @@ class Run:
         self._signals = Signals()
         self._steps = Steps(device, WARMUP_STEPS)
         self._predictions = Predictions(model.labels)
+        self._curves = Curves(self._predictions)
         self._latency = Latency(device, LATENCY_SECONDS)
+        self._observers = [phases, self._steps, self._predictions, self._curves]
         self._recorder = RunRecorder(output / "record.json")
-        self._recorder.watch(phases, self._steps, self._predictions, self._latency)
+        self._recorder.watch(*self._observers, self._latency)
         self._recorder.describe(
             name=name,
             config_sha256=config_sha256(config),
             seed=config["seed_everything"],
             precision=str(trainer.precision),
+            parallel=phases.place.facts(),
             **environment(device.describe()),
         )
 
@@ -91,6 +95,7 @@ class Run:
             self._prepare()
             best = self._train(resumption)
             self._test(best)
+            self._recorder.join(self._phases.place)
             if not self._trainer.is_global_zero:
                 return self._recorder.record("ok")  # the first process writes the one record
             self._finish_alone(resumption)
@@ -126,7 +131,8 @@ class Run:
         parameters = Parameters(model.network)
         self._recorder.watch(parameters)
         self._recorder.describe(adapter=model.adapter_facts(), model=facts, data=data.report())
-        trainer.callbacks.extend([self._phases, self._steps, self._predictions])  # type: ignore[attr-defined]
+        trainer.callbacks.extend(self._observers)  # type: ignore[attr-defined]
+        self._phases.launch()
         if not trainer.is_global_zero:
             return
         share = parameters.readings()["params/trainable_share"].value
@@ -176,7 +182,10 @@ class Run:
 
     def _finish_alone(self, resumption: Resumption | None) -> None:
         """Do what one process does for all: predictions, export, check and latency."""
-        self._recorder.describe(comparability=self._comparability(resumption))
+        self._recorder.describe(
+            comparability=self._comparability(resumption),
+            threads=torch.get_num_threads(),  # of each of several processes: known since they began
+        )
         self._recorder.add(self._overhead())
         write_text(self._output / "predictions.csv", self._predictions.to_csv(self._texts()))
         self._export()
@@ -261,6 +270,7 @@ class Run:
             "precision": str(trainer.precision),
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
+            "world_size": trainer.world_size,
             "device": self._device.describe()["name"],
         }
 
@@ -269,7 +279,7 @@ class Run:
         loop = self._phases.readings().get("fit/wall_time")
         if loop is None:
             return {}
-        own = sum(m.own_time for m in (self._phases, self._steps, self._predictions))
+        own = sum(monitor.own_time for monitor in self._observers)
         method = "measured: perf_counter inside our step hooks, over fit/wall_time"
         return {"fit/monitor_overhead": Reading(own / loop.value, "1", method)}
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from lightning.fabric.plugins import CheckpointIO
+from lightning.fabric.plugins import XLACheckpointIO
+from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
@@ -36,8 +37,10 @@ from hwlit.storage import (
 NEWEST_KEPT = 2  # a damaged newest one must not be the only one
 
 
-class DurableCheckpointIO(CheckpointIO):
+class DurableCheckpointIO(XLACheckpointIO):
     """Writes each checkpoint durably with a manifest, and reads none that differs from its own.
+
+    Nothing of the parent is left; a TPU's strategy takes no checkpoint writer of another class.
 
     Args:
         saving: Gives the context in which a checkpoint is written, such as a phase of the ledger.
@@ -59,6 +62,8 @@ class DurableCheckpointIO(CheckpointIO):
             path: The file.
             storage_options: What the manifest says beside step and epoch, plain data.
         """
+        # Tensors of a TPU are written as such and could be read on no other machine.
+        checkpoint = move_data_to_device(checkpoint, torch.device("cpu"))
         facts = {"step": checkpoint["global_step"], "epoch": checkpoint["epoch"]}
         facts |= storage_options or {}
         with self._saving():

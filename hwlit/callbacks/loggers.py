@@ -13,7 +13,9 @@ from typing import Any
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning_utilities.core.rank_zero import rank_zero_only
 
+from hwlit.callbacks.curves import reliability_picture
 from hwlit.callbacks.predictions import Predictions
+from hwlit.metrics.probabilities import reliability
 from hwlit.records import RunRecord
 from hwlit.storage import write_text
 
@@ -111,7 +113,7 @@ class TensorBoard(TensorBoardLogger):
     def add_row(
         self, record: RunRecord, predictions: Predictions, texts: Mapping[int, str]
     ) -> None:
-        """Add what a finished run has beside curves: HParams row, confusion matrix, test samples.
+        """Add what a finished run has beside curves: HParams row, pictures, test samples.
 
         Args:
             record: The run's record.
@@ -128,5 +130,9 @@ class TensorBoard(TensorBoardLogger):
         final = {f"final/{name}": reading.value for name, reading in record.readings.items()}
         self.log_hyperparams(settings, final)
         self.experiment.add_figure("test/confusion_matrix", predictions.picture())
+        bins = reliability(predictions.shares, predictions.targets)
+        self.experiment.add_figure("test/reliability", reliability_picture(bins))
+        for label, (scores, positive) in predictions.ranked().items():
+            self.experiment.add_pr_curve(f"test/precision_recall/{label}", positive, scores)
         self.experiment.add_text("test/sample_predictions", predictions.samples(texts))
         self.experiment.flush()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lightning.pytorch import Callback
@@ -30,6 +30,13 @@ class Monitor(Callback):
     def details(self) -> Mapping[str, Any]:
         """Return what is no scalar, plain data under the record's fixed names."""
         return {}
+
+    def share(self) -> Any:
+        """Return what the first process of a job must know of this one."""
+        return None
+
+    def join(self, others: Sequence[Any]) -> None:
+        """Take in what the other processes shared, in the order of their ranks."""
 
     @contextlib.contextmanager
     def counted(self) -> Iterator[None]:

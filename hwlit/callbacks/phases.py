@@ -9,14 +9,26 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import psutil
 from lightning.pytorch import LightningModule, Trainer
 
+from hwlit.callbacks.ledger import (
+    TOO_SHORT,
+    Phase,
+    Share,
+    energy_of_all,
+    memory_of_all,
+    peak_readings,
+    power_of_all,
+    rank_rows,
+    uncounted,
+    values,
+)
 from hwlit.callbacks.monitor import Monitor
+from hwlit.callbacks.ranks import Place
 from hwlit.devices.base import Device
 from hwlit.devices.energy import idle_power
 from hwlit.errors import ResourceError
@@ -26,28 +38,31 @@ OTHER = "other"
 IDLE_SECONDS = 1.0  # NVML's counter moves every 0.1 s, RAPL's every millisecond
 
 
-@dataclass
-class Phase:
-    """What one phase has taken so far."""
-
-    wall_time: float = 0.0
-    peak_memory: dict[str, Reading] = field(default_factory=dict)
-    energy: dict[str, float] = field(default_factory=dict)
-
-
 class Phases(Monitor):
     """Splits a run's wall time, peak memory and energy by phase.
+
+    Of several processes each has a ledger of its own; joined, memory and energy are those of all,
+    times those of the first.
 
     Args:
         device: The device that trains.
         warmup_steps: How many first steps form the phase `warmup` and are left out of step times.
+        place: Which of the job's processes this is.
     """
 
-    def __init__(self, device: Device, warmup_steps: int) -> None:
+    def __init__(self, device: Device, warmup_steps: int, place: Place | None = None) -> None:
         super().__init__()
+        self.place = place or Place()
+        self._others: list[Share] = []
+        self._device_name = str(device.describe()["name"])
         self._device = device
         self._warmup_steps = warmup_steps
-        self._counters = device.energy_counters()
+        first = self.place.local_rank == 0
+        self._counters = tuple(
+            counter
+            for counter in device.energy_counters()
+            if first or (self.place.siblings and not counter.whole_node)
+        )
         self._lost: dict[str, str] = {}
         self._steps = 0  # of this process: a resumed run warms up again
         self._ledger: dict[str, Phase] = {}
@@ -96,6 +111,15 @@ class Phases(Monitor):
         self._stack = [OTHER]
         self._finished = time.time()
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Close what `launch` opened: all processes are there."""
+        self.leave("launch")
+
+    def launch(self) -> None:
+        """Open the wait for the job's other processes, where there are any."""
+        if self.place.world_size > 1:
+            self.enter("launch")
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the train loop, its first steps as warm-up."""
         self.enter("train")
@@ -142,28 +166,33 @@ class Phases(Monitor):
         if len(self._stack) > 1:
             self.leave(self._stack[1])
 
+    def share(self) -> Share:
+        """Return the ledger up to now."""
+        self._close_window()
+        return self._share()
+
+    def join(self, others: Sequence[Share]) -> None:
+        """Add the ledgers of the other processes."""
+        self._others = list(others)
+
     def readings(self) -> Mapping[str, Reading]:
         """Return wall time, peak memory and energy of each phase; the train loop's as `fit/...`."""
         found: dict[str, Reading] = {}
         clock = "measured: perf_counter, other phases excluded"
-        for name, phase in self._ledger.items():
+        train = ", train loop with its warm-up steps, evaluation and saving excluded"
+        shares = self._shares()
+        for name, phase in self._named().items():
             if name in ("train", "warmup"):
                 continue
-            found[f"{name}/wall_time"] = Reading(phase.wall_time, "s", clock)
-            found |= self._memory(name, phase)
-            found |= {n: r for n, r in self._energy(name, phase).items() if r is not None}
-        if "train" in self._ledger:
-            fit = self._fit()
-            found["fit/wall_time"] = Reading(
-                fit.wall_time,
-                "s",
-                "measured: perf_counter, train loop with its warm-up steps, "
-                "evaluation and saving excluded",
-            )
-            found |= self._memory("fit", fit)
-            found |= {n: r for n, r in self._energy("fit", fit).items() if r is not None}
-        found |= {f"baseline/memory/{kind}": r for kind, r in self._baseline.items()}
-        found |= {f"idle/power/{component}": r for component, r in self._idle.items()}
+            method = clock.replace(", other phases excluded", train) if name == "fit" else clock
+            found[f"{name}/wall_time"] = Reading(phase.wall_time, "s", method)
+            found |= peak_readings(name, shares, self._device.main_memory)
+            for quantity, reading in energy_of_all(name, shares).items():
+                if isinstance(reading, Reading):
+                    found[f"{name}/energy/{quantity}".removesuffix("/")] = reading
+        baseline = memory_of_all(share.baseline for share in shares)
+        found |= {f"baseline/memory/{kind}": reading for kind, reading in baseline.items()}
+        found |= {f"idle/power/{part}": watts for part, watts in power_of_all(shares).items()}
         found["run/wall_time"] = Reading(
             self._total(), "s", "measured: wall clock from the start of the process to the record"
         )
@@ -172,67 +201,73 @@ class Phases(Monitor):
     def absent(self) -> Mapping[str, str]:
         """Return what the device cannot give, and energies whose window was too short to read."""
         reasons = {f"fit/{name}": reason for name, reason in self._device.absent().items()}
-        reasons |= {f"run/energy/{component}": why for component, why in self._lost.items()}
-        for name, phase in [("fit", self._fit()), *self._ledger.items()]:
-            for quantity, reading in self._energy(name, phase).items():
-                if reading is None and name not in ("train", "warmup"):
-                    reasons[quantity] = "the counter did not move in so short a phase"
+        shares = self._shares()
+        reasons |= {f"run/energy/{part}": reason for part, reason in uncounted(shares).items()}
+        for name in self._named().keys() - {"train", "warmup"}:
+            for component, reason in energy_of_all(name, shares).items():
+                if isinstance(reason, str):
+                    reasons[f"{name}/energy/{component}"] = reason
         if self._counters:
             reasons["startup/energy"] = "the counters are opened after the imports"
+        if len(shares) < self.place.world_size:
+            reasons["ranks"] = "the run ended before its processes were joined: all is the first's"
         return reasons
 
     def details(self) -> Mapping[str, Any]:
-        """Return the ledger: one row per phase in the order in which they first began."""
-        total = self._total()
+        """Return the ledger, one row per phase in the order in which they first began.
+
+        Several processes have a row each as well, for the train loop.
+        """
+        total, shares = self._total(), self._shares()
         rows = [
             {
                 "name": name,
                 "wall_time": phase.wall_time,
                 "share": phase.wall_time / total,
-                "peak_memory": {kind: r.value for kind, r in phase.peak_memory.items()},
-                "energy": phase.energy,
+                "peak_memory": values(memory_of_all(s.memory.get(name, {}) for s in shares)),
+                "energy": values({k: r for k, r in energy_of_all(name, shares).items() if k}),
             }
             for name, phase in self._ledger.items()
         ]
-        return {"phases": rows}
+        return {"phases": rows} | ({"ranks": rank_rows(shares)} if self._others else {})
 
-    def _fit(self) -> Phase:
-        """Return train loop and warm-up steps together."""
-        parts = [self._ledger.get(name, Phase()) for name in ("train", "warmup")]
-        fit = Phase(wall_time=sum(part.wall_time for part in parts))
-        for part in parts:
-            _raise_peaks(fit.peak_memory, part.peak_memory)
-            for component, joules in part.energy.items():
-                fit.energy[component] = fit.energy.get(component, 0.0) + joules
-        return fit
+    def _named(self) -> dict[str, Phase]:
+        """Return the phases of this process by name; `fit` is train loop and warm-up together."""
+        if "train" not in self._ledger:
+            return dict(self._ledger)
+        fit = self._ledger["train"].joined(self._ledger.get("warmup", Phase()))
+        return {**self._ledger, "fit": fit}
 
-    def _energy(self, name: str, phase: Phase) -> dict[str, Reading | None]:
-        """Return the energy per component and their sum; None where the window was too short."""
-        found: dict[str, Reading | None] = {}
+    def _share(self) -> Share:
+        phases = self._named()
+        return Share(
+            place=self.place,
+            device=self._device_name,
+            counters=tuple(counter.component for counter in self._counters),
+            lost=self._lost,
+            memory={name: phase.peak_memory for name, phase in phases.items()},
+            energy={name: self._energy(phase) for name, phase in phases.items()},
+            baseline=self._baseline,
+            idle=self._idle,
+        )
+
+    def _shares(self) -> list[Share]:
+        return [self._share(), *self._others]
+
+    def _energy(self, phase: Phase) -> dict[str, Reading | str]:
+        """Return the energy per component, or why there is none."""
+        found: dict[str, Reading | str] = {}
         for counter in self._counters:
-            if counter.component not in phase.energy or counter.component in self._lost:
+            if counter.component not in phase.energy:
                 continue
             joules = phase.energy[counter.component]
             # A counter that stood still was not read often enough: that is no energy of 0.
             unread = joules == 0 and (counter.measured or phase.wall_time < counter.update_period)
-            found[f"{name}/energy/{counter.component}"] = (
-                None if unread else Reading(joules, "J", counter.method)
-            )
-        parts = [reading for reading in found.values() if reading is not None]
-        if parts and len(parts) == len(found):
-            methods = "; ".join(dict.fromkeys(reading.method for reading in parts))
-            found[f"{name}/energy"] = Reading(sum(r.value for r in parts), "J", methods)
+            found[counter.component] = TOO_SHORT if unread else Reading(joules, "J", counter.method)
         return found
 
     def _open(self, name: str) -> Phase:
         return self._ledger.setdefault(name, Phase())
-
-    def _memory(self, name: str, phase: Phase) -> dict[str, Reading]:
-        """Return the phase's peaks; the device's main kind gets the short name as well."""
-        found = {f"{name}/peak_memory/{kind}": r for kind, r in phase.peak_memory.items()}
-        if (main := phase.peak_memory.get(self._device.main_memory)) is not None:
-            found[f"{name}/peak_memory"] = main
-        return found
 
     def _read_energy(self) -> dict[str, float]:
         joules = {}
@@ -252,15 +287,9 @@ class Phases(Monitor):
             if component not in self._lost:
                 spent = joules - self._last_energy[component]
                 phase.energy[component] = phase.energy.get(component, 0.0) + spent
-        _raise_peaks(phase.peak_memory, self._device.peak_memory())
+        phase.raise_peaks(self._device.peak_memory())
         self._device.reset_peak_memory()
         self._last_time, self._last_energy = now, energy
 
     def _total(self) -> float:
         return (self._finished or time.time()) - self._started
-
-
-def _raise_peaks(peaks: dict[str, Reading], new: Mapping[str, Reading]) -> None:
-    for kind, reading in new.items():
-        if kind not in peaks or reading.value > peaks[kind].value:
-            peaks[kind] = reading

@@ -24,6 +24,12 @@ from hwlit.metrics.intervals import (
     f1_weighted,
     wilson_interval,
 )
+from hwlit.metrics.probabilities import (
+    average_precision,
+    brier_score,
+    calibration_error,
+    reliability,
+)
 from hwlit.records import Reading
 
 BOOTSTRAPPED = {
@@ -67,18 +73,39 @@ class Predictions(Monitor):
         self._parts.append(tuple(rows))
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Gather the rows of all processes, ordered by row."""
-        rows, targets, logits = (torch.cat(part) for part in zip(*self._parts, strict=True))
-        if trainer.world_size > 1:
-            everyone: list[Any] = [None] * trainer.world_size
-            torch.distributed.all_gather_object(everyone, (rows, targets, logits))
-            rows, targets, logits = (torch.cat(part) for part in zip(*everyone, strict=True))
-        order = rows.argsort()
-        self.row_ids, self.targets, self.logits = rows[order], targets[order], logits[order]
+        """Order the rows; where there are other processes, their rows are awaited."""
+        if trainer.world_size == 1:
+            self.join([])
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the metrics that the task logged."""
         self._metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if "test/" in k}
+
+    def share(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return row ids, targets and logits of this process's test rows."""
+        rows, targets, logits = (torch.cat(part) for part in zip(*self._parts, strict=True))
+        return rows, targets, logits
+
+    def join(self, others: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
+        """Put the rows of all processes in the order of their ids."""
+        parts = zip(self.share(), *others, strict=True)
+        rows, targets, logits = (torch.cat(part) for part in parts)
+        order = rows.argsort()
+        self.row_ids, self.targets, self.logits = rows[order], targets[order], logits[order]
+
+    @property
+    def shares(self) -> Tensor:
+        """Probabilities of the test rows, (rows, classes), in fp64: fp32 ends at 1 too soon."""
+        return self.logits.double().softmax(dim=-1)
+
+    def ranked(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return score and truth by class, for precision over recall: (rows,), bool (rows,).
+
+        Of two classes only the positive one, of more those that occur.
+        """
+        classes = range(1, 2) if len(self._labels) == 2 else range(len(self._labels))
+        pairs = {self._labels[i]: (self.shares[:, i], self.targets == i) for i in classes}
+        return {label: pair for label, pair in pairs.items() if pair[1].any()}
 
     @property
     def confusion(self) -> Tensor:
@@ -91,12 +118,12 @@ class Predictions(Monitor):
     def readings(self) -> Mapping[str, Reading]:
         """Return the test metrics, with a 95 % interval on accuracy and F1."""
         n = len(self.targets)
+        if n == 0:
+            return {}
         found = {
             name: Reading(value, "nat" if name == "test/loss" else "1", "measured: test rows", n=n)
             for name, value in self._metrics.items()
         }
-        if n == 0:
-            return found
         right = int((self.logits.argmax(dim=-1) == self.targets).sum())
         low, high = wilson_interval(right, n)
         found["test/accuracy"] = Reading(
@@ -106,6 +133,26 @@ class Predictions(Monitor):
             low, high = bootstrap_interval(self.confusion, BOOTSTRAPPED[name])
             found[name] = Reading(
                 found[name].value, "1", "measured: test rows; bootstrap interval", low, high, n
+            )
+        return found | self._of_probabilities()
+
+    def _of_probabilities(self) -> dict[str, Reading]:
+        """Return calibration error, Brier score and, where a class occurs, average precision."""
+        n, shares = len(self.targets), self.shares
+        error = calibration_error(reliability(shares, self.targets))
+        found = {
+            "test/calibration_error": Reading(
+                error, "1", "measured: test rows; 15 bins of equal width by confidence", n=n
+            ),
+            "test/brier_score": Reading(
+                brier_score(shares, self.targets), "1", "measured: test rows; 0 to 2", n=n
+            ),
+        }
+        areas = [average_precision(*pair) for pair in self.ranked().values()]
+        if areas:
+            of = "the positive class" if len(self._labels) == 2 else f"{len(areas)} classes, macro"
+            found["test/average_precision"] = Reading(
+                sum(areas) / len(areas), "1", f"measured: test rows; of {of}", n=n
             )
         return found
 

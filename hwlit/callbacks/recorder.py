@@ -15,6 +15,7 @@ import torch
 
 import hwlit
 from hwlit.callbacks.monitor import Monitor
+from hwlit.callbacks.ranks import Place, join
 from hwlit.records import Reading, RunRecord
 
 PACKAGES = ("lightning", "torch", "torchmetrics", "transformers", "peft", "datasets", "tokenizers")
@@ -37,6 +38,10 @@ class RunRecorder:
     def watch(self, *monitors: Monitor) -> None:
         """Ask these monitors at the end."""
         self._monitors.extend(monitors)
+
+    def join(self, place: Place) -> None:
+        """Take in what the monitors of the job's other processes saw; each process calls this."""
+        join(self._monitors, place)
 
     def describe(self, **facts: Any) -> None:
         """Add plain data about the run: what was asked and what was run."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,7 +18,8 @@ class Steps(Monitor):
     """Times every training step and counts the samples and tokens that went through.
 
     A step is one batch: forward, backward and, where one is due, the update. The loop's wall time
-    (`fit/wall_time`) also holds waiting for data, logging and the callbacks.
+    (`fit/wall_time`) also holds waiting for data, logging and the callbacks. Several processes keep
+    step with one another: times are those of the first, samples and tokens those of all.
 
     Args:
         device: The device that trains.
@@ -33,6 +34,7 @@ class Steps(Monitor):
         self._ends: list[Mark] = []
         self._samples: list[int] = []
         self._tokens: list[tuple[torch.Tensor, int]] = []
+        self._others: list[tuple[int, int, int]] = []
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -53,6 +55,17 @@ class Steps(Monitor):
                 # Counted after the run: reading a number off the device would make it wait.
                 self._tokens.append((mask.sum(), mask.numel()))
 
+    def share(self) -> tuple[int, int, int]:
+        """Return the rows, tokens and slots for tokens of the steps after the warm-up."""
+        n = len(self._step_times())
+        tokens = self._tokens[len(self._tokens) - n :]
+        real, slots = (sum(int(step[i]) for step in tokens) for i in (0, 1))
+        return sum(self._samples[len(self._samples) - n :]), real, slots
+
+    def join(self, others: Sequence[tuple[int, int, int]]) -> None:
+        """Add the rows, tokens and slots of the other processes."""
+        self._others = list(others)
+
     def readings(self) -> Mapping[str, Reading]:
         """Return step time and throughput."""
         times = self._step_times()
@@ -68,11 +81,12 @@ class Steps(Monitor):
             "fit/step_time/p50": Reading(float(steps.quantile(0.5)), "s", clock, n=n),
             "fit/step_time/p95": Reading(float(steps.quantile(0.95)), "s", clock, n=n),
         }
-        samples = sum(self._samples[-n:])
+        if self._others:
+            clock += f"; samples of all {1 + len(self._others)} processes"
+        samples, real, slots = (sum(part) for part in zip(self.share(), *self._others, strict=True))
         found["fit/sample_time"] = Reading(busy / samples, "s", clock + "; per sample", n=samples)
         found["fit/samples_per_second"] = Reading(samples / busy, "1/s", clock, n=samples)
         if self._tokens:
-            real, slots = (sum(int(t[i]) for t in self._tokens[-n:]) for i in (0, 1))
             found["fit/tokens_per_second"] = Reading(
                 real / busy, "1/s", clock + "; padding excluded"
             )

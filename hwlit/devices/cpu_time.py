@@ -23,6 +23,7 @@ class CpuTimeCounter(EnergyCounter):
 
     component = "cpu"
     measured = False
+    whole_node = False
     update_period = 0.01  # finished children are counted in clock ticks, 100 per second on Linux
 
     def __init__(self, watts_per_core: float, method: str) -> None:

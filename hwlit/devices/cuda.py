@@ -1,7 +1,8 @@
-"""One CUDA GPU: events, the caching allocator's statistics, and NVML."""
+"""One CUDA GPU: events, the caching allocator's statistics, and NVML for it and its node."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +12,7 @@ from hwlit.devices.base import Device
 from hwlit.devices.clock import EventClock, TimedEvent
 from hwlit.devices.cpu import Cpu
 from hwlit.devices.energy import EnergyCounter, EnergySources
-from hwlit.devices.nvml import GpuManagement, open_nvml
+from hwlit.devices.nvml import GpuManagement, open_nvml, sum_energy
 from hwlit.errors import ResourceError
 from hwlit.records import Reading
 
@@ -25,6 +26,8 @@ class Cuda(Device):
     Args:
         torch_device: The GPU; without an index the current one.
         host: The CPU that drives it.
+        node_devices: The GPUs of this node that the job uses, whose energy is counted together;
+            none stands for this one alone.
 
     Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#memory-management.
     """
@@ -32,9 +35,11 @@ class Cuda(Device):
     kind = "cuda"
     main_memory = "allocated"
 
-    def __init__(self, torch_device: torch.device, host: Cpu) -> None:
-        index = torch_device.index
-        self._index = torch.cuda.current_device() if index is None else index
+    def __init__(
+        self, torch_device: torch.device, host: Cpu, node_devices: Sequence[torch.device] = ()
+    ) -> None:
+        self._index = _index(torch_device)
+        self._node_devices = tuple(node_devices) or (torch_device,)
         self._host = host
         self.clock = EventClock(self._record, "measured: CUDA events")
 
@@ -91,19 +96,20 @@ class Cuda(Device):
         return {**self._process_memory()[1], **self._energy.reasons()}
 
     def energy_counters(self) -> tuple[EnergyCounter, ...]:
-        """Return the counter of this GPU and those of the host; none where the GPU has none."""
+        """Return one counter of the GPUs and those of the host; none where a GPU has none."""
         return self._energy.counters
 
     @cached_property
     def _management(self) -> GpuManagement:
-        return open_nvml(str(torch.cuda.get_device_properties(self._index).uuid))
+        return open_nvml(_uuid(self._index))
 
     @cached_property
     def _energy(self) -> EnergySources:
-        own = self._management.energy
-        if not own.counters:  # the host's alone would pass for the energy of the run
-            return own
-        return own.joined(self._host.energy)
+        uuids = dict.fromkeys(_uuid(_index(device)) for device in self._node_devices)
+        gpus = sum_energy([open_nvml(uuid) for uuid in uuids])
+        if not gpus.counters:  # the host's alone would pass for the energy of the run
+            return gpus
+        return gpus.joined(self._host.energy)
 
     def _process_memory(self) -> tuple[dict[str, Reading], dict[str, str]]:
         try:
@@ -115,3 +121,11 @@ class Cuda(Device):
         event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call,unused-ignore]
         event.record(torch.cuda.current_stream(self._index))
         return event
+
+
+def _index(device: torch.device) -> int:
+    return torch.cuda.current_device() if device.index is None else device.index
+
+
+def _uuid(index: int) -> str:
+    return str(torch.cuda.get_device_properties(index).uuid)

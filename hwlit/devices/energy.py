@@ -19,12 +19,15 @@ class EnergyCounter(ABC):
         method: How, in the words of a `Reading`.
         measured: Whether the hardware counts, rather than a formula.
         update_period: Seconds between two updates; a shorter window cannot be read.
+        whole_node: Whether it counts for all processes on the node, so that of a job's processes
+            one per node must read it; else it counts this process and its descendants.
     """
 
     component: str
     method: str
     measured: bool
     update_period: float
+    whole_node = True
 
     @abstractmethod
     def read(self) -> float:
@@ -33,6 +36,30 @@ class EnergyCounter(ABC):
         Raises:
             ResourceError: The source can no longer be read.
         """
+
+
+class SummedCounter(EnergyCounter):
+    """Adds counters of one component, such as those of several GPUs.
+
+    Args:
+        counters: Two or more, all of one component and one kind.
+    """
+
+    def __init__(self, counters: Sequence[EnergyCounter]) -> None:
+        self.component = counters[0].component
+        self.method = f"{counters[0].method}, sum of {len(counters)}"
+        self.measured = counters[0].measured
+        self.update_period = max(counter.update_period for counter in counters)
+        self.whole_node = counters[0].whole_node
+        self._counters = tuple(counters)
+
+    def read(self) -> float:
+        """Return the sum of the joules.
+
+        Raises:
+            ResourceError: One of the sources can no longer be read.
+        """
+        return sum(counter.read() for counter in self._counters)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from hwlit.devices.processes import descendants
 from hwlit.records import Reading
 
 if sys.platform != "win32":
@@ -18,7 +19,7 @@ PROC = Path("/proc")
 
 
 class HostMemory:
-    """The resident set of the process tree.
+    """The resident set of the process tree, less the other processes of a job of several.
 
     Args:
         proc: Where procfs is mounted; where it is missing (macOS, Windows) the peak is the one
@@ -41,7 +42,7 @@ class HostMemory:
             self._why_not = f"no reset: {error.strerror} ({error.filename})"
             return
         self._exact = True
-        for process in _children():
+        for process in descendants():
             with contextlib.suppress(OSError):  # ended meanwhile, or of another user
                 _reset_peak(self._proc / str(process.pid))
 
@@ -59,7 +60,7 @@ class HostMemory:
     def current(self) -> Reading:
         """Return the bytes resident now: this process plus its live children."""
         sizes = [psutil.Process().memory_info().rss]
-        for process in _children():
+        for process in descendants():
             with contextlib.suppress(psutil.Error):
                 sizes.append(process.memory_info().rss)
         children = f" plus {len(sizes) - 1} live child processes" if len(sizes) > 1 else ""
@@ -79,14 +80,10 @@ class HostMemory:
 
     def _child_peaks(self) -> list[int]:
         peaks = []
-        for process in _children():
+        for process in descendants():
             with contextlib.suppress(OSError, LookupError):  # ended meanwhile, or a zombie
                 peaks.append(_peak_of(self._proc / str(process.pid)))
         return peaks
-
-
-def _children() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
 
 
 def _reset_peak(process: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import psutil
 
-from hwlit.devices.energy import EnergyCounter, EnergySources
+from hwlit.devices.energy import EnergyCounter, EnergySources, SummedCounter
+from hwlit.devices.processes import descendants
 from hwlit.errors import ResourceError
 from hwlit.records import Reading
 
@@ -83,7 +85,7 @@ class Nvml(GpuManagement):
                 or does not tell its memory (Windows display driver model).
         """
         own = psutil.Process()
-        pids = {own.pid, *(child.pid for child in own.children(recursive=True))}
+        pids = {own.pid, *(child.pid for child in descendants())}
         try:
             processes = self._pynvml.nvmlDeviceGetComputeRunningProcesses(self._handle)
         except self._pynvml.NVMLError as error:
@@ -131,6 +133,15 @@ class NvmlCounter(EnergyCounter):
                 f"NVML gives no energy counter ({error}): it needs Volta or later, and a whole GPU"
             ) from error
         return float(millijoules) / 1000
+
+
+def sum_energy(gpus: Sequence[GpuManagement]) -> EnergySources:
+    """Return one counter for these GPUs, or why there is none: a part would pass for the whole."""
+    for gpu in gpus:
+        if not gpu.energy.counters:
+            return gpu.energy
+    counters = [counter for gpu in gpus for counter in gpu.energy.counters]
+    return EnergySources((counters[0] if len(counters) == 1 else SummedCounter(counters),))
 
 
 def open_nvml(uuid: str) -> GpuManagement:

@@ -13,7 +13,8 @@ from rich.text import Text
 PERCENTILES = ("p50", "p90", "p95", "p99", "over_base")
 MAIN = (
     "test/accuracy", "test/f1_macro", "test/f1_weighted", "test/f1_positive",
-    "test/precision_macro", "test/recall_macro", "test/loss",
+    "test/precision_macro", "test/recall_macro", "test/average_precision",
+    "test/calibration_error", "test/brier_score", "test/loss",
     "params/trainable", "params/total", "params/trainable_share", "adapter/file_size",
     "fit/wall_time", "fit/step_time", "fit/step_time/p95", "fit/samples_per_second",
     "fit/tokens_per_second", "fit/token_slots_per_second", "fit/padding_share",

@@ -148,13 +148,31 @@ class Task(LightningModule, ABC):
         position = (self.trainer.current_epoch, batch_idx, self.trainer.global_rank)
         torch.manual_seed(seed_of(self.seed, *position))
 
+    def over_processes(self, loss: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+        """Return the loss to learn from, and the mean over the batches of all processes.
+
+        The gradients of several processes are averaged, though a process may have a row more than
+        another: weighted by its rows, the average is the gradient of the mean over all rows, what
+        one process would learn from the whole batch. All processes see one mean, so that all stop
+        where it is not finite.
+
+        Args:
+            loss: The mean over this process's rows.
+            rows: How many these are.
+        """
+        if self._trainer is None or self.trainer.world_size == 1:
+            return loss, loss.detach()
+        own = torch.stack([loss.detach() * rows, torch.full_like(loss.detach(), rows)])
+        total, all_rows = self.trainer.strategy.reduce(own, reduce_op="sum").unbind()
+        return loss * (rows * self.trainer.world_size / all_rows), total / all_rows
+
     def finite(self, loss: Tensor) -> Tensor:
         """Return the loss.
 
         Raises:
             DivergedError: It is not finite; raised before the backward pass.
         """
-        if not torch.isfinite(loss.detach()):
+        if not torch.isfinite(loss):
             raise DivergedError(
                 f"the loss became {loss.item()} at step {self.global_step}; nothing was updated: "
                 "lower --model.adapter.learning_rate or look at the batch"

@@ -120,9 +120,10 @@ class TextClassification(Task):
         return self.logits(self.network, batch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the mean cross-entropy of the batch."""
-        loss = self.finite(functional.cross_entropy(self(batch), batch["labels"]))
-        self.log("train/loss", loss.detach(), prog_bar=True)
+        """Return the cross-entropy, averaged over the rows of the batch."""
+        own = functional.cross_entropy(self(batch), batch["labels"])
+        loss, mean = self.over_processes(own, len(batch["labels"]))
+        self.log("train/loss", self.finite(mean), prog_bar=True)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

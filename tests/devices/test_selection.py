@@ -25,7 +25,9 @@ def test_cuda_with_its_index():
 
 
 def test_xla_is_a_tpu(monkeypatch):
-    monkeypatch.setitem(selection.ACCELERATORS, "xla", lambda device, host: ("tpu", device, host))
+    monkeypatch.setitem(
+        selection.ACCELERATORS, "xla", lambda device, host, _: ("tpu", device, host)
+    )
     kind, device, host = device_for(torch.device("xla", 0))
     assert (kind, device.type) == ("tpu", "xla")
     assert type(host) is Cpu

@@ -1,0 +1,104 @@
+"""The curves of a run: learning rate, validation, calibration, precision over recall."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+from lightning.pytorch import LightningModule, Trainer
+from matplotlib.figure import Figure
+from torch.optim import Optimizer
+
+from hwlit.callbacks.monitor import Monitor
+from hwlit.callbacks.predictions import Predictions
+from hwlit.metrics.probabilities import (
+    POINTS,
+    Bin,
+    average_precision,
+    precision_recall,
+    reliability,
+)
+
+
+class Curves(Monitor):
+    """Follows the learning rate and the validation metrics, and draws the test rows' curves.
+
+    Args:
+        predictions: The test rows as predicted.
+    """
+
+    def __init__(self, predictions: Predictions) -> None:
+        super().__init__()
+        self._predictions = predictions
+        self._rates: list[tuple[int, float]] = []
+        self._validations: list[dict[str, float]] = []
+
+    def on_before_optimizer_step(
+        self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
+    ) -> None:
+        """Note the rate of the update to come, and log it with the step's other metrics."""
+        with self.counted():
+            step, rate = trainer.global_step, float(optimizer.param_groups[0]["lr"])
+            self._rates.append((step, rate))
+            # Lightning would drop what is logged at other steps, at the price of a log.
+            every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+            if every and (step + 1) % every == 0:
+                pl_module.log("train/learning_rate", rate)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the validation metrics."""
+        if trainer.sanity_checking:
+            return
+        found = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+        self._validations.append(
+            {"epoch": trainer.current_epoch, "step": trainer.global_step, **found}
+        )
+
+    def details(self) -> Mapping[str, Any]:
+        """Return the curves as columns of equal length, those that there are.
+
+        `learning_rate` is that of the first parameter group, at most 100 points; a step is counted
+        from 0 for the first update.
+        """
+        curves: dict[str, Any] = {}
+        if self._rates:
+            steps, rates = zip(*thinned(self._rates, POINTS), strict=True)
+            curves["learning_rate"] = {"step": list(steps), "rate": list(rates)}
+        if self._validations:
+            names = self._validations[0]
+            curves["validation"] = {
+                name: [row[name] for row in self._validations if name in row] for name in names
+            }
+        if len(self._predictions.targets):
+            bins = reliability(self._predictions.shares, self._predictions.targets)
+            curves["reliability"] = [place.to_dict() for place in bins]
+            curves["precision_recall"] = [
+                {"label": label, "average_precision": average_precision(*pair)}
+                | precision_recall(*pair)
+                for label, pair in self._predictions.ranked().items()
+            ]
+        return {"curves": curves} if curves else {}
+
+
+def thinned(points: Sequence[Any], most: int) -> list[Any]:
+    """Return at most so many of the points, evenly by number, the first and the last among them."""
+    if len(points) <= most:
+        return list(points)
+    return [points[round(i * (len(points) - 1) / (most - 1))] for i in range(most)]
+
+
+def reliability_picture(bins: Sequence[Bin]) -> Figure:
+    """Return accuracy over confidence as a picture, with the share of rows in each bin."""
+    matplotlib.use("Agg")  # never a window, whatever the user's setting
+    figure = Figure(figsize=(5, 5))
+    axes = figure.subplots()
+    rows = sum(place.count for place in bins)
+    left, width = [place.low for place in bins], [place.high - place.low for place in bins]
+    axes.bar(left, [b.count / rows for b in bins], width, align="edge", color="lightgray")
+    axes.plot([0, 1], [0, 1], "--", color="gray", label="calibrated")
+    axes.plot([b.confidence for b in bins], [b.accuracy for b in bins], "o-", label="test rows")
+    axes.set(xlabel="confidence", ylabel="accuracy (line), share of rows (bars)", xlim=(0, 1))
+    axes.set_ylim(0, 1)
+    axes.legend(loc="upper left")
+    return figure

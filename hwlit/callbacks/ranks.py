@@ -1,0 +1,99 @@
+"""The processes of one job: which one this is, and how the first learns what others measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import ParallelStrategy
+from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
+
+from hwlit.callbacks.monitor import Monitor
+from hwlit.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which of a job's processes this is.
+
+    Args:
+        rank: Its number among all of them.
+        world_size: How many there are.
+        node: The number of its node.
+        nodes: How many nodes there are.
+        local_rank: Its number on its node.
+        siblings: Whether something outside (torchrun, SLURM) started the processes; else the first
+            of each node started the others, which are among its descendants.
+        strategy: What joins them.
+    """
+
+    rank: int = 0
+    world_size: int = 1
+    node: int = 0
+    nodes: int = 1
+    local_rank: int = 0
+    siblings: bool = False
+    strategy: str = "SingleDeviceStrategy"
+
+    @classmethod
+    def of(cls, trainer: Trainer) -> Place:
+        """Return the place of this process.
+
+        Raises:
+            UsageError: The strategy starts its processes anew for each stage.
+        """
+        strategy = trainer.strategy
+        name = type(strategy).__name__
+        if isinstance(strategy.launcher, _MultiProcessingLauncher):
+            raise UsageError(
+                f"{name} starts its processes anew for every stage, and a run has more than one; "
+                "use --trainer.strategy ddp, or on a TPU --trainer.devices 1"
+            )
+        if not isinstance(strategy, ParallelStrategy) or strategy.cluster_environment is None:
+            return cls(strategy=name)
+        environment = strategy.cluster_environment
+        return cls(
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+            node=environment.node_rank(),
+            nodes=trainer.num_nodes,
+            local_rank=environment.local_rank(),
+            # Not `creates_processes_externally`: that is true in the processes it has started.
+            siblings=not isinstance(environment, LightningEnvironment),
+            strategy=name,
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the record says about the job, plain data."""
+        return {
+            "world_size": self.world_size,
+            "nodes": self.nodes,
+            "strategy": self.strategy,
+        }
+
+
+def node_devices(trainer: Trainer) -> list[torch.device]:
+    """Return the devices of this node that the job uses."""
+    # Not `trainer.device_ids`: for --trainer.devices [1,0] that is [1, 1].
+    strategy = trainer.strategy
+    devices = strategy.parallel_devices if isinstance(strategy, ParallelStrategy) else None
+    return devices or [strategy.root_device]
+
+
+def join(monitors: Sequence[Monitor], place: Place) -> None:
+    """Hand what every process measured to the first; each calls this once, where all went well.
+
+    A process that died closes its connections, and the others get an error instead of waiting.
+    """
+    if place.world_size == 1:
+        return
+    shares = [monitor.share() for monitor in monitors]
+    everyone: list[list[object]] | None = [[]] * place.world_size if place.rank == 0 else None
+    torch.distributed.gather_object(shares, everyone, dst=0)
+    if everyone is not None:
+        for monitor, found in zip(monitors, zip(*everyone, strict=True), strict=True):
+            monitor.join(found[1:])
