@@ -1,6 +1,5 @@
 import json
 import sys
-from types import ModuleType
 
 import pytest
 import torch
@@ -8,47 +7,6 @@ import torch
 from hwlit.devices.cpu import Cpu
 from hwlit.devices.tpu import Tpu
 from hwlit.errors import ResourceError
-
-
-class FakeXla:
-    """Records what is called; `memory` is what the runtime answers, or raises."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-        self.memory: dict[str, int] | Exception = {
-            "bytes_used": 10,
-            "peak_bytes_used": 30,
-            "bytes_limit": 100,
-        }
-
-    def get_memory_info(self, device: torch.device) -> dict[str, int]:
-        assert device.type == "xla"
-        if isinstance(self.memory, Exception):
-            raise self.memory
-        return self.memory
-
-
-@pytest.fixture
-def xla(monkeypatch) -> FakeXla:
-    fake = FakeXla()
-    package, core, model, runtime = (
-        ModuleType(name)
-        for name in (
-            "torch_xla",
-            "torch_xla.core",
-            "torch_xla.core.xla_model",
-            "torch_xla.runtime",
-        )
-    )
-    package.sync = lambda: fake.calls.append("sync")
-    package.core, package.runtime, core.xla_model = core, runtime, model
-    model.wait_device_ops = lambda: fake.calls.append("wait")
-    model.get_memory_info = fake.get_memory_info
-    model.xla_device_hw = lambda device: "TPU"
-    runtime.global_runtime_device_count = lambda: 8
-    for module in (package, core, model, runtime):
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-    return fake
 
 
 @pytest.fixture
