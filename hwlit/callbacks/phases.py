@@ -210,7 +210,9 @@ class Phases(Monitor):
         if self._counters:
             reasons["startup/energy"] = "the counters are opened after the imports"
         if len(shares) < self.place.world_size:
-            reasons["ranks"] = "the run ended before its processes were joined: all is the first's"
+            reasons["ranks"] = (
+                "the run ended too early to join its processes: figures are the first's"
+            )
         return reasons
 
     def details(self) -> Mapping[str, Any]:

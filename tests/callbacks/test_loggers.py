@@ -44,6 +44,8 @@ def test_tensorboard_has_the_final_row_the_picture_and_samples(tmp_path, predict
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert events.Scalars("final/test/accuracy")[0].value == 0.5
     assert events.Images("test/confusion_matrix")[0].width > 100
+    assert events.Images("test/reliability")[0].width > 100
+    assert "test/precision_recall/yes" in events.Tags()["tensors"]
     text = events.Tensors("test/sample_predictions/text_summary")[0].tensor_proto.string_val[0]
     assert b"| storm | yes | no |" in text
     plugins = events.SummaryMetadata("_hparams_/session_start_info").plugin_data

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hwlit.callbacks.phases import Phases
+from hwlit.callbacks.ranks import Place
 from hwlit.devices.energy import EnergyCounter
 from hwlit.devices.selection import device_for
 from hwlit.errors import ResourceError
@@ -135,3 +136,50 @@ def test_an_exception_closes_what_is_open(phases):
     phases.finish()
     phases.leave("train")  # what `on_train_end` would do, had it been called
     assert phases.details()["phases"]
+
+
+@pytest.mark.parametrize(
+    ("local_rank", "siblings", "whole_node", "reads"),
+    [
+        (0, False, True, True),
+        (1, False, True, False),  # the first of the node reads for all
+        (1, True, True, False),
+        (1, False, False, False),  # a descendant of the first, which counts it
+        (1, True, False, True),  # a process of its own: nobody else counts it
+    ],
+)
+def test_a_joule_is_counted_once_per_node(counter, local_rank, siblings, whole_node, reads):
+    counter.whole_node = whole_node
+    place = Place(local_rank, 2, local_rank=local_rank, siblings=siblings)
+    phases = Phases(device_for(torch.device("cpu")), 0, place)
+    with phases.phase("load"):
+        time.sleep(0.05)
+    phases.finish()
+    assert ("load/energy" in phases.readings()) == reads
+
+
+def test_two_processes_are_one_row(counter):
+    first, second = (
+        Phases(device_for(torch.device("cpu")), 0, Place(rank, 2, local_rank=rank))
+        for rank in (0, 1)
+    )
+    for phases in (first, second):
+        phases.on_train_start(None, None)
+        time.sleep(0.05)
+        phases.on_train_end(None, None)
+    assert "are the first's" in first.absent()["ranks"]
+    alone = first.readings()
+    first.join([second.share()])
+    with first.phase("export"):
+        pass
+    first.finish()
+    both = first.readings()
+    ranks = [both[f"fit/peak_memory/rank_{rank}"].value for rank in (0, 1)]
+    assert both["fit/peak_memory"].value == sum(ranks) > alone["fit/peak_memory"].value
+    assert both["fit/wall_time"] == alone["fit/wall_time"]
+    assert both["fit/energy"] == alone["fit/energy"]
+    rows = first.details()["ranks"]
+    assert [(row["rank"], bool(row["energy"])) for row in rows] == [(0, True), (1, False)]
+    assert "ranks" not in first.absent()
+    train = next(row for row in first.details()["phases"] if row["name"] == "train")
+    assert train["peak_memory"]["resident"] == sum(ranks)

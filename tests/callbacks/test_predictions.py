@@ -8,20 +8,22 @@ import torch
 from hwlit.callbacks.predictions import Predictions
 from hwlit.metrics.intervals import wilson_interval
 
+BATCHES = [
+    ([9, 2, 5], [1, 0, 1], [[3, 1], [2, 0], [0, 4]]),
+    ([3, 1], [0, 0], [[0, 1], [5, 0]]),
+]
 
-@pytest.fixture
-def predictions():
-    """Five rows in two batches, out of order: rows 3 and 9 are wrong."""
+
+def collected(batches, world_size):
     monitor = Predictions(("no", "yes"))
     trainer = SimpleNamespace(
-        world_size=1,
+        world_size=world_size,
         callback_metrics={
             "test/accuracy": torch.tensor(0.6),
             "test/f1_positive": torch.tensor(0.5),
         },
     )
     monitor.on_test_start(trainer, None)
-    batches = [([9, 2, 5], [1, 0, 1], [[3, 1], [2, 0], [0, 4]]), ([3, 1], [0, 0], [[0, 1], [5, 0]])]
     for rows, labels, logits in batches:
         outputs = {
             "row_id": torch.tensor(rows),
@@ -32,6 +34,12 @@ def predictions():
     monitor.on_test_epoch_end(trainer, None)
     monitor.on_test_end(trainer, None)
     return monitor
+
+
+@pytest.fixture
+def predictions():
+    """Five rows in two batches, out of order: rows 3 and 9 are wrong."""
+    return collected(BATCHES, 1)
 
 
 TEXTS = {1: "one, two", 2: "NA", 3: 'a "quote"', 5: "line\nend\rcut", 9: "<b>bold|pipe</b>"}
@@ -79,3 +87,32 @@ def test_nothing_tested_is_absent_with_a_reason():
     assert monitor.readings() == {}
     assert monitor.details() == {}
     assert "before the test" in monitor.absent()["test/accuracy"]
+
+
+def test_two_processes_give_the_rows_of_one(predictions):
+    first, second = (collected([batch], 2) for batch in BATCHES)
+    assert first.readings() == {}, "half the rows are no result"
+    assert "before the test" in first.absent()["test/accuracy"]
+    first.join([second.share()])
+    assert first.to_csv(TEXTS) == predictions.to_csv(TEXTS)
+    assert first.readings() == predictions.readings()
+
+
+def test_the_positive_class_has_the_average_precision(predictions):
+    # By falling p(yes): row 5 (yes), 3 (no), then 9 (yes) and 2 (no), equal: precision 1 and 2/4.
+    reading = predictions.readings()["test/average_precision"]
+    assert reading.value == pytest.approx((1 + 2 / 4) / 2)
+    assert "positive class" in reading.method
+    assert predictions.ranked().keys() == {"yes"}
+
+
+def test_of_more_classes_those_that_occur_are_averaged():
+    monitor = Predictions(("a", "b", "c"))
+    monitor.row_ids, monitor.targets = torch.arange(4), torch.tensor([0, 0, 1, 1])
+    monitor.logits = torch.tensor([[3.0, 0, 0], [0, 2.0, 0], [0, 3.0, 0], [0, 1.0, 0]])
+    # p(a) falls from row 0 to 3 (b), 1 and 2 (b); p(b) from row 2 to 1 (a), 3 and 0 (a)
+    area = (1 + 2 / 3) / 2
+    assert monitor.ranked().keys() == {"a", "b"}
+    found = monitor.readings()["test/average_precision"]
+    assert found.value == pytest.approx(area)
+    assert "2 classes, macro" in found.method

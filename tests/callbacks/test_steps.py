@@ -56,3 +56,23 @@ def test_no_steps_is_absent_with_a_reason():
 def test_a_step_cut_short_is_left_out(steps):
     steps.on_train_batch_start(None, None, None, 5)
     assert len(steps.details()["step_times"]) == 5
+
+
+def test_throughput_is_that_of_all_processes_in_the_time_of_the_first(steps):
+    alone = steps.readings()
+    steps.join([(10, 70, 110), (4, 20, 40)])
+    together = steps.readings()
+    for name, rows, own in (("samples", 24, 10), ("tokens", 160, 70), ("token_slots", 240, 90)):
+        name = f"fit/{name}_per_second"
+        assert together[name].value == pytest.approx(alone[name].value * rows / own)
+    assert together["fit/sample_time"].value == pytest.approx(
+        alone["fit/sample_time"].value * 10 / 24
+    )
+    assert together["fit/padding_share"].value == pytest.approx(1 - 160 / 240)
+    assert together["fit/step_time"] == alone["fit/step_time"]
+    assert "all 3 processes" in together["fit/samples_per_second"].method
+
+
+def test_a_process_shares_what_it_served_after_the_warm_up(steps):
+    assert steps.share() == (10, 70, 90)
+    assert Steps(device_for(torch.device("cpu")), warmup_steps=2).share() == (0, 0, 0)

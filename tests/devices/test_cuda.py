@@ -96,3 +96,20 @@ def test_a_real_gpu_sees_an_allocation_and_its_own_time():
     assert device.peak_memory()["allocated"].value - before >= tensor.nbytes
     assert device.elapsed(start, end) > 0
     assert json.dumps(device.describe())
+
+
+def test_energy_of_the_node_is_that_of_each_gpu_once(gpus, nvml, powercap):
+    node = [torch.device("cuda", index) for index in (0, 1, 1)]
+    nvml.millijoules["cccc"] = 2000
+    counter = Cuda(node[1], Cpu(powercap=powercap), node).energy_counters()[0]
+    assert counter.read() == 2.0 + 5.0
+    assert counter.method.endswith("sum of 2")
+    assert (counter.measured, counter.whole_node, counter.component) == (True, True, "gpu")
+
+
+def test_a_node_with_a_gpu_that_has_no_counter_has_no_energy(gpus, nvml, powercap):
+    node = [torch.device("cuda", index) for index in (0, 1)]
+    nvml.millijoules["cccc"] = None
+    cuda = Cuda(node[1], Cpu(powercap=powercap), node)
+    assert cuda.energy_counters() == ()
+    assert "Not Supported" in cuda.absent()["energy"]

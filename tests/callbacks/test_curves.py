@@ -1,0 +1,67 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from hwlit.callbacks.curves import Curves, reliability_picture, thinned
+from hwlit.callbacks.predictions import Predictions
+from hwlit.metrics.probabilities import calibration_error, reliability
+
+
+@pytest.fixture
+def curves():
+    return Curves(Predictions(("no", "yes")))
+
+
+def test_every_rate_is_kept_and_logged_with_the_steps_that_are(curves):
+    logged = []
+    module = SimpleNamespace(log=lambda name, value: logged.append((name, value)))
+    for step in range(20):
+        trainer = SimpleNamespace(global_step=step, log_every_n_steps=10)
+        optimizer = SimpleNamespace(param_groups=[{"lr": step / 10}, {"lr": 9.0}])
+        curves.on_before_optimizer_step(trainer, module, optimizer)
+    assert logged == [("train/learning_rate", 0.9), ("train/learning_rate", 1.9)]
+    curve = curves.details()["curves"]["learning_rate"]
+    assert curve == {"step": list(range(20)), "rate": [step / 10 for step in range(20)]}
+    assert curves.own_time > 0
+
+
+def test_validation_is_kept_by_epoch_and_not_from_the_sanity_check(curves):
+    for epoch, sanity in ((0, True), (0, False), (1, False)):
+        curves.on_validation_end(
+            SimpleNamespace(
+                sanity_checking=sanity, current_epoch=epoch, global_step=5 * (epoch + 1),
+                callback_metrics={"val/loss": torch.tensor(1.0 - epoch), "train/loss": 3.0},
+            ),
+            None,
+        )  # fmt: skip
+    assert curves.details()["curves"] == {
+        "validation": {"epoch": [0, 1], "step": [5, 10], "val/loss": [1.0, 0.0]}
+    }
+
+
+def test_the_test_rows_give_reliability_and_precision_over_recall():
+    predictions = Predictions(("no", "yes"))
+    predictions.targets = torch.tensor([0, 1, 1])
+    predictions.logits = torch.tensor([[2.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
+    found = Curves(predictions).details()["curves"]
+    error = sum(b["count"] * abs(b["accuracy"] - b["confidence"]) for b in found["reliability"]) / 3
+    bins = reliability(predictions.shares, predictions.targets)
+    assert error == pytest.approx(calibration_error(bins))
+    (curve,) = found["precision_recall"]
+    assert (curve["label"], curve["average_precision"]) == ("yes", 1.0)
+    assert curve["recall"] == [0.5, 1.0]
+    width, height = reliability_picture(bins).get_size_inches()
+    assert width == height
+
+
+def test_nothing_known_is_no_curve(curves):
+    assert curves.details() == {}
+
+
+@pytest.mark.parametrize("count", [1, 99, 100, 101, 12345])
+def test_thinning_keeps_the_ends(count):
+    points = thinned(range(count), 100)
+    assert len(points) == min(count, 100)
+    assert (points[0], points[-1]) == (0, count - 1)
+    assert points == sorted(set(points))
