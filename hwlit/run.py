@@ -16,6 +16,7 @@ from hwlit.callbacks.checkpoints import Checkpoints
 from hwlit.callbacks.curves import Curves
 from hwlit.callbacks.latency import Forward, Latency
 from hwlit.callbacks.loggers import TensorBoard
+from hwlit.callbacks.monitor import overhead
 from hwlit.callbacks.parameters import Parameters
 from hwlit.callbacks.phases import Phases
 from hwlit.callbacks.predictions import Predictions
@@ -131,7 +132,8 @@ class Run:
         parameters = Parameters(model.network)
         self._recorder.watch(parameters)
         self._recorder.describe(adapter=model.adapter_facts(), model=facts, data=data.report())
-        trainer.callbacks.extend(self._observers)  # type: ignore[attr-defined]
+        # Before the checkpoints, whose saving would else be part of a step.
+        trainer.callbacks[:0] = self._observers  # type: ignore[attr-defined]
         self._phases.launch()
         if not trainer.is_global_zero:
             return
@@ -182,11 +184,10 @@ class Run:
 
     def _finish_alone(self, resumption: Resumption | None) -> None:
         """Do what one process does for all: predictions, export, check and latency."""
-        self._recorder.describe(
-            comparability=self._comparability(resumption),
-            threads=torch.get_num_threads(),  # of each of several processes: known since they began
-        )
-        self._recorder.add(self._overhead())
+        facts = self._comparability(resumption)
+        # Of several processes each has its threads from the launcher.
+        self._recorder.describe(comparability=facts, threads=facts["threads"])
+        self._recorder.add(overhead(self._observers, self._phases.readings().get("fit/wall_time")))
         write_text(self._output / "predictions.csv", self._predictions.to_csv(self._texts()))
         self._export()
         self._probe()
@@ -273,15 +274,6 @@ class Run:
             "world_size": trainer.world_size,
             "device": self._device.describe()["name"],
         }
-
-    def _overhead(self) -> dict[str, Reading]:
-        """Return what the step hooks of all our monitors cost, as a share of the train loop."""
-        loop = self._phases.readings().get("fit/wall_time")
-        if loop is None:
-            return {}
-        own = sum(monitor.own_time for monitor in self._observers)
-        method = "measured: perf_counter inside our step hooks, over fit/wall_time"
-        return {"fit/monitor_overhead": Reading(own / loop.value, "1", method)}
 
 
 def status_of(error: BaseException) -> str:

@@ -20,9 +20,13 @@ from hwlit.metrics.probabilities import (
     reliability,
 )
 
+RATES_KEPT = 1000
+
 
 class Curves(Monitor):
     """Follows the learning rate and the validation metrics, and draws the test rows' curves.
+
+    What it followed is in the checkpoints, so that a resumed run has whole curves.
 
     Args:
         predictions: The test rows as predicted.
@@ -32,6 +36,7 @@ class Curves(Monitor):
         super().__init__()
         self._predictions = predictions
         self._rates: list[tuple[int, float]] = []
+        self._stride = 1  # of the steps whose rate is kept
         self._validations: list[dict[str, float]] = []
 
     def on_before_optimizer_step(
@@ -40,7 +45,10 @@ class Curves(Monitor):
         """Note the rate of the update to come, and log it with the step's other metrics."""
         with self.counted():
             step, rate = trainer.global_step, float(optimizer.param_groups[0]["lr"])
-            self._rates.append((step, rate))
+            if step % self._stride == 0:
+                self._rates.append((step, rate))
+            if len(self._rates) > RATES_KEPT:
+                self._rates, self._stride = self._rates[::2], 2 * self._stride
             # Lightning would drop what is logged at other steps, at the price of a log.
             every = trainer.log_every_n_steps  # type: ignore[attr-defined]
             if every and (step + 1) % every == 0:
@@ -54,6 +62,16 @@ class Curves(Monitor):
         self._validations.append(
             {"epoch": trainer.current_epoch, "step": trainer.global_step, **found}
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was followed so far."""
+        rates, validations = list(self._rates), list(self._validations)
+        return {"rates": rates, "stride": self._stride, "validations": validations}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from what an earlier part of the run has followed."""
+        self._rates, self._stride = list(state_dict["rates"]), state_dict["stride"]
+        self._validations = list(state_dict["validations"])
 
     def details(self) -> Mapping[str, Any]:
         """Return the curves as columns of equal length, those that there are.

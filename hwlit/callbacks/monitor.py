@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lightning.pytorch import Callback
@@ -46,3 +46,17 @@ class Monitor(Callback):
             yield
         finally:
             self.own_time += time.perf_counter() - start
+
+
+def overhead(monitors: Iterable[Monitor], loop: Reading | None) -> dict[str, Reading]:
+    """Return what the step hooks of the monitors cost, as a share of the train loop.
+
+    Args:
+        monitors: All that have such hooks.
+        loop: The wall time of the loop; None where nothing was trained.
+    """
+    if loop is None:
+        return {}
+    own = sum(monitor.own_time for monitor in monitors)
+    method = "measured: perf_counter inside our step hooks, over fit/wall_time"
+    return {"fit/monitor_overhead": Reading(own / loop.value, "1", method)}

@@ -151,10 +151,9 @@ class Task(LightningModule, ABC):
     def over_processes(self, loss: Tensor, rows: int) -> tuple[Tensor, Tensor]:
         """Return the loss to learn from, and the mean over the batches of all processes.
 
-        The gradients of several processes are averaged, though a process may have a row more than
-        another: weighted by its rows, the average is the gradient of the mean over all rows, what
-        one process would learn from the whole batch. All processes see one mean, so that all stop
-        where it is not finite.
+        Gradients are averaged over processes, of which one may have a row more than another:
+        weighted by rows, that is the gradient of the mean over all rows, as of one process. All see
+        that mean, so that all stop where it is not finite.
 
         Args:
             loss: The mean over this process's rows.

@@ -65,3 +65,27 @@ def test_thinning_keeps_the_ends(count):
     assert len(points) == min(count, 100)
     assert (points[0], points[-1]) == (0, count - 1)
     assert points == sorted(set(points))
+
+
+def test_a_resumed_run_has_whole_curves():
+    first, second = (Curves(Predictions(("no", "yes"))) for _ in range(2))
+    for step in range(6):
+        if step == 4:
+            second.load_state_dict(first.state_dict())
+        trainer = SimpleNamespace(global_step=step, log_every_n_steps=10)
+        optimizer = SimpleNamespace(param_groups=[{"lr": 0.1}])
+        (first if step < 4 else second).on_before_optimizer_step(trainer, None, optimizer)
+    curve = second.details()["curves"]["learning_rate"]
+    assert curve == {"step": list(range(6)), "rate": [0.1] * 6}
+
+
+def test_a_long_run_keeps_few_rates(curves):
+    for step in range(5000):
+        trainer = SimpleNamespace(global_step=step, log_every_n_steps=0)
+        optimizer = SimpleNamespace(param_groups=[{"lr": float(step)}])
+        curves.on_before_optimizer_step(trainer, None, optimizer)
+    assert len(curves.state_dict()["rates"]) <= 1000
+    curve = curves.details()["curves"]["learning_rate"]
+    assert curve["rate"] == curve["step"]
+    assert len(curve["step"]) == 100
+    assert max(b - a for a, b in zip(curve["step"], curve["step"][1:], strict=False)) < 60
