@@ -83,6 +83,23 @@ def test_the_record_holds_the_whole_row(finished):
     assert record["check"]["max_abs_difference"] <= record["check"]["tolerance"]
     assert len(record["config_sha256"]) == 64
     assert record["data"]["rows"]["test"] == record["readings"]["test/accuracy"]["n"]
+    assert record["parallel"] == {
+        "world_size": 1, "nodes": 1, "strategy": "SingleDeviceStrategy",
+    }  # fmt: skip
+    assert "ranks" not in record
+
+
+def test_the_record_holds_the_curves(finished):
+    record = read(finished)
+    curves = record["curves"]
+    assert len(curves["learning_rate"]["step"]) == record["readings"]["fit/steps"]["value"]
+    assert curves["validation"]["epoch"] == [0, 1]
+    assert sum(place["count"] for place in curves["reliability"]) == record["data"]["rows"]["test"]
+    (curve,) = curves["precision_recall"]
+    area = record["readings"]["test/average_precision"]["value"]
+    assert (curve["label"], curve["average_precision"]) == ("disaster", area)
+    with (finished / "metrics.csv").open(newline="") as file:
+        assert any(row["train/learning_rate"] for row in csv.DictReader(file))
 
 
 def test_the_phases_of_a_run_add_up(finished):
@@ -119,7 +136,14 @@ def test_the_saved_config_gives_the_same_row(finished, tmp_path, tiny_fit):
 def test_show_prints_the_row(finished, capsys):
     assert main(["show", str(finished)]) == 0
     told = capsys.readouterr().out
-    for word in ("test/accuracy", "fit/step_time", "merged/batch_1", "warmup", "predictions.csv"):
+    for word in (
+        "test/calibration_error",
+        "test/average_precision",
+        "fit/step_time",
+        "merged/batch_1",
+        "warmup",
+        "predictions.csv",
+    ):
         assert word in told
     assert main(["show", str(finished), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == read(finished)
@@ -428,6 +452,11 @@ def test_two_processes_write_one_record(tiny_models, tiny_csv, tmp_path):
     record = read(tmp_path / "run")
     assert record["readings"]["test/accuracy"]["n"] == record["data"]["rows"]["test"]
     assert record["comparability"]["batch"] == 32
+    ranks = [record["readings"][f"fit/peak_memory/rank_{rank}"]["value"] for rank in (0, 1)]
+    assert record["readings"]["fit/peak_memory"]["value"] == sum(ranks)
+    assert max(ranks) < 1.5 * min(ranks), "the first must not count the one that it started"
+    assert record["ranks"][1]["energy"] == {}, "the first of a node counts for all"
+    assert "launch" in {phase["name"] for phase in record["phases"]}
     with (tmp_path / "run" / "predictions.csv").open(newline="") as file:
         rows = [int(row["row_id"]) for row in csv.DictReader(file)]
     assert rows == sorted(set(rows))

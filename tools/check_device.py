@@ -1,17 +1,18 @@
 """Run one short fit on an accelerator and check that the row holds what that device must give.
 
-Usage: python tools/check_device.py --accelerator gpu [--precision bf16-mixed] [--output DIR]
+Usage: python tools/check_device.py --accelerator gpu [--devices 2] [--precision bf16-mixed]
+       [--output DIR]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
-
-from hwlit.__main__ import main as hwlit
+from typing import Any
 
 # Readings that every run has, and those that only the device can give.
 ALWAYS = (
@@ -33,38 +34,68 @@ MEASURED = {
         "fit/step_time": "measured: CUDA events",
     },
     "tpu": {"fit/peak_memory": "measured"},
+    "mps": {"fit/step_time": "measured"},
 }
+KINDS = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu", "mps": "mps"}
 
 
 def main(arguments: list[str]) -> int:
     """Run the fit and print what is missing; 0 where nothing is."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--accelerator", choices=sorted(MEASURED), default="gpu")
+    parser.add_argument("--devices", type=int, default=1, help="two or more train together, by ddp")
     parser.add_argument("--precision", default="32-true")
     parser.add_argument("--output", type=Path)
     asked = parser.parse_args(arguments)
     output = asked.output or Path(tempfile.mkdtemp()) / "run"
     fit = ["fit", "--config", "quickstart", "--trainer.max_epochs", "1", "--output", str(output)]
     fit += ["--trainer.accelerator", asked.accelerator, "--trainer.precision", asked.precision]
-    if (code := hwlit(fit)) != 0:
+    fit += ["--trainer.devices", str(asked.devices)]
+    if asked.devices > 1:
+        fit += ["--trainer.strategy", "ddp"]
+    # Of its own, for the launcher starts this program's other processes by its arguments.
+    if code := subprocess.run([sys.executable, "-m", "hwlit", *fit], check=False).returncode:
         return code
-    wrong = problems(json.loads((output / "record.json").read_text()), asked.accelerator)
-    print("\n".join(wrong) or f"{asked.accelerator}: the row is whole")
+    record = json.loads((output / "record.json").read_text())
+    wrong = problems(record, asked.accelerator, asked.devices)
+    what = f"{asked.devices} x {asked.accelerator}"
+    print("\n".join(wrong) or f"{what}: the row is whole")
     return 1 if wrong else 0
 
 
-def problems(record: dict[str, dict[str, dict[str, str]]], accelerator: str) -> list[str]:
-    """Return what the record of a fit on this accelerator lacks, a line each."""
+def problems(record: dict[str, Any], accelerator: str, devices: int) -> list[str]:
+    """Return what the record of a fit on so many of these devices lacks, a line each."""
     readings, absent = record["readings"], record["absent"]
     wrong = [f"missing: {name} ({absent.get(name)})" for name in ALWAYS if name not in readings]
+    if (kind := record["device"]["kind"]) != KINDS[accelerator]:
+        wrong.append(f"measured as {kind}, not as {KINDS[accelerator]}")
+    if readings["test/accuracy"]["n"] != record["data"]["rows"]["test"]:
+        wrong.append(f"{readings['test/accuracy']['n']} rows were tested")
+    if devices > 1:
+        wrong += problems_of_many(record, accelerator, devices)
     for name, method in MEASURED[accelerator].items():
         if name not in readings:
             wrong.append(f"missing: {name} ({absent.get(name)})")
         elif not readings[name]["method"].startswith(method):
             wrong.append(f"{name} is {readings[name]['method']!r}, not {method!r}")
-    shares = sum(phase["share"] for phase in record["phases"])  # type: ignore[misc]
+    shares = sum(phase["share"] for phase in record["phases"])
     if abs(shares - 1) > 0.01:
         wrong.append(f"the phases add up to {shares:.3f} of the run")
+    return wrong
+
+
+def problems_of_many(record: dict[str, Any], accelerator: str, devices: int) -> list[str]:
+    """Return what the record lacks of several processes, a line each."""
+    readings, wrong = record["readings"], []
+    if (found := record["parallel"]["world_size"]) != devices:
+        wrong.append(f"{found} processes, not {devices}")
+    names = [f"fit/peak_memory/rank_{rank}" for rank in range(devices)]
+    peaks = [readings[name]["value"] for name in names if name in readings]
+    if len(peaks) != devices or sum(peaks) != readings["fit/peak_memory"]["value"]:
+        wrong.append(f"fit/peak_memory is not the sum of the {devices} processes'")
+    method = readings.get("fit/energy/gpu", {}).get("method", "")
+    if accelerator == "gpu" and f"sum of {devices}" not in method:
+        wrong.append(f"fit/energy/gpu is not that of {devices} GPUs: {method!r}")
     return wrong
 
 

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -99,3 +101,15 @@ def test_biases_and_norms_are_not_decayed(tiny_models, monkeypatch):
     assert (decayed["weight_decay"], free["weight_decay"]) == (0.01, 0.0)
     assert decayed["initial_lr"] == free["initial_lr"] == 3e-4
     assert decayed["fused"] is free["fused"] is True
+
+
+def test_weighted_by_rows_the_mean_over_processes_is_that_over_rows():
+    task, losses = TextClassification(adapter=Full()), torch.tensor([1.0, 2.0, 6.0])
+    shares = [losses[:2], losses[2:]]
+    totals = torch.stack([losses.sum(), torch.tensor(3.0)])
+    strategy = SimpleNamespace(reduce=lambda own, reduce_op: totals)
+    task._trainer = SimpleNamespace(world_size=2, strategy=strategy)
+    found = [task.over_processes(share.mean(), len(share)) for share in shares]
+    assert float(sum(loss for loss, _ in found)) / 2 == pytest.approx(3.0)
+    assert [float(mean) for _, mean in found] == [3.0, 3.0]
+    assert float(sum(share.mean() for share in shares)) / 2 != 3.0
