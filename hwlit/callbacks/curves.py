@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from matplotlib.figure import Figure
 from torch.optim import Optimizer
 
@@ -63,15 +64,21 @@ class Curves(Monitor):
             {"epoch": trainer.current_epoch, "step": trainer.global_step, **found}
         )
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return what was followed so far."""
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add what was followed so far."""
         rates, validations = list(self._rates), list(self._validations)
-        return {"rates": rates, "stride": self._stride, "validations": validations}
+        checkpoint["curves"] = {"rates": rates, "stride": self._stride, "validations": validations}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from what an earlier part of the run has followed."""
-        self._rates, self._stride = list(state_dict["rates"]), state_dict["stride"]
-        self._validations = list(state_dict["validations"])
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Go on from what an earlier part of the run followed; a test goes on from nothing."""
+        if trainer.state.fn == TrainerFn.FITTING and "curves" in checkpoint:
+            kept = checkpoint["curves"]
+            self._rates, self._stride = list(kept["rates"]), kept["stride"]
+            self._validations = list(kept["validations"])
 
     def details(self) -> Mapping[str, Any]:
         """Return the curves as columns of equal length, those that there are.

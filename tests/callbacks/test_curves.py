@@ -2,6 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 
 from hwlit.callbacks.curves import Curves, reliability_picture, thinned
 from hwlit.callbacks.predictions import Predictions
@@ -69,14 +70,20 @@ def test_thinning_keeps_the_ends(count):
 
 def test_a_resumed_run_has_whole_curves():
     first, second = (Curves(Predictions(("no", "yes"))) for _ in range(2))
+    checkpoint = {}
     for step in range(6):
         if step == 4:
-            second.load_state_dict(first.state_dict())
+            first.on_save_checkpoint(None, None, checkpoint)
+            state = SimpleNamespace(fn=TrainerFn.FITTING)
+            second.on_load_checkpoint(SimpleNamespace(state=state), None, checkpoint)
         trainer = SimpleNamespace(global_step=step, log_every_n_steps=10)
         optimizer = SimpleNamespace(param_groups=[{"lr": 0.1}])
         (first if step < 4 else second).on_before_optimizer_step(trainer, None, optimizer)
     curve = second.details()["curves"]["learning_rate"]
     assert curve == {"step": list(range(6)), "rate": [0.1] * 6}
+    testing = SimpleNamespace(state=SimpleNamespace(fn=TrainerFn.TESTING))
+    second.on_load_checkpoint(testing, None, checkpoint)
+    assert second.details()["curves"]["learning_rate"] == curve
 
 
 def test_a_long_run_keeps_few_rates(curves):
@@ -84,7 +91,8 @@ def test_a_long_run_keeps_few_rates(curves):
         trainer = SimpleNamespace(global_step=step, log_every_n_steps=0)
         optimizer = SimpleNamespace(param_groups=[{"lr": float(step)}])
         curves.on_before_optimizer_step(trainer, None, optimizer)
-    assert len(curves.state_dict()["rates"]) <= 1000
+    curves.on_save_checkpoint(None, None, checkpoint := {})
+    assert len(checkpoint["curves"]["rates"]) <= 1000
     curve = curves.details()["curves"]["learning_rate"]
     assert curve["rate"] == curve["step"]
     assert len(curve["step"]) == 100
