@@ -120,7 +120,7 @@ def test_two_processes_learn_what_one_does(
     assert two["curves"]["learning_rate"] == one["curves"]["learning_rate"]
     ours, theirs = learned(together / name), learned(tmp_path / "run")
     for tensor, values in ours.items():
-        torch.testing.assert_close(values, theirs[tensor], rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(values, theirs[tensor], rtol=0, atol=1e-6)
 
 
 @pytest.mark.slow

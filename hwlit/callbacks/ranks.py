@@ -50,8 +50,9 @@ class Place:
         name = type(strategy).__name__
         if isinstance(strategy.launcher, _MultiProcessingLauncher):
             raise UsageError(
-                f"{name} starts its processes anew for every stage, and a run has more than one; "
-                "use --trainer.strategy ddp, or on a TPU --trainer.devices 1"
+                "a strategy that starts its processes anew for every stage, such as ddp_spawn, "
+                "cannot run fit and test in one go; use --trainer.strategy ddp, or on a TPU "
+                "--trainer.devices 1"
             )
         if not isinstance(strategy, ParallelStrategy) or strategy.cluster_environment is None:
             return cls(strategy=name)
