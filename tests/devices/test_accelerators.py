@@ -57,7 +57,9 @@ def test_a_tpu_is_measured_by_tpu(reach, xla, monkeypatch):
     for requirement in (lightning_xla._XLA_AVAILABLE, lightning_xla._XLA_GREATER_EQUAL_2_5):
         bool(requirement)  # it remembers its answer
         monkeypatch.setattr(requirement, "available", True)
-    monkeypatch.setattr(lightning_xla.XLAAccelerator, "auto_device_count", lambda: 1)
+    for name, answer in (("auto_device_count", 1), ("is_available", True)):
+        told = staticmethod(lambda answer=answer: answer)
+        monkeypatch.setattr(lightning_xla.XLAAccelerator, name, told)
     trainer, device, _ = reach("--trainer.accelerator", "tpu")
     assert type(device) is Tpu
     assert trainer.strategy.root_device.type == "xla"
