@@ -174,22 +174,27 @@ def _predict(arguments: list[str]) -> int:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--text", action="append", help="a text; may be repeated")
     source.add_argument(
-        "--file", type=Path, help="a CSV file with a text column, or one text a line (.txt)"
-    )
+        "--file", type=Path,
+        help="a .csv, .tsv, .jsonl or .parquet file with a column of texts, or one text a line "
+        "(.txt)",
+    )  # fmt: skip
     source.add_argument(
         "stdin", nargs="?", choices=["-"], help="one text a line from standard input"
     )
-    parser.add_argument("--column", default="text", help="the CSV column (default: text)")
+    parser.add_argument(
+        "--column", help="the column of the texts (default: the one the run read, or text)"
+    )
     parser.add_argument("--batch-size", type=int, default=32, help="texts per call (default: 32)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, mps, ... (default: cpu)")
     parser.add_argument("--output", type=Path, help="write here instead of standard output")
     asked = parser.parse_args(arguments)
     from hwlit import inference
+    from hwlit.records import read_record
 
     if asked.text:
         texts = asked.text
     elif asked.file:
-        texts = inference.read_texts(asked.file, asked.column)
+        texts = inference.read_texts(asked.file, read_record(asked.run), asked.column)
     else:
         texts = inference.read_lines(sys.stdin.buffer.read(), "standard input")
     inference.predict(asked.run, texts, asked.batch_size, asked.device, asked.output)

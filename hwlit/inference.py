@@ -22,7 +22,8 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from hwlit.data.reading import read_csv
+from hwlit.data.reading import with_fields
+from hwlit.data.tables import read_table
 from hwlit.errors import DataError, IntegrityError, ResourceError, UsageError
 from hwlit.networks.text import load_classifier, weights_sha256
 from hwlit.records import read_record
@@ -170,12 +171,13 @@ def probabilities(
     return shares
 
 
-def read_texts(path: Path, column: str) -> list[str]:
-    """Read the texts of a CSV file, or the lines of a .txt file.
+def read_texts(path: Path, record: dict[str, Any], column: str | None = None) -> list[str]:
+    """Read the texts of a file as the run read its own, or the lines of a .txt file.
 
     Args:
         path: The file.
-        column: The CSV column.
+        record: The run's record; it names the columns that the run read.
+        column: The column of the texts; None takes the one that the run read, or "text".
 
     Raises:
         DataError: The file cannot be read, or has no such column.
@@ -185,11 +187,17 @@ def read_texts(path: Path, column: str) -> list[str]:
             return read_lines(path.read_bytes(), str(path))
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    rows = read_csv(path)
-    if column not in rows[0]:
-        seen = ", ".join(map(repr, rows[0]))
-        raise DataError(f"{path} has no column {column!r}, only {seen}; name one by --column")
-    return [row[column] for row in rows]
+    data = record["data"]
+    column = column or data.get("text_column", "text")
+    before = data.get("before", [])
+    wanted = dict.fromkeys(before, f"the run reads {', '.join(before)} too: add it, if only empty")
+    wanted[column] = "name the column of the texts by --column"
+    table = read_table(path, wanted, data.get("label_column"))
+    fields = {name: table.texts(name) for name in before}
+    return [
+        with_fields(text, {name: values[row] for name, values in fields.items()})
+        for row, text in enumerate(table.texts(column))
+    ]
 
 
 def read_lines(content: bytes, source: str) -> list[str]:

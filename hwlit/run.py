@@ -23,6 +23,7 @@ from hwlit.callbacks.predictions import Predictions
 from hwlit.callbacks.recorder import RunRecorder, environment
 from hwlit.callbacks.steps import Steps
 from hwlit.data.base import TextData
+from hwlit.data.summary import remarks
 from hwlit.devices.base import Device
 from hwlit.errors import DivergedError, HwlitError, Interrupted, ResourceError, UsageError
 from hwlit.parsing import config_sha256
@@ -141,7 +142,8 @@ class Run:
         Console(stderr=True).print(
             f"{type(model.adapter).__name__} on {facts['hub_id']}: {100 * share:.3g} % of the "
             f"parameters learn; {data.report()['rows']['train']} training rows; "
-            f"writing to {self._output}",
+            f"writing to {self._output}"
+            + (f"\n{told}" if (told := remarks(data.report())) else ""),
             highlight=False,
             soft_wrap=True,
         )

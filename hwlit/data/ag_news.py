@@ -21,7 +21,7 @@ class AGNews(TextData):
     """
 
     labels: ClassVar[tuple[str, ...]] = ("World", "Sports", "Business", "Sci/Tech")
-    forms: ClassVar[tuple[Form, ...]] = (
+    forms: tuple[Form, ...] = (
         Form(
             ("title", "description"),
             "class",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
 
+from hwlit.data.arguments import at_least, class_weights, part_size
 from hwlit.data.batching import Collate, LengthBatchSampler, ResumableLoader
 from hwlit.data.reading import Form, Rows, read_rows
 from hwlit.data.splitting import Split, split
@@ -26,7 +28,8 @@ class _Prepared:
     split: Split
     parts: dict[str, TokenRows]
     collate: Collate
-    fingerprint: str
+    weights: tuple[float, ...] | None  # of the classes, in training
+    report: dict[str, Any]
 
 
 class TextData(LightningDataModule, ABC):
@@ -49,10 +52,14 @@ class TextData(LightningDataModule, ABC):
         train_size: Trains on a stratified sample of this many rows; null takes all.
         num_workers: Worker processes that make batches; tokens are ready on disk, so 0 is fast.
         pad_to_max_length: Whether all batches have `max_length` tokens, as a TPU wants it.
+        empty_texts: What to do with texts of nothing but white space: "keep" them, "drop" their
+            rows, or stop with an "error". The report counts them.
+        class_weights: Weights of the classes in the training loss: null weighs all rows alike,
+            "balanced" weighs all classes alike, a mapping such as {spam: 2.5} weighs the rows of
+            these classes, the others by 1. Validation and test are never weighted.
     """
 
-    labels: ClassVar[tuple[str, ...]]
-    forms: ClassVar[tuple[Form, ...]]
+    forms: tuple[Form, ...] = ()
 
     def __init__(
         self,
@@ -69,57 +76,79 @@ class TextData(LightningDataModule, ABC):
         train_size: int | None = None,
         num_workers: int = 0,
         pad_to_max_length: bool = False,
+        empty_texts: Literal["keep", "drop", "error"] = "keep",
+        class_weights: Literal["balanced"] | dict[str, float] | None = None,
     ) -> None:
         super().__init__()
         self.tokenizer = tokenizer
-        self.max_length = _at_least(1, "max_length", max_length)
+        self.max_length = at_least(1, "max_length", max_length)
         self.path = path
         self.test_path = test_path
-        self.seed = _at_least(0, "seed", seed)
-        self.batch_size = _at_least(1, "batch_size", batch_size)
-        self.eval_batch_size = _at_least(1, "eval_batch_size", eval_batch_size)
-        self.test_size = None if test_size is None else _size("test_size", test_size)
-        self.validation_size = _size("validation_size", validation_size)
-        self.train_size = None if train_size is None else _at_least(1, "train_size", train_size)
-        self.num_workers = _at_least(0, "num_workers", num_workers)
+        self.seed = at_least(0, "seed", seed)
+        self.batch_size = at_least(1, "batch_size", batch_size)
+        self.eval_batch_size = at_least(1, "eval_batch_size", eval_batch_size)
+        self.test_size = None if test_size is None else part_size("test_size", test_size)
+        self.validation_size = part_size("validation_size", validation_size)
+        self.train_size = None if train_size is None else at_least(1, "train_size", train_size)
+        self.num_workers = at_least(0, "num_workers", num_workers)
         self.pad_to_max_length = pad_to_max_length
+        self.empty_texts = empty_texts
+        self.class_weights = class_weights
         if test_path is not None and path is None:
             raise UsageError("--data.test_path needs --data.path, the file to train on")
         self._prepared: _Prepared | None = None
         self._train_loader: ResumableLoader | None = None
         self._position: dict[str, Any] | None = None
 
+    @property
     @abstractmethod
+    def labels(self) -> tuple[str, ...]:
+        """The class names in the order of their ids."""
+
     def read_hub(self) -> tuple[Rows, Rows | None]:
         """Read the hub's data set: the rows to divide, and its test part where it has one."""
+        raise UsageError("there is no file to train on; give yours by --data.path")
 
     def read_file(self, path: str) -> Rows:
         """Read one local file."""
         return read_rows(path, self.forms)
+
+    def read_files(self) -> tuple[Rows, Rows | None]:
+        """Read the rows to divide, and the test part where there is one."""
+        if self.path is None:
+            return self.read_hub()
+        test = None if self.test_path is None else self.read_file(self.test_path)
+        return self.read_file(self.path), test
+
+    def columns(self) -> dict[str, Any]:
+        """Return which columns were read, plain data for the record, where files differ in them."""
+        return {}
 
     def prepare_data(self) -> None:
         """Read, divide and tokenise the data set; a second call returns at once.
 
         Raises:
             DataError: The rows cannot be read or divided as asked.
-            UsageError: `max_length` does not suit the tokenizer.
+            UsageError: `max_length` does not suit the tokenizer, or a weight no class.
         """
         if self._prepared is not None:
             return
-        train, test = self._read()
-        division = split(
-            train.texts,
-            train.labels,
-            classes=self.labels,
-            seed=self.seed,
-            test_size=self.test_size,
-            validation_size=self.validation_size,
-            train_size=self.train_size,
-            test_part=None if test is None else (test.texts, test.labels),
-        )
+        train, test = self.read_files()
         files = [train] if test is None else [train, test]
+        division = self._divided(files)
         parts, collate = self._tokenised(files, division)
-        self._prepared = _Prepared(files, division, parts, collate, fingerprint(files, self.labels))
+        weights = None
+        if self.class_weights is not None:
+            weights = class_weights(self.class_weights, self.labels, parts["train"].labels)
+        report = summarise(files, self.labels, division, parts) | {
+            "fingerprint": fingerprint(files, self.labels),
+            "max_length": self.max_length,
+            "seed": self.seed,
+            "class_weights": weights and dict(zip(self.labels, weights, strict=True)),
+            "empty_texts_policy": self.empty_texts,
+            **self.columns(),
+        }
+        self._prepared = _Prepared(files, division, parts, collate, weights, report)
 
     def setup(self, stage: str) -> None:
         """Make the parts ready on every process; all stages share one division."""
@@ -145,7 +174,7 @@ class TextData(LightningDataModule, ABC):
         """Return the position in the training rows, and which rows these are."""
         if self._train_loader is None:
             return {}
-        return self._train_loader.state_dict() | {"fingerprint": self._ready().fingerprint}
+        return self._train_loader.state_dict() | {"fingerprint": self.report()["fingerprint"]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue training at the position of a checkpoint.
@@ -157,7 +186,7 @@ class TextData(LightningDataModule, ABC):
         # the number of steps before; a test from a checkpoint restores as well and continues none.
         if self.trainer is None or self.trainer.state.fn != TrainerFn.FITTING:
             return
-        if state_dict["fingerprint"] != self._ready().fingerprint:
+        if state_dict["fingerprint"] != self.report()["fingerprint"]:
             raise DataError(
                 f"{self._ready().files[0].source} holds other rows than those that the checkpoint "
                 "was trained on; give the same data or start a new run"
@@ -171,12 +200,7 @@ class TextData(LightningDataModule, ABC):
 
     def report(self) -> dict[str, Any]:
         """Return what was read and how it was divided, as plain JSON; see `summarise`."""
-        ready = self._ready()
-        return summarise(ready.files, self.labels, ready.split, ready.parts) | {
-            "fingerprint": ready.fingerprint,
-            "max_length": self.max_length,
-            "seed": self.seed,
-        }
+        return self._ready().report
 
     def sample_batches(self, sizes: Sequence[int]) -> dict[int, dict[str, torch.Tensor]]:
         """Return one batch of test rows per size, of typical lengths: what latency is measured on.
@@ -199,11 +223,36 @@ class TextData(LightningDataModule, ABC):
         assert self._prepared is not None
         return self._prepared
 
-    def _read(self) -> tuple[Rows, Rows | None]:
-        if self.path is None:
-            return self.read_hub()
-        test = None if self.test_path is None else self.read_file(self.test_path)
-        return self.read_file(self.path), test
+    def _divided(self, files: Sequence[Rows]) -> Split:
+        """Divide the files, less the rows whose text is empty where these are to be dropped."""
+        kept = [self._kept(rows) for rows in files]
+        texts = [[rows.keys[row] for row in rest] for rows, rest in zip(files, kept, strict=True)]
+        labels = [
+            [rows.labels[row] for row in rest] for rows, rest in zip(files, kept, strict=True)
+        ]
+        division = split(
+            texts[0],
+            labels[0],
+            classes=self.labels,
+            seed=self.seed,
+            test_size=self.test_size,
+            validation_size=self.validation_size,
+            train_size=self.train_size,
+            test_part=(texts[1], labels[1]) if len(files) > 1 else None,
+        )
+        empty = sum(len(rows.texts) - len(rest) for rows, rest in zip(files, kept, strict=True))
+        return division.renumbered(kept[0], kept[-1], empty)
+
+    def _kept(self, rows: Rows) -> list[int]:
+        """Return the numbers of the rows that are not dropped for an empty text."""
+        empty = [row for row, text in enumerate(rows.keys) if not text.strip()]
+        if empty and self.empty_texts == "error":
+            raise DataError(
+                f"{rows.source} has {len(empty)} empty texts, the first in row {empty[0]} (rows "
+                "are counted from 0); fill or remove them, or set --data.empty_texts drop or keep"
+            )
+        left_out = set(empty) if self.empty_texts == "drop" else set()
+        return [row for row in range(len(rows.texts)) if row not in left_out]
 
     def _tokenised(
         self, files: Sequence[Rows], division: Split
@@ -227,32 +276,18 @@ class TextData(LightningDataModule, ABC):
 
     def _loader(self, name: str, batch_size: int, shuffle: bool) -> ResumableLoader:
         part = self._ready().parts[name]
+        collate = copy.copy(self._ready().collate)
+        collate.weights = self._ready().weights if name == "train" else None
         rank, world_size = 0, 1
         if self.trainer is not None:
             rank, world_size = self.trainer.global_rank, self.trainer.world_size
         return ResumableLoader(
             part,
             LengthBatchSampler(part.lengths, batch_size, self.seed, shuffle, rank, world_size),
-            collate_fn=self._ready().collate,
+            collate_fn=collate,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
             # of its own, so that making an iterator draws nothing from the global random numbers
             generator=torch.Generator().manual_seed(self.seed),
         )
-
-
-def _at_least(least: int, name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UsageError(f"--data.{name} is {value!r}; give a whole number from {least}")
-    return value
-
-
-def _size(name: str, value: int | float) -> int | float:
-    if isinstance(value, float) and 0 < value < 1:
-        return value
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
-        return value
-    raise UsageError(
-        f"--data.{name} is {value!r}; give a number of rows (from 1) or a share between 0 and 1"
-    )

@@ -170,15 +170,22 @@ class Collate:
         token_types: Whether the model reads token type ids; they are zeros for single texts.
         pad_to: The fixed length in tokens (a TPU compiles once per shape); None pads to the
             longest of the batch.
+        weights: The weight of each class in the loss, by class id; None leaves weights out.
     """
 
     def __init__(
-        self, pad_id: int, padding_side: str, token_types: bool, pad_to: int | None = None
+        self,
+        pad_id: int,
+        padding_side: str,
+        token_types: bool,
+        pad_to: int | None = None,
+        weights: Sequence[float] | None = None,
     ) -> None:
         self.pad_id = pad_id
         self.padding_side = padding_side
         self.token_types = token_types
         self.pad_to = pad_to
+        self.weights = weights
 
     def __call__(self, rows: Sequence[Row]) -> dict[str, Tensor]:
         """Return the batch.
@@ -188,7 +195,8 @@ class Collate:
 
         Returns:
             int64 tensors: `input_ids`, `attention_mask` and, where the model reads them,
-            `token_type_ids` of shape (rows, tokens); `labels` and `row_id` of shape (rows,).
+            `token_type_ids` of shape (rows, tokens); `labels` and `row_id` of shape (rows,). With
+            weights also `weight`, float32 of shape (rows,).
         """
         width = self.pad_to or max(len(row.ids) for row in rows)
         input_ids = np.full((len(rows), width), self.pad_id, dtype=np.int64)
@@ -203,7 +211,10 @@ class Collate:
             batch["token_type_ids"] = np.zeros_like(input_ids)
         batch["labels"] = np.array([row.label for row in rows], dtype=np.int64)
         batch["row_id"] = np.array([row.row_id for row in rows], dtype=np.int64)
-        return {name: torch.from_numpy(values) for name, values in batch.items()}
+        tensors = {name: torch.from_numpy(values) for name, values in batch.items()}
+        if self.weights is not None:
+            tensors["weight"] = torch.tensor([self.weights[row.label] for row in rows])
+        return tensors
 
 
 def _order_seed(seed: int, epoch: int) -> int:

@@ -23,7 +23,7 @@ class IMDB(TextData):
     """
 
     labels: ClassVar[tuple[str, ...]] = ("negative", "positive")
-    forms: ClassVar[tuple[Form, ...]] = (
+    forms: tuple[Form, ...] = (
         Form(("review",), "sentiment", _WORDS),
         Form(("text",), "label", _WORDS | {"0": 0, "1": 1}),
     )

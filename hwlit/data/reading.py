@@ -1,22 +1,14 @@
-"""CSV files as labelled rows: none lost, none changed, or a refusal that says where.
-
-Python's `csv` module in strict mode, everything kept as text. What strict mode cannot see, two
-stray quotes that swallow the rows between them, is found by looking at the lines themselves.
-"""
+"""Labelled rows, and how the dedicated data sets read theirs from CSV files."""
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import io
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hwlit.data.content import read_content
+from hwlit.data.csv_records import Record, check_swallowed, read_records, split_lines
 from hwlit.errors import DataError
-
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -28,12 +20,22 @@ class Rows:
         labels: One class id per row.
         source: The file or the hub data set that was read.
         revision: The commit of the hub data set, where known.
+        bare: The texts without what was put before them, where something was: rows that agree in
+            these are copies of one another. None where they are the texts.
+        encoding: How the file was encoded, where that is known.
     """
 
     texts: list[str]
     labels: list[int]
     source: str
     revision: str | None = None
+    bare: list[str] | None = None
+    encoding: str | None = None
+
+    @property
+    def keys(self) -> list[str]:
+        """What tells copies: one text per row, without what was put before it."""
+        return self.texts if self.bare is None else self.bare
 
 
 @dataclass(frozen=True)
@@ -45,23 +47,29 @@ class Form:
         label: The column with the class.
         values: The class id of each value that the label column may hold.
         columns: The names of all columns where the file has no header, else None.
+        before: Columns whose values are put before the text; see `with_fields`.
     """
 
     text: tuple[str, ...]
     label: str
     values: Mapping[str, int]
     columns: tuple[str, ...] | None = None
+    before: tuple[str, ...] = ()
 
     def fits(self, columns: Sequence[str]) -> bool:
         """Return whether all columns that this form reads are among `columns`."""
-        return {*self.text, self.label} <= set(columns)
+        return {*self.before, *self.text, self.label} <= set(columns)
 
 
-@dataclass(frozen=True)
-class _Record:
-    first: int  # line numbers, from 1
-    last: int
-    fields: list[str]
+def with_fields(text: str, fields: Mapping[str, str | None]) -> str:
+    """Return a text with named fields before it, as in "keyword: wild fire | the text".
+
+    Args:
+        text: The text.
+        fields: Value by name; "%20" in it is a space, and a field without a value is left out.
+    """
+    values = {name: " ".join((v or "").replace("%20", " ").split()) for name, v in fields.items()}
+    return " | ".join([*(f"{name}: {value}" for name, value in values.items() if value), text])
 
 
 def read_rows(path: str | Path, forms: Sequence[Form]) -> Rows:
@@ -77,10 +85,17 @@ def read_rows(path: str | Path, forms: Sequence[Form]) -> Rows:
     Raises:
         DataError: See `read_csv`.
     """
-    rows = read_csv(path, forms[0].columns, forms)
+    rows, encoding = _read(Path(path), forms[0].columns, forms)
     form = next(form for form in forms if form.fits(list(rows[0])))
-    texts = [" ".join(row[column] for column in form.text) for row in rows]
-    return Rows(texts, [form.values[row[form.label]] for row in rows], str(path))
+    bare = [" ".join(row[column] for column in form.text) for row in rows]
+    labels = [form.values[row[form.label]] for row in rows]
+    if not form.before:
+        return Rows(bare, labels, str(path), encoding=encoding)
+    texts = [
+        with_fields(text, {name: row[name] for name in form.before})
+        for text, row in zip(bare, rows, strict=True)
+    ]
+    return Rows(texts, labels, str(path), bare=bare, encoding=encoding)
 
 
 def read_csv(
@@ -101,140 +116,43 @@ def read_csv(
         DataError: The file cannot be read, is not UTF-8, is empty, or holds a record that is broken
             or ambiguous; the message names the line or byte.
     """
-    path = Path(path)
-    lines = io.StringIO(_decoded(path), newline="").readlines()
-    with _fields_of_any_size():
-        records = _parsed(path, lines)
-        names = list(records.pop(0).fields if columns is None else columns)
-        _check_names(path, names)
-        form = _matching_form(path, names, forms) if forms else None
-        if not records:
-            raise DataError(f"{path} has a header but no rows; give a file with at least one row")
+    return _read(Path(path), columns, forms)[0]
+
+
+def _read(
+    path: Path, columns: Sequence[str] | None, forms: Sequence[Form]
+) -> tuple[list[dict[str, str]], str]:
+    """Return the rows and the encoding of a CSV file."""
+    content = read_content(path, "CSV")
+    lines = split_lines(content.text)
+    names, records = read_records(path, lines, ",", columns)
+    if forms:
+        form = _matching_form(path, names, forms)
+        label = names.index(form.label)
+        known = {label: form.values.__contains__}
+        check_swallowed(path, records, lines, ",", len(names), known)
         for record in records:
-            _check_field_count(path, record, names)
-            if form is not None:
-                _check_swallowed(path, record, lines, _looks_whole(names, form))
-                _check_label(path, record, names, form)
-    return [dict(zip(names, record.fields, strict=True)) for record in records]
-
-
-@contextlib.contextmanager
-def _fields_of_any_size() -> Iterator[None]:
-    limit = csv.field_size_limit(sys.maxsize)  # holds for the whole process, hence put back
-    try:
-        yield
-    finally:
-        csv.field_size_limit(limit)
-
-
-def _decoded(path: Path) -> str:
-    if path.is_dir():
-        raise DataError(f"{path} is a directory; give the CSV file in it")
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist; give the path of a CSV file") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    start = len(BYTE_ORDER_MARK) if content.startswith(BYTE_ORDER_MARK) else 0
-    try:
-        text = content[start:].decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is not UTF-8: byte {start + error.start} cannot be decoded; "
-            "save the file as UTF-8 CSV"
-        ) from error
-    if "\0" in text:
-        raise DataError(
-            f"{path} has a NUL byte at byte {content.index(0)}: "
-            "it is damaged or not UTF-8; save the file as UTF-8 CSV"
-        )
-    if not text.strip("\r\n"):
-        raise DataError(f"{path} is empty; give a CSV file with at least one row")
-    return text
-
-
-def _parsed(path: Path, lines: list[str]) -> list[_Record]:
-    reader = csv.reader(lines, strict=True)
-    records: list[_Record] = []
-    first = 1
-    try:
-        for fields in reader:
-            records.append(_Record(first, reader.line_num, fields))
-            first = reader.line_num + 1
-    except csv.Error as error:
-        raise DataError(
-            f"{path}: the quotes of the record that starts on line {first} do not match at line "
-            f'{reader.line_num} ({error}); remove the stray quote or double it ("")'
-        ) from error
-    while not records[-1].fields:  # blank lines at the end are no rows
-        records.pop()
-    return records
-
-
-def _check_names(path: Path, names: list[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise DataError(f"{path} has the column {name!r} twice; rename or remove one of them")
+            _check_label(path, record, label, form)
+    rows = [dict(zip(names, record.fields, strict=True)) for record in records]
+    return rows, content.encoding
 
 
 def _matching_form(path: Path, names: list[str], forms: Sequence[Form]) -> Form:
     for form in forms:
         if form.fits(names):
             return form
-    wanted = " or ".join(", ".join([*form.text, form.label]) for form in forms)
+    wanted = " or ".join(", ".join([*form.before, *form.text, form.label]) for form in forms)
     raise DataError(
         f"{path} lacks a column: it has {', '.join(map(repr, names))[:500]}, needed are {wanted}; "
         "rename the columns in its first line"
     )
 
 
-def _check_field_count(path: Path, record: _Record, names: list[str]) -> None:
-    if len(record.fields) != len(names):
-        raise DataError(
-            f"{path}: line {record.first} has {len(record.fields)} fields instead of {len(names)} "
-            f"({', '.join(names)}); quote texts that contain commas or line ends"
-        )
-
-
-def _check_label(path: Path, record: _Record, names: list[str], form: Form) -> None:
-    value = record.fields[names.index(form.label)]
+def _check_label(path: Path, record: Record, label: int, form: Form) -> None:
+    value = record.fields[label]
     if value not in form.values:
         known = ", ".join(map(repr, form.values))
         raise DataError(
             f"{path}: line {record.first} has the unknown {form.label} {value[:80]!r}; "
             f"known are {known}: correct or remove the row"
-        )
-
-
-def _looks_whole(names: list[str], form: Form) -> Callable[[str], bool]:
-    label = names.index(form.label)
-
-    def looks_whole(line: str) -> bool:
-        try:
-            fields = next(csv.reader([line], strict=True), [])
-        except csv.Error:
-            return False
-        return len(fields) == len(names) and fields[label] in form.values
-
-    return looks_whole
-
-
-def _check_swallowed(
-    path: Path, record: _Record, lines: list[str], looks_whole: Callable[[str], bool]
-) -> None:
-    """Refuse a record over several lines of which one is a whole record by itself.
-
-    The first line is looked at with each of its quotes taken away in turn, since there the stray
-    quote is part of the line; the last line begins inside the quotes and says nothing.
-    """
-    if record.first == record.last:
-        return
-    opening = lines[record.first - 1]
-    unquoted = (opening[:at] + opening[at + 1 :] for at, mark in enumerate(opening) if mark == '"')
-    suspect = any(map(looks_whole, unquoted))
-    if suspect or any(map(looks_whole, lines[record.first : record.last - 1])):
-        raise DataError(
-            f"{path}: lines {record.first} to {record.last} are one record by their quotes, but "
-            "hold whole records by themselves; remove the stray quotes in these lines"
         )

@@ -31,6 +31,7 @@ class Split:
         test: Rows to test on: of the test part where the data set has one, else of the file.
         leaked: Rows of the file that were dropped because the test part holds their text.
         unused: Number of rows left out because `train_size` or `test_size` limits a part.
+        empty: Number of rows left out because their text is empty.
     """
 
     train: list[int]
@@ -38,6 +39,24 @@ class Split:
     test: list[int]
     leaked: list[int]
     unused: int
+    empty: int = 0
+
+    def renumbered(self, file: Sequence[int], test: Sequence[int], empty: int) -> Split:
+        """Return the division of whole files, where this is one of some of their rows.
+
+        Args:
+            file: The rows of the file that were divided.
+            test: The rows of the test part, or of the file where there is none.
+            empty: Number of rows that were left out.
+        """
+        return Split(
+            train=[file[row] for row in self.train],
+            validation=[file[row] for row in self.validation],
+            test=[test[row] for row in self.test],
+            leaked=[file[row] for row in self.leaked],
+            unused=self.unused,
+            empty=empty,
+        )
 
 
 @dataclass(frozen=True)

@@ -35,26 +35,71 @@ def summarise(
         parts: The parts "train", "validation" and "test".
 
     Returns:
-        Plain JSON. Counts are rows, lengths are tokens, shares lie between 0 and 1.
+        Plain JSON. Counts are rows, lengths are tokens, shares lie between 0 and 1. `leakage` is
+        the share of rows whose text, normalised, is in the training part; `test_in_file` is that of
+        test rows before training rows with their text were dropped. `longest_text` is in
+        characters.
     """
     texts = [text for rows in files for text in rows.texts]
+    keys = [[normalised(key) for key in rows.keys] for rows in files]
     labels = [label for rows in files for label in rows.labels]
+    copies = [key for rows in files for key in rows.keys]
     commonest = Counter(parts["train"].labels).most_common(1)[0][0]
     test = parts["test"].labels
     return {
         "source": [rows.source for rows in files],
         "revision": files[0].revision,
+        "encoding": [rows.encoding for rows in files],
         "rows": {"read": len(texts)} | {name: len(part) for name, part in parts.items()},
-        "duplicates": len(texts) - len(set(texts)),
-        "near_duplicates": len(texts) - len({normalised(text) for text in texts}),
-        "texts_with_two_labels": _contradictions(texts, labels),
-        "empty_texts": sum(not text.strip() for text in texts),
-        "dropped": {"text_also_in_test": len(split.leaked), "beyond_asked_size": split.unused},
+        "duplicates": len(copies) - len(set(copies)),
+        "near_duplicates": len(copies) - len({key for found in keys for key in found}),
+        "texts_with_two_labels": _contradictions(copies, labels),
+        "empty_texts": sum(not key.strip() for key in copies),
+        "dropped": {
+            "text_also_in_test": len(split.leaked),
+            "beyond_asked_size": split.unused,
+            "empty_text": split.empty,
+        },
+        "leakage": {
+            "test_in_file": _share(keys[-1], split.test, keys[0], split.train + split.leaked),
+            "test": _share(keys[-1], split.test, keys[0], split.train),
+            "validation": _share(keys[0], split.validation, keys[0], split.train),
+        },
         "classes": {name: _balance(part, classes) for name, part in parts.items()},
         "majority_class_accuracy": test.count(commonest) / len(test),
         "truncated": {name: part.num_truncated for name, part in parts.items()},
         "mean_length": {name: float(part.lengths.mean()) for name, part in parts.items()},
+        "longest_text": max(map(len, texts)),
     }
+
+
+def remarks(report: dict[str, Any]) -> str:
+    """Return what a user should know about a data set, in one line; "" where there is nothing.
+
+    Args:
+        report: What `TextData.report` returned.
+    """
+    dropped, rows = report["dropped"], report["rows"]
+    told = {
+        "copies of texts": report["near_duplicates"],
+        "texts with two labels": report["texts_with_two_labels"],
+        "rows dropped for an empty text": dropped["empty_text"],
+        "empty texts kept": report["empty_texts"] - dropped["empty_text"],
+        "training rows dropped because the test part has their text": dropped["text_also_in_test"],
+    }
+    lines = [f"{count} {what}" for what, count in told.items() if count]
+    if cut := sum(report["truncated"].values()):
+        share = cut / sum(rows[part] for part in report["truncated"])
+        lines.append(f"{share:.1%} of the texts cut to {report['max_length']} tokens")
+    return f"data: {'; '.join(lines)}" if lines else ""
+
+
+def _share(
+    ours: Sequence[str], our_rows: Sequence[int], theirs: Sequence[str], their_rows: Sequence[int]
+) -> float:
+    """Return the share of our rows whose text is among theirs."""
+    found = {theirs[row] for row in their_rows}
+    return sum(ours[row] in found for row in our_rows) / len(our_rows)
 
 
 def _contradictions(texts: Sequence[str], labels: Sequence[int]) -> int:

@@ -22,15 +22,31 @@ class Tweets(TextData):
 
     Args:
         max_length: Longer tweets are cut to this many tokens.
+        keyword: Whether the keyword is put before the text, as in "keyword: wild fire | the text".
+            The parts of the data set stay as they are without.
+        location: Whether the location is put there too, after the keyword.
         kwargs: See `TextData`.
     """
 
     labels: ClassVar[tuple[str, ...]] = ("not disaster", "disaster")
-    forms: ClassVar[tuple[Form, ...]] = (Form(("text",), "target", {"0": 0, "1": 1}),)
+    forms: tuple[Form, ...] = (Form(("text",), "target", {"0": 0, "1": 1}),)
     hub: ClassVar[str] = "venetis/disaster_tweets"
 
-    def __init__(self, *, max_length: int = 128, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        max_length: int = 128,
+        keyword: bool = False,
+        location: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(max_length=max_length, **kwargs)
+        self.before = ("keyword",) * keyword + ("location",) * location
+        self.forms = tuple(replace(form, before=self.before) for form in self.forms)
+
+    def columns(self) -> dict[str, Any]:
+        """Return what is put before the text."""
+        return {"text_column": "text", "before": list(self.before)}
 
     def read_file(self, path: str) -> Rows:
         """Read one local file, or the bundled one."""

@@ -148,22 +148,22 @@ class Task(LightningModule, ABC):
         position = (self.trainer.current_epoch, batch_idx, self.trainer.global_rank)
         torch.manual_seed(seed_of(self.seed, *position))
 
-    def over_processes(self, loss: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+    def over_processes(self, loss: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss to learn from, and the mean over the batches of all processes.
 
         Gradients are averaged over processes, of which one may have a row more than another:
-        weighted by rows, that is the gradient of the mean over all rows, as of one process. All see
-        that mean, so that all stop where it is not finite.
+        weighted so, that is the gradient of the mean over all rows, as of one process. All see that
+        mean, so that all stop where it is not finite.
 
         Args:
-            loss: The mean over this process's rows.
-            rows: How many these are.
+            loss: The weighted mean over this process's rows.
+            weight: The sum of their weights, which is their number where all count alike.
         """
         if self._trainer is None or self.trainer.world_size == 1:
             return loss, loss.detach()
-        own = torch.stack([loss.detach() * rows, torch.full_like(loss.detach(), rows)])
-        total, all_rows = self.trainer.strategy.reduce(own, reduce_op="sum").unbind()
-        return loss * (rows * self.trainer.world_size / all_rows), total / all_rows
+        own = torch.stack([loss.detach() * weight, weight])
+        total, all_weight = self.trainer.strategy.reduce(own, reduce_op="sum").unbind()
+        return loss * (weight * self.trainer.world_size / all_weight), total / all_weight
 
     def finite(self, loss: Tensor) -> Tensor:
         """Return the loss.

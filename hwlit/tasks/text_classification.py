@@ -22,7 +22,7 @@ from torchmetrics.classification import (
 from transformers import PreTrainedModel
 
 from hwlit.adapters.base import Adapter
-from hwlit.errors import UsageError
+from hwlit.errors import IntegrityError, UsageError
 from hwlit.exports.model_card import text_model_card
 from hwlit.exports.peft_folder import write_peft_folder
 from hwlit.exports.reload import check_reload
@@ -120,11 +120,36 @@ class TextClassification(Task):
         return self.logits(self.network, batch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the cross-entropy, averaged over the rows of the batch."""
-        own = functional.cross_entropy(self(batch), batch["labels"])
-        loss, mean = self.over_processes(own, len(batch["labels"]))
+        """Return the cross-entropy, averaged over the rows of the batch by their weights.
+
+        Several processes average over the rows of all; of gradients that are accumulated, each
+        batch counts alike.
+        """
+        logits, labels = self(batch), batch["labels"]
+        weight = batch.get("weight", torch.ones_like(labels, dtype=logits.dtype))
+        losses = functional.cross_entropy(logits, labels, reduction="none")
+        own = (weight * losses).sum() / weight.sum()
+        loss, mean = self.over_processes(own, weight.sum())
         self.log("train/loss", self.finite(mean), prog_bar=True)
         return loss
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what was learned, and which class each row of the head stands for."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["labels"] = list(self.labels)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Compare classes, names and shapes in the checkpoint with those here.
+
+        Raises:
+            IntegrityError: They differ.
+        """
+        super().on_load_checkpoint(checkpoint)
+        if (found := checkpoint.get("labels")) != list(self.labels):
+            raise IntegrityError(
+                f"the checkpoint was trained on the classes {found}, the data has "
+                f"{list(self.labels)}; give the data of the run that wrote it, or its label_names"
+            )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Update the validation metrics."""

@@ -26,7 +26,12 @@ def test_the_hub_parts_are_used_as_they_are(tokenizer, monkeypatch):
     data = IMDB(tokenizer="any", train_size=50, test_size=10)
     report = data.report()
     assert report["rows"] == {"read": 120, "train": 50, "validation": 10, "test": 10}
-    assert report["dropped"] == {"text_also_in_test": 5, "beyond_asked_size": 10 + 85 - 50}
+    assert report["dropped"] == {
+        "text_also_in_test": 5,
+        "beyond_asked_size": 10 + 85 - 50,
+        "empty_text": 0,
+    }
+    assert report["leakage"]["test"] == 0
     assert report["revision"] == "abc"
     assert data.max_length == 256
     assert all(text == f"r{95 + row}" for row, text, _ in data.test_rows())

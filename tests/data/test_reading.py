@@ -99,7 +99,7 @@ def test_the_second_form_is_taken_where_the_first_does_not_fit(write_csv):
 def test_missing_file_and_directory_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"no\.csv does not exist; give the path"):
         read_csv(tmp_path / "no.csv")
-    with pytest.raises(DataError, match="is a directory; give the CSV file in it"):
+    with pytest.raises(DataError, match="is a directory; give the file in it"):
         read_csv(tmp_path)
 
 
@@ -109,8 +109,20 @@ def test_missing_column_names_those_seen_and_wanted(refusal):
     assert "needed are text, target" in message
 
 
-def test_an_error_page_lacks_the_columns(refusal):
-    assert "lacks a column" in refusal("<!DOCTYPE html>\n<html>404</html>\n")
+def test_an_error_page_is_no_data(refusal):
+    assert "is a web page" in refusal("\ufeff\n<!DOCTYPE html>\n<html>404</html>\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (gzip.compress(b"text,target\na,1\n"), "is compressed by gzip"),
+        (b"PK\x03\x04 xl/worksheets", "is a zip archive or an Excel file"),
+        (b"PAR1 and more", "is a Parquet file"),
+    ],
+)
+def test_other_kinds_of_files_are_named(refusal, content, what):
+    assert f"{what}; unpack it or save it as UTF-8 CSV" in refusal(content)
 
 
 def test_duplicate_header_is_refused(refusal):
@@ -130,7 +142,6 @@ def test_wrong_number_of_fields_names_the_line(refusal, row, count):
         ("text,target\ncafé,1\n".encode("latin-1"), 15),
         (b"\xef\xbb\xbf" + "text,target\ncafé,1\n".encode("cp1252"), 18),
         ("text,target\na,1\n".encode("utf-16"), 0),
-        (gzip.compress(b"text,target\na,1\n"), 1),
     ],
 )
 def test_other_encodings_name_the_byte_and_the_encoding_expected(refusal, content, byte):

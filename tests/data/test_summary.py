@@ -4,7 +4,7 @@ import pytest
 
 from hwlit.data.reading import Rows
 from hwlit.data.splitting import Split
-from hwlit.data.summary import fingerprint, summarise
+from hwlit.data.summary import fingerprint, remarks, summarise
 from hwlit.data.tokens import TokenRows, tokenise
 
 from .conftest import small_tokenizer
@@ -15,8 +15,8 @@ CLASSES = ("no", "yes")
 def test_every_number_is_the_one_counted_by_hand():
     texts = ["good", "good", "GOOD ", "bad bad bad", "bad", "bad", "", "a b c a b", "sun", "rain"]
     labels = [0, 0, 0, 1, 0, 1, 0, 1, 1, 0]
-    rows = Rows(texts, labels, "some.csv")
-    split = Split([0, 1, 2, 4, 6], [3, 9], [7, 8], [5], 3)
+    rows = Rows(texts, labels, "some.csv", encoding="UTF-8")
+    split = Split([0, 1, 2, 4, 6], [3, 5, 9], [7, 8], [], 3, empty=2)
     tokens = tokenise(texts, small_tokenizer(), 6)
     parts = {
         "train": TokenRows(tokens, labels, split.train),
@@ -28,25 +28,60 @@ def test_every_number_is_the_one_counted_by_hand():
     assert summary == {
         "source": ["some.csv"],
         "revision": None,
-        "rows": {"read": 10, "train": 5, "validation": 2, "test": 2},
+        "encoding": ["UTF-8"],
+        "rows": {"read": 10, "train": 5, "validation": 3, "test": 2},
         "duplicates": 2,
         "near_duplicates": 3,
         "texts_with_two_labels": 1,
         "empty_texts": 1,
-        "dropped": {"text_also_in_test": 1, "beyond_asked_size": 3},
+        "dropped": {"text_also_in_test": 0, "beyond_asked_size": 3, "empty_text": 2},
+        "leakage": {"test_in_file": 0.0, "test": 0.0, "validation": pytest.approx(1 / 3)},
         "classes": {
             "train": {"no": 5, "yes": 0},
-            "validation": {"no": 1, "yes": 1},
+            "validation": {"no": 1, "yes": 2},
             "test": {"no": 0, "yes": 2},
         },
         "majority_class_accuracy": 0.0,
         "truncated": {"train": 0, "validation": 0, "test": 1},
         "mean_length": {
             "train": pytest.approx((3 + 3 + 3 + 3 + 2) / 5),
-            "validation": 4.0,
+            "validation": pytest.approx((5 + 3 + 3) / 3),
             "test": 4.5,
         },
+        "longest_text": 11,
     }
+
+
+def test_planted_leakage_is_found_and_then_gone():
+    file = Rows([f"t{i}" for i in range(90)] + [f"TEST {i} " for i in range(74)], [0] * 164, "f")
+    test = Rows([f"test {i}" for i in range(1000)], [1] * 1000, "t")
+    division = Split(
+        list(range(80)), list(range(80, 90)), list(range(1000)), list(range(90, 164)), 0
+    )
+    tokens = [tokenise(rows.texts, small_tokenizer(), 6) for rows in (file, test)]
+    parts = {
+        "train": TokenRows(tokens[0], file.labels, division.train),
+        "validation": TokenRows(tokens[0], file.labels, division.validation),
+        "test": TokenRows(tokens[1], test.labels, division.test),
+    }
+    summary = summarise([file, test], CLASSES, division, parts)
+    assert summary["leakage"] == {"test_in_file": 0.074, "test": 0.0, "validation": 0.0}
+    assert summary["dropped"]["text_also_in_test"] == 74
+    told = remarks(summary | {"max_length": 6})
+    assert (
+        told
+        == "data: 74 copies of texts; 74 training rows dropped because the test part has their text"
+    )
+
+
+def test_nothing_to_say_is_said_in_no_words():
+    rows = Rows(["good", "bad", "sun"], [0, 1, 0], "f")
+    tokens = tokenise(rows.texts, small_tokenizer(), 6)
+    parts = {
+        name: TokenRows(tokens, rows.labels, [i])
+        for i, name in enumerate(["train", "validation", "test"])
+    }
+    assert remarks(summarise([rows], CLASSES, Split([0], [1], [2], [], 0), parts)) == ""
 
 
 def test_the_fingerprint_is_that_of_texts_classes_and_files():

@@ -1,0 +1,71 @@
+"""What the arguments of a data set may be, and its class weights."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from hwlit.data.labels import label_text
+from hwlit.errors import UsageError
+
+
+def at_least(least: int, name: str, value: int) -> int:
+    """Return a whole number.
+
+    Raises:
+        UsageError: It is less, or no whole number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UsageError(f"--data.{name} is {value!r}; give a whole number from {least}")
+    return value
+
+
+def part_size(name: str, value: int | float) -> int | float:
+    """Return the size of a part, a number of rows or a share.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if isinstance(value, float) and 0 < value < 1:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    raise UsageError(
+        f"--data.{name} is {value!r}; give a number of rows (from 1) or a share between 0 and 1"
+    )
+
+
+def class_weights(
+    asked: Literal["balanced"] | Mapping[Any, float],
+    names: Sequence[str],
+    labels: Sequence[int],
+) -> tuple[float, ...]:
+    """Return the weight of each class, by class id.
+
+    Args:
+        asked: A mapping gives a class its weight by name, the others have 1. "balanced" gives
+            rows / (classes * rows of the class), as in scikit-learn, so that all classes weigh the
+            same together (King and Zeng, 2001, "Logistic regression in rare events data").
+        names: The class names, in the order of their ids.
+        labels: The class ids of the training rows; every class is among them.
+
+    Raises:
+        UsageError: The mapping names another class, or a weight is no number above 0.
+    """
+    if isinstance(asked, str):
+        counts = Counter(labels)
+        return tuple(len(labels) / (len(names) * counts[i]) for i in range(len(names)))
+    given = {label_text(name): weight for name, weight in asked.items()}
+    for name, weight in given.items():
+        if name not in names:
+            raise UsageError(
+                f"--data.class_weights has {name!r}, which is no class; these are "
+                f"{', '.join(map(repr, names))[:500]}"
+            )
+        if not (weight > 0 and math.isfinite(weight)):
+            raise UsageError(
+                f"--data.class_weights gives {name!r} the weight {weight}; give a number above 0"
+            )
+    return tuple(given.get(name, 1.0) for name in names)

@@ -1,0 +1,186 @@
+"""The strict CSV parser: no record lost, none changed, or a refusal that names the lines.
+
+Python's `csv` module in strict mode, everything kept as text. What strict mode cannot see, two
+stray quotes that swallow the rows between them, is found by looking at the lines themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwlit.errors import DataError
+
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record of a CSV file, and its first and last line, from 1."""
+
+    first: int
+    last: int
+    fields: list[str]
+
+
+def split_lines(text: str) -> list[str]:
+    r"""Return the lines of a text with their ends, which are \n, \r and \r\n and nothing else."""
+    return io.StringIO(text, newline="").readlines()
+
+
+def read_records(
+    path: Path, lines: list[str], delimiter: str, columns: Sequence[str] | None = None
+) -> tuple[list[str], list[Record]]:
+    """Parse the lines of a CSV file.
+
+    Args:
+        path: The file, for the refusal.
+        lines: Its lines.
+        delimiter: What parts the fields.
+        columns: The names of the columns of a file without a header; None takes the first record.
+
+    Returns:
+        The names of the columns, and the records, which have one field for each of them.
+
+    Raises:
+        DataError: A record is broken or a name comes twice.
+    """
+    with _fields_of_any_size():
+        records = _parsed(path, lines, delimiter)
+    names = list(records.pop(0).fields if columns is None else columns)
+    check_names(path, names)
+    if not records:
+        raise DataError(f"{path} has a header but no rows; give a file with at least one row")
+    for record in records:
+        if len(record.fields) != len(names):
+            raise DataError(
+                f"{path}: line {record.first} has {len(record.fields)} fields instead of "
+                f"{len(names)} ({', '.join(names)}); quote texts that contain the delimiter or "
+                "line ends"
+            )
+    return names, records
+
+
+def check_names(path: Path, names: Sequence[str]) -> None:
+    """Refuse column names that come twice.
+
+    Raises:
+        DataError: One does.
+    """
+    for name in names:
+        if names.count(name) > 1:
+            raise DataError(f"{path} has the column {name!r} twice; rename or remove one of them")
+
+
+def known_fields(
+    names: Sequence[str], records: Sequence[Record], label: str | None
+) -> dict[int, Callable[[str], bool]]:
+    """Return by what the fields of a record are known, from the records of one line each.
+
+    Args:
+        names: The names of the columns.
+        records: The records.
+        label: The column of the label, where the file has one.
+
+    Returns:
+        A test by number of the column: the label column holds the labels seen, and columns of
+        numbers hold numbers. Other columns may hold anything.
+    """
+    sure = [record.fields for record in records if record.first == record.last]
+    known: dict[int, Callable[[str], bool]] = {}
+    for column, name in enumerate(names):
+        seen = {fields[column] for fields in sure}
+        if name == label:
+            known[column] = seen.__contains__
+        elif seen and all(map(_is_number, seen)):
+            known[column] = _is_number
+    return known
+
+
+def check_swallowed(
+    path: Path,
+    records: Sequence[Record],
+    lines: list[str],
+    delimiter: str,
+    width: int,
+    known: Mapping[int, Callable[[str], bool]],
+) -> None:
+    """Refuse records over several lines of which one is a whole record by itself.
+
+    Args:
+        path: The file, for the refusal.
+        records: Its records.
+        lines: Its lines.
+        delimiter: What parts the fields.
+        width: Fields per record.
+        known: Tests of fields, by number, that every record passes; without any, nothing is
+            refused, for then a line of a text cannot be told from a record.
+
+    Raises:
+        DataError: One is; the message names its lines.
+    """
+
+    def looks_whole(line: str) -> bool:
+        try:
+            fields = next(csv.reader([line], delimiter=delimiter, strict=True), [])
+        except csv.Error:
+            return False
+        return len(fields) == width and all(test(fields[i]) for i, test in known.items())
+
+    several = [record for record in records if record.first < record.last] if known else []
+    with _fields_of_any_size():
+        for record in several:
+            # In the first line the stray quote opens a field and is taken away; the last line
+            # begins inside the quotes and says nothing.
+            opening = _without_one_quote(lines[record.first - 1], delimiter)
+            inner = lines[record.first : record.last - 1]
+            if any(map(looks_whole, opening)) or any(map(looks_whole, inner)):
+                raise DataError(
+                    f"{path}: lines {record.first} to {record.last} are one record by their "
+                    "quotes, but hold whole records by themselves; remove the stray quotes in "
+                    "these lines (if they are one text, give it as .jsonl)"
+                )
+
+
+@contextlib.contextmanager
+def _fields_of_any_size() -> Iterator[None]:
+    limit = csv.field_size_limit(sys.maxsize)  # holds for the whole process, hence put back
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _parsed(path: Path, lines: list[str], delimiter: str) -> list[Record]:
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    records: list[Record] = []
+    first = 1
+    try:
+        for fields in reader:
+            records.append(Record(first, reader.line_num, fields))
+            first = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            f"{path}: the quotes of the record that starts on line {first} do not match at line "
+            f'{reader.line_num} ({error}); remove the stray quote or double it ("")'
+        ) from error
+    while not records[-1].fields:  # blank lines at the end are no rows
+        records.pop()
+    return records
+
+
+def _is_number(value: str) -> bool:
+    return _NUMBER.fullmatch(value) is not None
+
+
+def _without_one_quote(line: str, delimiter: str) -> Iterator[str]:
+    """Yield a line without each of the quotes that open a field."""
+    for at, mark in enumerate(line):
+        if mark == '"' and (at == 0 or line[at - 1] == delimiter):
+            yield line[:at] + line[at + 1 :]
