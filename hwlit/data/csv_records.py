@@ -6,12 +6,14 @@ stray quotes that swallow the rows between them, is found by looking at the line
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import csv
 import io
+import itertools
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -133,19 +135,42 @@ def check_swallowed(
             return False
         return len(fields) == width and all(test(fields[i]) for i, test in known.items())
 
-    several = [record for record in records if record.first < record.last] if known else []
     with _fields_of_any_size():
-        for record in several:
-            # In the first line the stray quote opens a field and is taken away; the last line
-            # begins inside the quotes and says nothing.
-            opening = _without_one_quote(lines[record.first - 1], delimiter)
-            inner = lines[record.first : record.last - 1]
-            if any(map(looks_whole, opening)) or any(map(looks_whole, inner)):
+        for record in records:
+            if record.first < record.last and any(
+                map(looks_whole, _suspects(record, lines, delimiter, known))
+            ):
                 raise DataError(
                     f"{path}: lines {record.first} to {record.last} are one record by their "
                     "quotes, but hold whole records by themselves; remove the stray quotes in "
                     "these lines (if they are one text, give it as .jsonl)"
                 )
+
+
+def _suspects(
+    record: Record, lines: list[str], delimiter: str, known: Collection[int]
+) -> Iterator[str]:
+    """Yield the lines of a record over several lines that might be records by themselves.
+
+    In the first line the stray quote, which opened a field, is taken away, in the last line the one
+    that closed it. Fields before the one that the first line leaves open are those of the record
+    anyway, so that line tells something only where a field after it is known; the last line only
+    where one before it is.
+    """
+    if known:
+        yield from lines[record.first : record.last - 1]
+    broken = [i for i, field in enumerate(record.fields) if "\n" in field or "\r" in field]
+    if any(column > broken[0] for column in known):
+        line = lines[record.first - 1]
+        opening = (at for at in _quotes(line) if at == 0 or line[at - 1] == delimiter)
+        # The bound keeps long lines quick: the field left open began at one of the last quotes.
+        yield from (_without(line, at) for at in collections.deque(opening, maxlen=20))
+    if any(column < broken[-1] for column in known):
+        line = lines[record.last - 1]
+        closing = (
+            at for at in _quotes(line) if line[at + 1 : at + 2] in (delimiter, "\r", "\n", "")
+        )
+        yield from (_without(line, at) for at in itertools.islice(closing, 20))
 
 
 @contextlib.contextmanager
@@ -179,8 +204,9 @@ def _is_number(value: str) -> bool:
     return _NUMBER.fullmatch(value) is not None
 
 
-def _without_one_quote(line: str, delimiter: str) -> Iterator[str]:
-    """Yield a line without each of the quotes that open a field."""
-    for at, mark in enumerate(line):
-        if mark == '"' and (at == 0 or line[at - 1] == delimiter):
-            yield line[:at] + line[at + 1 :]
+def _quotes(line: str) -> Iterator[int]:
+    return (at for at, mark in enumerate(line) if mark == '"')
+
+
+def _without(line: str, at: int) -> str:
+    return line[:at] + line[at + 1 :]

@@ -91,6 +91,8 @@ def remarks(report: dict[str, Any]) -> str:
     if cut := sum(report["truncated"].values()):
         share = cut / sum(rows[part] for part in report["truncated"])
         lines.append(f"{share:.1%} of the texts cut to {report['max_length']} tokens")
+    if any("byte order mark" in (encoding or "") for encoding in report["encoding"]):
+        lines.append("a byte order mark left out")
     return f"data: {'; '.join(lines)}" if lines else ""
 
 

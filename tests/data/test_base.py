@@ -188,6 +188,61 @@ def test_a_test_file_of_its_own(make, write_csv):
     assert [source.endswith(".csv") for source in report["source"]] == [True, True]
 
 
+@pytest.fixture
+def gaps_csv(write_csv):
+    """120 rows, of which every tenth has an empty text."""
+    texts = ["" if i % 20 == 3 else " \n" if i % 20 == 13 else f"t{i}" for i in range(120)]
+    return write_csv(["text", "target"], [(text, str(i // 2 % 2)) for i, text in enumerate(texts)])
+
+
+def test_empty_texts_are_kept_and_counted(make, gaps_csv):
+    report = make(path=str(gaps_csv)).report()
+    assert (report["empty_texts"], report["dropped"]["empty_text"]) == (12, 0)
+    assert report["empty_texts_policy"] == "keep"
+    assert sum(report["rows"][part] for part in ("train", "validation", "test")) == 120
+
+
+@pytest.mark.parametrize("own_test", [False, True])
+def test_dropped_rows_leave_the_others_their_ids(make, gaps_csv, write_csv, own_test):
+    rows = [("new 0", "0"), ("", "0"), ("new 2", "1")]
+    test = str(write_csv(["text", "target"], rows, "test.csv")) if own_test else None
+    data = make(path=str(gaps_csv), test_path=test, empty_texts="drop")
+    report = data.report()
+    assert report["dropped"]["empty_text"] == 12 + own_test
+    assert (report["rows"]["read"], report["empty_texts"]) == (120 + 3 * own_test, 12 + own_test)
+    if own_test:
+        assert data.test_rows() == [(0, "new 0", 0), (2, "new 2", 1)]
+    parts = data._ready().parts
+    for name in ("train", "validation") if own_test else ("train", "validation", "test"):
+        for row_id, label in zip(parts[name].row_ids, parts[name].labels, strict=True):
+            assert row_id % 10 != 3
+            assert label == row_id // 2 % 2
+    served = [row for batch in data.train_dataloader() for row in batch["row_id"].tolist()]
+    assert sorted(served) == parts["train"].row_ids
+
+
+def test_empty_texts_may_stop_the_run(make, gaps_csv):
+    with pytest.raises(DataError, match=r"d.csv has 12 empty texts, the first in row 3 .*drop"):
+        make(path=str(gaps_csv), empty_texts="error").prepare_data()
+
+
+def test_weights_are_in_training_batches_alone(make):
+    data = make(class_weights={"disaster": 2.5})
+    for batch in data.train_dataloader():
+        assert batch["weight"].tolist() == [2.5 if label else 1.0 for label in batch["labels"]]
+        assert batch["weight"].dtype == torch.float32
+    assert data.report()["class_weights"] == {"not disaster": 1.0, "disaster": 2.5}
+    plain = [*data.val_dataloader(), *data.test_dataloader(), data.sample_batches((4,))[4]]
+    assert not any("weight" in batch for batch in plain)
+    assert not any("weight" in batch for batch in make().train_dataloader())
+    assert make().report()["class_weights"] is None
+
+
+def test_weights_of_other_classes_are_refused(make):
+    with pytest.raises(UsageError, match="has 'x', which is no class"):
+        make(class_weights={"x": 2.0}).prepare_data()
+
+
 def test_the_report_is_plain_and_the_same_again(make, cache):
     report = make().report()
     assert json.loads(json.dumps(report)) == report

@@ -2,6 +2,7 @@ import pytest
 
 from hwlit.data import tweets as module
 from hwlit.data.tweets import Tweets
+from hwlit.errors import DataError
 
 
 def test_the_real_file_is_divided_as_known(real_data, tokenizer):
@@ -47,3 +48,38 @@ def test_bundled_reads_a_package_file(tweets_csv, tokenizer, monkeypatch, tmp_pa
     monkeypatch.setattr(module, "files", lambda package: tmp_path)
     report = Tweets(tokenizer="any", path="bundled").report()
     assert (report["source"], report["rows"]["read"]) == (["bundled"], 200)
+
+
+def test_keyword_and_location_come_before_the_text(write_csv, tokenizer):
+    rows = [("1", "wild%20fire", " Boise,  ID ", "it burns", "1"), ("2", "", "", "all calm", "0")]
+    path = str(write_csv(["id", "keyword", "location", "text", "target"], rows * 50))
+    both = Tweets(tokenizer="any", path=path, keyword=True, location=True)
+    assert both.read_files()[0].texts[:2] == [
+        "keyword: wild fire | location: Boise, ID | it burns",
+        "all calm",
+    ]
+    one = Tweets(tokenizer="any", path=path, location=True)
+    assert one.read_files()[0].texts[0] == "location: Boise, ID | it burns"
+    assert one.columns() == {"text_column": "text", "before": ["location"]}
+
+
+def test_the_parts_are_the_same_with_and_without_the_keyword(real_data, tokenizer):
+    path = str(real_data("tweets/train.csv"))
+    plain = Tweets(tokenizer="any", path=path)
+    more = Tweets(tokenizer="any", path=path, keyword=True, location=True)
+    assert [row for row, _, _ in more.test_rows()] == [row for row, _, _ in plain.test_rows()]
+    assert all(
+        text == ours or ours.endswith(f" | {text}")
+        for (_, text, _), (_, ours, _) in zip(plain.test_rows(), more.test_rows(), strict=True)
+    )
+    assert not any("%20" in text.partition(" | ")[0] for _, text, _ in more.test_rows())
+    one, two = plain.report(), more.report()
+    assert one["fingerprint"] != two["fingerprint"]
+    assert one["near_duplicates"] == two["near_duplicates"]
+    assert two["leakage"] == {"test_in_file": 0.0, "test": 0.0, "validation": 0.0}
+
+
+def test_a_file_without_keywords_is_refused_where_they_are_wanted(write_csv, tokenizer):
+    path = str(write_csv(["text", "target"], [("a", "1"), ("b", "0")]))
+    with pytest.raises(DataError, match="needed are keyword, text, target"):
+        Tweets(tokenizer="any", path=path, keyword=True).prepare_data()

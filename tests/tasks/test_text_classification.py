@@ -109,7 +109,39 @@ def test_weighted_by_rows_the_mean_over_processes_is_that_over_rows():
     totals = torch.stack([losses.sum(), torch.tensor(3.0)])
     strategy = SimpleNamespace(reduce=lambda own, reduce_op: totals)
     task._trainer = SimpleNamespace(world_size=2, strategy=strategy)
-    found = [task.over_processes(share.mean(), len(share)) for share in shares]
+    found = [task.over_processes(share.mean(), torch.tensor(float(len(share)))) for share in shares]
     assert float(sum(loss for loss, _ in found)) / 2 == pytest.approx(3.0)
     assert [float(mean) for _, mean in found] == [3.0, 3.0]
     assert float(sum(share.mean() for share in shares)) / 2 != 3.0
+
+
+def test_the_weighted_loss_is_that_of_torch(tiny_models):
+    task = build(tiny_models["bert"], labels=("a", "b", "c"))
+    labels = torch.tensor([0, 2, 1, 1, 0, 2])
+    classes = torch.tensor([1.0, 0.25, 3.5])
+    batch = {
+        "input_ids": torch.randint(4, 16, (6, 9), generator=torch.Generator().manual_seed(0)),
+        "attention_mask": torch.ones(6, 9, dtype=torch.long),
+        "labels": labels,
+    }
+    logits = task(batch).detach() * 1.0
+    plain, weighted = (
+        task.training_step(given, 0) for given in (batch, batch | {"weight": classes[labels]})
+    )
+    cross_entropy = torch.nn.functional.cross_entropy
+    assert float(plain) == pytest.approx(float(cross_entropy(logits, labels)), rel=1e-6)
+    wanted = cross_entropy(logits, labels, weight=classes)
+    assert float(weighted) == pytest.approx(float(wanted), rel=1e-6)
+    assert float(weighted) != pytest.approx(float(plain), rel=1e-3)
+
+
+def test_a_checkpoint_of_other_classes_is_refused(tiny_models):
+    checkpoint = {"state_dict": {}}
+    task = build(tiny_models["bert"], labels=("a", "b"))
+    task.on_save_checkpoint(checkpoint)
+    task.on_load_checkpoint(checkpoint)
+    other = build(tiny_models["bert"], labels=("b", "a"))
+    with pytest.raises(
+        IntegrityError, match=r"the classes \['a', 'b'\], the data has \['b', 'a'\]"
+    ):
+        other.on_load_checkpoint(checkpoint)
