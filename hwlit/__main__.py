@@ -33,6 +33,7 @@ use a finished run
 examples
   hwlit fit --config quickstart
   hwlit fit --config text/tweets --data.path train.csv --model.adapter full
+  hwlit fit --config text/files --data.path my.csv --data.text_column body --data.label_column topic
   hwlit fit --config text/imdb --model.pretrained distilbert/distilbert-base-uncased \\
             --model.adapter.rank 4 --trainer.accelerator gpu --trainer.precision bf16-mixed
   hwlit fit --config quickstart --print_config      what would be run

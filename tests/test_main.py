@@ -12,7 +12,8 @@ import torch
 import yaml
 
 from hwlit.__main__ import main, with_shipped_configs
-from hwlit.errors import UsageError
+from hwlit.errors import DataError, UsageError
+from hwlit.inference import read_texts
 from hwlit.shipped import config_names, config_root
 from hwlit.storage import verify
 from tests.conftest import speed_up, tiny_arguments
@@ -310,6 +311,98 @@ def test_bf16_true_trains_the_adapter_in_fp32(tiny_fit, tmp_path):
     checkpoint = next((tmp_path / "run" / "checkpoints").glob("*.ckpt"))
     state = torch.load(checkpoint, weights_only=True)["state_dict"]
     assert {tensor.dtype for tensor in state.values()} == {torch.float32}
+
+
+NUMBERED = "".join(["body,topic\n", *(f"storm {i},{'ab'[i % 2]}\n" for i in range(40))])
+
+
+@pytest.fixture
+def own_fit(tiny_models, tmp_path, monkeypatch):
+    """The arguments of a fit on a file of the user's own, which needs a path."""
+    speed_up(monkeypatch)
+    arguments = tiny_arguments(tiny_models, "no.csv", tmp_path / "run")
+    arguments[arguments.index("quickstart")] = "text/files"
+    del arguments[arguments.index("--data.path") : arguments.index("--model.pretrained")]
+    return [*arguments, "--data.text_column", "body", "--data.label_column", "topic"]
+
+
+@pytest.fixture
+def own_csv(tmp_path):
+    """Ninety texts of three topics, with a byte order mark, quotes, line ends and an empty text."""
+    path = tmp_path / "own.csv"
+    words = {"calm": ("sunny", "picnic"), "water": ("flood", "storm"), "fire, and smoke": ("fire",)}
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["nr", "body", "topic"])
+        for row in range(90):
+            topic, mine = list(words.items())[row % 3]
+            text = f'the "{mine[row % len(mine)]}"\nis near, today {row}' if row else ""
+            writer.writerow([row, text, topic])
+    return path
+
+
+def test_a_file_of_ones_own_gives_a_row_and_predicts(own_fit, own_csv, tmp_path, capsys):
+    given = ["--data.path", str(own_csv), "--data.class_weights", "balanced"]
+    assert main([*own_fit, *given]) == 0
+    printed = capsys.readouterr()
+    assert "data: 1 empty texts kept; a byte order mark left out" in printed.err
+    record = read(tmp_path / "run")
+    labels = ["calm", "fire, and smoke", "water"]
+    assert record["model"]["labels"] == record["confusion_matrix"]["labels"] == labels
+    assert f"commonest class scores {record['data']['majority_class_accuracy']:.4f}" in printed.out
+    assert record["data"]["class_weights"] == pytest.approx(dict.fromkeys(labels, 1.0), abs=0.1)
+    exported = read(tmp_path / "run" / "adapter", "config.json")
+    assert list(exported["id2label"].values()) == labels
+    with (tmp_path / "run" / "predictions.csv").open(newline="") as file:
+        expected = {int(row["row_id"]): row for row in csv.DictReader(file)}
+    for column in ([], ["--column", "body"]):
+        assert main(["predict", str(tmp_path / "run"), "--file", str(own_csv), *column]) == 0
+        found = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+        assert len(found) == 90
+        assert all(found[i]["text"] == row["text"] for i, row in expected.items())
+        assert all(found[i]["prediction"] == row["prediction"] for i, row in expected.items())
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "code", "told"),
+    [
+        ("body,topic\nx,a\ny,b\n", ["--data.text_column", "text"], 3, "by --data.text_column"),
+        ("body,topic\nx,a\ny,\n", [], 3, "line 3 has no label"),
+        ("body,topic\nx,a\ny,a\n", [], 3, "has the one label 'a'"),
+        ("body,topic\nx,a\ny,b\n", [], 3, "2 different labels in 2 rows"),
+        (NUMBERED, ["--data.class_weights", "{c: 2}"], 2, "has 'c', which is no class"),
+        ("body,topic\n" + 'x,a\n"",b\n' * 9, ["--data.empty_texts", "error"], 3, "9 empty texts"),
+        ("body,topic\nx,a\ny,b\n", ["--data.empty_texts", "skip"], 2, "empty_texts"),
+        ("body,topic\nx,a\ny,b\n", ["--data.label_names", "[a, a]"], 2, "has an entry twice"),
+    ],
+)
+def test_a_file_that_cannot_be_used_gets_one_sentence(
+    content, arguments, code, told, own_fit, tmp_path, capsys
+):
+    path = tmp_path / "own.csv"
+    path.write_text(content)
+    assert main([*own_fit, "--data.path", str(path), *arguments]) == code
+    (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("hwlit: ")]
+    assert told in error
+
+
+def test_a_refused_file_leaves_no_directory(own_fit, tmp_path, capsys):
+    assert main([*own_fit, "--data.path", str(tmp_path / "no.csv")]) == 3
+    assert "no.csv does not exist" in capsys.readouterr().err
+    assert main(own_fit) == 2
+    assert "give yours by --data.path" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_predict_reads_what_the_run_put_before_its_texts(tmp_path):
+    record = {"data": {"text_column": "text", "before": ["keyword"]}}
+    path = tmp_path / "x.csv"
+    path.write_text("keyword,text\nwild%20fire,near town\n,calm\n")
+    assert read_texts(path, record) == ["keyword: wild fire | near town", "calm"]
+    path.write_text("text\ncalm\n")
+    with pytest.raises(DataError, match=r"no column 'keyword', .*the run reads keyword too"):
+        read_texts(path, record)
+    assert read_texts(path, {"data": {}}) == ["calm"]
 
 
 @pytest.mark.parametrize(
