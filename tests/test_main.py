@@ -345,11 +345,13 @@ def test_a_file_of_ones_own_gives_a_row_and_predicts(own_fit, own_csv, tmp_path,
     given = ["--data.path", str(own_csv), "--data.class_weights", "balanced"]
     assert main([*own_fit, *given]) == 0
     printed = capsys.readouterr()
-    assert "data: 1 empty texts kept; a byte order mark left out" in printed.err
+    assert "data: empty texts kept 1, a byte order mark left out" in printed.err
     record = read(tmp_path / "run")
     labels = ["calm", "fire, and smoke", "water"]
     assert record["model"]["labels"] == record["confusion_matrix"]["labels"] == labels
-    assert f"commonest class scores {record['data']['majority_class_accuracy']:.4f}" in printed.out
+    assert (
+        f"commonest class: accuracy {record['data']['majority_class_accuracy']:.4f}" in printed.out
+    )
     assert record["data"]["class_weights"] == pytest.approx(dict.fromkeys(labels, 1.0), abs=0.1)
     exported = read(tmp_path / "run" / "adapter", "config.json")
     assert list(exported["id2label"].values()) == labels

@@ -87,13 +87,13 @@ def remarks(report: dict[str, Any]) -> str:
         "empty texts kept": report["empty_texts"] - dropped["empty_text"],
         "training rows dropped because the test part has their text": dropped["text_also_in_test"],
     }
-    lines = [f"{count} {what}" for what, count in told.items() if count]
+    parts = [f"{what} {count}" for what, count in told.items() if count]
     if cut := sum(report["truncated"].values()):
-        share = cut / sum(rows[part] for part in report["truncated"])
-        lines.append(f"{share:.1%} of the texts cut to {report['max_length']} tokens")
+        share = 100 * cut / sum(rows[part] for part in report["truncated"])
+        parts.append(f"texts cut to {report['max_length']} tokens {cut} ({share:.2g} %)")
     if any("byte order mark" in (encoding or "") for encoding in report["encoding"]):
-        lines.append("a byte order mark left out")
-    return f"data: {'; '.join(lines)}" if lines else ""
+        parts.append("a byte order mark left out")
+    return f"data: {', '.join(parts)}" if parts else ""
 
 
 def _share(

@@ -37,8 +37,8 @@ def show(record: Mapping[str, Any], console: Console) -> None:
         console.print(_latencies(readings))
     if record.get("per_class"):
         console.print(_classes(record["per_class"]))
-        baseline = record.get("data", {}).get("majority_class_accuracy", 0.0)
-        console.print(f"always answering the commonest class scores {baseline:.4f}")
+        baseline = record["data"]["majority_class_accuracy"]
+        console.print(f"always answering the commonest class: accuracy {baseline:.4f}")
     if record.get("phases"):
         console.print(_phases(record["phases"]))
     for name, reason in record["absent"].items():

@@ -67,11 +67,10 @@ def test_planted_leakage_is_found_and_then_gone():
     summary = summarise([file, test], CLASSES, division, parts)
     assert summary["leakage"] == {"test_in_file": 0.074, "test": 0.0, "validation": 0.0}
     assert summary["dropped"]["text_also_in_test"] == 74
-    told = remarks(summary | {"max_length": 6})
-    assert (
-        told
-        == "data: 74 copies of texts; 74 training rows dropped because the test part has their text"
-    )
+    told = "data: copies of texts 74, training rows dropped because the test part has their text 74"
+    assert remarks(summary) == told
+    cut = {"max_length": 6, "truncated": {"train": 2, "validation": 0, "test": 9}}
+    assert remarks(summary | cut) == f"{told}, texts cut to 6 tokens 11 (1 %)"
 
 
 def test_nothing_to_say_is_said_in_no_words():
