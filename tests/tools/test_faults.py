@@ -39,6 +39,7 @@ def whole(inputs, tmp_path_factory):
     output = tmp_path_factory.mktemp("whole") / "run"
     with pytest.MonkeyPatch.context() as patch:
         speed_up(patch)
+        began = time.monotonic()
         assert (
             kill.wait(kill.start(kill.arguments(inputs, output), output.with_suffix(".log")), 300)
             == 0
