@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import ClassVar
 
 from peft import PeftConfig
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 from hwlit.errors import UsageError
@@ -71,9 +72,39 @@ class Adapter(ABC):
         """Return what must be saved of the network, heads aside: by default all that learns."""
         return {name: p for name, p in network.named_parameters() if p.requires_grad}
 
+    def penalty(self, network: nn.Module) -> Tensor | None:
+        """Return what the method adds to the loss, a scalar; None where it adds nothing."""
+        return None
+
+    def on_step(self, network: nn.Module, step: int, steps: int) -> None:  # noqa: B027 - optional
+        """Do what the method does after an update, while the gradients are still there.
+
+        Args:
+            network: The network, just updated.
+            step: Number of updates so far, this one included.
+            steps: Number of updates that the run will make.
+
+        Raises:
+            UsageError: The method's schedule does not fit into the run.
+        """
+
     def peft_config(self, network: nn.Module) -> PeftConfig | None:
         """Return the PEFT config that rebuilds this adapter; None where PEFT has no such method."""
         return None
+
+    def peft_state(self, network: nn.Module) -> dict[str, Tensor]:
+        """Return the tensors that go with `peft_config`, by their names in PEFT's file."""
+        return {}
+
+    @property
+    def title(self) -> str:
+        """Name of the method, for people."""
+        return type(self).__name__
+
+    @property
+    def wraps(self) -> bool:
+        """Whether layers are replaced by ones that only `merge` turns into plain ones again."""
+        return False
 
     @property
     def lossless(self) -> bool:
@@ -94,11 +125,25 @@ def unfreeze(network: nn.Module, modules: Iterable[str]) -> None:
             parameter.requires_grad_(parameter.is_floating_point())
 
 
+def plain_modules(network: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Yield every module as it is where nothing is wrapped: PEFT's layers count as what they wrap.
+
+    Args:
+        network: Where to begin.
+        name: Its name.
+    """
+    if isinstance(network, BaseTunerLayer):
+        network = network.get_base_layer()
+    yield name, network
+    for child_name, child in network.named_children():
+        yield from plain_modules(child, f"{name}.{child_name}" if name else child_name)
+
+
 def modules_with_parameters(network: nn.Module) -> tuple[str, ...]:
-    """Return the names of the modules that own parameters themselves."""
+    """Return the names of the modules that own parameters themselves, wrapped or not."""
     return tuple(
         name
-        for name, module in network.named_modules()
+        for name, module in plain_modules(network)
         if next(module.parameters(recurse=False), None) is not None
     )
 

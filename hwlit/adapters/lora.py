@@ -1,30 +1,41 @@
-r"""LoRA: a low-rank update beside frozen weights, y = W x + (alpha / rank) B A x.
+r"""LoRA: a low-rank update beside frozen weights, y = W x + (alpha / rank) B A x; and three variants.
+
+Idea: what fine-tuning changes in a matrix has low rank, so only two thin factors of it learn.
+`dora` learns the length of each row of the updated matrix beside its direction; `rslora` scales by
+alpha / sqrt(rank), so that a high rank still learns; `pissa` starts from the largest singular
+directions of W instead of from zero, and freezes the rest of W.
 
 Costs two thin matrices per target, their gradients and moments; the base needs neither. Unmerged
-it adds two small products to each call; merged it adds nothing. Loses to full fine-tuning where
-the task is far from pretraining and rows are many (code, long mathematics).
+it adds two small products to each call; merged it adds nothing. DoRA computes the norm of the whole
+updated matrix in each training step: slower and with more activations. PiSSA needs one SVD per
+target at the start, and is saved as a plain LoRA of twice the rank, so that it loads on the
+original weights; in half precision these weights and its own differ by rounding.
 
-Source: Hu et al., LoRA: Low-Rank Adaptation of Large Language Models,
-https://arxiv.org/abs/2106.09685; the layers are PEFT's.
+Loses to full fine-tuning where the task is far from pretraining and rows are many (code, long
+mathematics). DoRA loses where the step time counts, for the gain over LoRA is small at rank 8 and
+above; rsLoRA at low ranks, where it is only a higher alpha; PiSSA in file size.
+
+Source: Hu et al. 2021, https://arxiv.org/abs/2106.09685; DoRA: Liu et al. 2024,
+https://arxiv.org/abs/2402.09353; rsLoRA: Kalajdzievski 2023, https://arxiv.org/abs/2312.03732;
+PiSSA: Meng et al. 2024, https://arxiv.org/abs/2404.02948. The layers are PEFT's.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.tuners_utils import BaseTunerLayer
-from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
-from torch import nn
-from transformers import PreTrainedModel
+import torch
+from peft import LoraConfig
+from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from hwlit.adapters.base import Adapter, NoSiteError, NotMergeableError, freeze, match
+from hwlit.adapters.base import match, plain_modules
+from hwlit.adapters.injection import NAME, Injected, recall, remember, usual_sites, wrapped_layers
 from hwlit.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lora(Adapter):
+class Lora(Injected):
     """Learns a low-rank update of the target layers.
 
     Args:
@@ -34,6 +45,9 @@ class Lora(Adapter):
         dropout: Share of the update's input that is dropped in training.
         targets: Globs over module names, such as `*.query`; null takes PEFT's usual ones for the
             architecture (query and value projections for BERT and Llama).
+        dora: Learn the length of each output's weights apart from their direction (DoRA).
+        rslora: Scale by alpha / sqrt(rank) instead (rsLoRA).
+        pissa: Start from the principal singular directions of the weights (PiSSA).
     """
 
     learning_rate: float = 1e-3
@@ -41,6 +55,9 @@ class Lora(Adapter):
     alpha: int = 16
     dropout: float = 0.0
     targets: tuple[str, ...] | None = None
+    dora: bool = False
+    rslora: bool = False
+    pissa: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -53,63 +70,72 @@ class Lora(Adapter):
 
     def sites(self, network: nn.Module) -> tuple[str, ...]:
         """Return the names of the target layers."""
-        names = tuple(
-            name.removesuffix(".base_layer")
-            for name, module in network.named_modules()
-            if isinstance(module, nn.Linear | nn.Embedding | nn.Conv1d | nn.Conv2d | Conv1D)
-            and ".lora_" not in name
-        )
-        return match(self.targets or _usual_targets(network), names)
+        kinds = nn.Linear | nn.Embedding | nn.Conv1d | nn.Conv2d | Conv1D
+        names = tuple(n for n, module in plain_modules(network) if isinstance(module, kinds))
+        return match(self.targets, names) if self.targets else usual_sites(network, {}, names)
 
     def attach(self, network: nn.Module) -> None:
         """Freeze the network and wrap the target layers.
 
         Raises:
             NoSiteError: A target matches nothing.
-            UsageError: The rank is larger than a target layer.
+            UsageError: The rank is larger than a target layer, or PiSSA cannot split the layer.
         """
         for name in self.sites(network):
-            weight = network.get_submodule(name).get_parameter("weight")
-            width = min(weight.shape[:2])
+            layer = network.get_submodule(name)
+            width = min(layer.get_parameter("weight").shape[:2])
             if self.rank > width:
                 raise UsageError(f"rank is {self.rank}, but {name} is only {width} wide; lower it")
-        freeze(network)
-        inject_adapter_in_model(self.peft_config(network), network)
+            if self.pissa and not isinstance(layer, nn.Linear | Conv1D):
+                raise UsageError(f"pissa splits matrices, and {name} is none; narrow the targets")
+        super().attach(network)
+        if self.pissa:
+            for _, layer in wrapped_layers(network):
+                factors = {"A": layer.lora_A[NAME].weight, "B": layer.lora_B[NAME].weight}
+                remember(layer, factors)
 
-    def merge(self, network: nn.Module) -> None:
-        """Add the update to the weights and put the plain layers back in place.
-
-        Raises:
-            NotMergeableError: Nothing was attached, or the merged weights are not finite.
-        """
-        layers = [(n, m) for n, m in network.named_modules() if isinstance(m, BaseTunerLayer)]
-        if not layers:
-            raise NotMergeableError("the network holds no LoRA layer; attach before merging")
-        for name, layer in layers:
-            try:
-                layer.merge(safe_merge=True)
-            except ValueError as error:
-                raise NotMergeableError(f"{name} cannot be merged: {error}") from error
-            parent, _, child = name.rpartition(".")
-            setattr(network.get_submodule(parent), child, layer.get_base_layer())
-
-    def peft_config(self, network: nn.Module) -> LoraConfig:
-        """Return the config that `PeftModel.from_pretrained` rebuilds the update from."""
+    def injected_config(self, network: nn.Module) -> LoraConfig:
+        """Return the config by which PEFT wraps the layers."""
         return LoraConfig(
             r=self.rank,
             lora_alpha=self.alpha,
             lora_dropout=self.dropout,
             target_modules=list(self.sites(network)),
+            use_dora=self.dora,
+            use_rslora=self.rslora,
+            init_lora_weights="pissa" if self.pissa else True,
         )
 
+    def peft_config(self, network: nn.Module) -> LoraConfig:
+        """Return the config that `PeftModel.from_pretrained` rebuilds the update from.
 
-def _usual_targets(network: nn.Module) -> tuple[str, ...]:
-    """Return PEFT's own targets for the architecture, as globs."""
-    if not isinstance(network, PreTrainedModel):
-        raise NoSiteError(f"no usual targets are known for {type(network).__name__}; give targets")
-    kind = network.config.model_type
-    # PEFT infers DistilBERT's from nothing; its names are those of its own attention.
-    usual = {"distilbert": ["q_lin", "v_lin"], **TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING}
-    if not isinstance(names := usual.get(kind), list):
-        raise NoSiteError(f"no usual targets are known for model type {kind!r}; give targets")
-    return tuple(f"*.{name}" for name in names)
+        PiSSA is a plain LoRA there, of twice the rank at the same strength.
+        """
+        config = self.injected_config(network)
+        if self.pissa:
+            scale = self.alpha / (self.rank**0.5 if self.rslora else self.rank)
+            config.r, config.lora_alpha = 2 * self.rank, scale * 2 * self.rank
+            config.use_rslora, config.init_lora_weights = False, True
+        return config
+
+    def peft_state(self, network: nn.Module) -> dict[str, Tensor]:
+        """Return the tensors of the update.
+
+        Under PiSSA the frozen weight is W - s B0 A0, so what the update adds to the original W is
+        s (B A - B0 A0), the product of [B, -B0] and the stack of A and A0.
+        Source: https://github.com/huggingface/peft/tree/main/examples/pissa_finetuning
+        """
+        state = super().peft_state(network)
+        if self.pissa:
+            for name, layer in wrapped_layers(network):
+                first, prefix = recall(layer), f"base_model.model.{name}"
+                a, b = f"{prefix}.lora_A.weight", f"{prefix}.lora_B.weight"
+                state[a] = torch.cat([state[a], first["A"]], dim=0)
+                state[b] = torch.cat([state[b], -first["B"]], dim=1)
+        return state
+
+    @property
+    def title(self) -> str:
+        """Name of the variant, such as `DoRA`."""
+        names = {"DoRA": self.dora, "rsLoRA": self.rslora, "PiSSA": self.pissa}
+        return "+".join(name for name, on in names.items() if on) or "Lora"

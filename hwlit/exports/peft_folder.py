@@ -11,7 +11,6 @@ import dataclasses
 from pathlib import Path
 
 from peft import PeftConfig, TaskType
-from peft.utils.save_and_load import get_peft_model_state_dict
 from safetensors.torch import save
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -25,6 +24,7 @@ def write_peft_folder(
     folder: Path,
     network: PreTrainedModel,
     config: PeftConfig,
+    tensors: dict[str, Tensor],
     heads: tuple[str, ...],
     base: str,
     revision: str | None,
@@ -35,7 +35,8 @@ def write_peft_folder(
     Args:
         folder: Where to write; made if need be.
         network: The network with the adapter attached and not merged.
-        config: The config that the adapter was injected with.
+        config: The config that PEFT rebuilds the adapter from.
+        tensors: The adapter's tensors by their names in PEFT's file.
         heads: Names of the modules that are saved whole (`modules_to_save`).
         base: Public name of the pretrained model; a hub id where there is one.
         revision: Commit of the pretrained model on the hub, if known.
@@ -45,6 +46,10 @@ def write_peft_folder(
         The file that holds what was learned.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for head in heads:
+        tensors |= network.get_submodule(head).state_dict(prefix=f"base_model.model.{head}.")
+    # Cloned, for safetensors refuses tensors that share memory, as VeRA's layers do.
+    learned = {n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}
     saved = dataclasses.replace(config, modules_to_save=list(heads))  # type: ignore[call-arg]
     saved.base_model_name_or_path = base
     saved.revision = revision
@@ -54,16 +59,5 @@ def write_peft_folder(
     network.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     with replacing(folder / WEIGHTS) as file:
-        file.write(save(_tensors(network, heads), metadata={"format": "pt"}))
+        file.write(save(learned, metadata={"format": "pt"}))
     return folder / WEIGHTS
-
-
-def _tensors(network: PreTrainedModel, heads: tuple[str, ...]) -> dict[str, Tensor]:
-    """Return what PEFT expects in the file: the injected network is no PeftModel, so we prefix."""
-    learned: dict[str, Tensor] = dict(get_peft_model_state_dict(network))
-    for head in heads:
-        learned |= network.get_submodule(head).state_dict(prefix=head + ".")
-    return {
-        f"base_model.model.{name}": tensor.detach().cpu().contiguous()
-        for name, tensor in learned.items()
-    }

@@ -7,8 +7,9 @@ import hashlib
 import inspect
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import torch
@@ -16,6 +17,8 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.plugins import DoublePrecision
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from peft import PeftConfig
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from transformers import get_scheduler
@@ -60,6 +63,7 @@ class Task(LightningModule, ABC):
         self.heads: tuple[str, ...] = ()
         self.sites: tuple[str, ...] = ()
         self._built = False
+        self._steps = 0
         # Only what was learned is in a checkpoint; on_load_checkpoint compares the names itself.
         self.strict_loading = False
         self.network: nn.Module = nn.Identity()
@@ -79,9 +83,10 @@ class Task(LightningModule, ABC):
         with seeded(self.seed, "build"):
             network, self.heads = self.build(self.frozen_dtype)
             self.adapter.attach(network)
+        self.sites = self.adapter.sites(network)
+        _refuse_wrapped_heads(network, self.heads)
         if self.adapter.trains_heads:
             unfreeze(network, self.heads)
-        self.sites = self.adapter.sites(network)
         self.network = network
         self._built = True
         if isinstance(self._trainer and self.trainer.precision_plugin, FrozenHalf):
@@ -116,27 +121,35 @@ class Task(LightningModule, ABC):
         if _kinds(base) == _kinds(self.network):
             return Variants({"unmerged": self.network}, same=True)
         networks = {"base": base, "unmerged": self.network}
-        merged = copy.deepcopy(self.network)
         try:
-            self.adapter.merge(merged)
+            return Variants({**networks, "merged": self.merged()})
         except NotMergeableError as error:
             return Variants(networks, {"merged": str(error)})
-        return Variants({**networks, "merged": merged})
+
+    def merged(self) -> nn.Module:
+        """Return a copy of the network with the adapter folded in.
+
+        Raises:
+            NotMergeableError: It cannot be folded.
+        """
+        network = copy.deepcopy(self.network)
+        self.adapter.merge(network)
+        return network
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer over what learns and its schedule."""
         learned = [p for p in self.network.parameters() if p.requires_grad]
         groups: list[dict[str, Any]] = [
-            {"params": [p for p in learned if p.ndim > 1]},
-            {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": [p for p in learned if _is_matrix(p)]},
+            {"params": [p for p in learned if not _is_matrix(p)], "weight_decay": 0.0},
         ]
         rate = self.adapter.learning_rate
         optimizer = self.optimizer([{**group, "lr": rate} for group in groups if group["params"]])
         _refuse_other_rate(optimizer)
         _fuse(optimizer, self.device)
-        steps = int(self.trainer.estimated_stepping_batches)
+        self._steps = int(self.trainer.estimated_stepping_batches)
         scheduler = get_scheduler(
-            self.schedule, optimizer, math.ceil(steps * self.warmup), max(steps, 1)
+            self.schedule, optimizer, math.ceil(self._steps * self.warmup), max(self._steps, 1)
         )
         return {
             "optimizer": optimizer,
@@ -164,6 +177,20 @@ class Task(LightningModule, ABC):
         own = torch.stack([loss.detach() * weight, weight])
         total, all_weight = self.trainer.strategy.reduce(own, reduce_op="sum").unbind()
         return loss * (weight * self.trainer.world_size / all_weight), total / all_weight
+
+    def optimizer_step(self, *arguments: Any, **named: Any) -> None:
+        """Update, then let the adapter do what it does after an update."""
+        super().optimizer_step(*arguments, **named)
+        # The trainer counts the update after this hook, and clears the gradients in the next one.
+        self.adapter.on_step(self.network, self.trainer.global_step + 1, self._steps)
+
+    def penalised(self, loss: Tensor) -> Tensor:
+        """Return the loss with what the adapter adds to it."""
+        penalty = self.adapter.penalty(self.network)
+        if penalty is None:
+            return loss
+        self.log("train/penalty", penalty.detach())
+        return loss + self.finite(penalty)
 
     def finite(self, loss: Tensor) -> Tensor:
         """Return the loss.
@@ -232,8 +259,8 @@ class Task(LightningModule, ABC):
         kind = type(self.adapter)
         return {
             "class": f"{kind.__module__}.{kind.__qualname__}",
-            "name": kind.__name__,
-            **{k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.adapter).items()},
+            "name": self.adapter.title,
+            **{f.name: _plain(vars(self.adapter)[f.name]) for f in fields(self.adapter)},
             "sites": list(self.sites),
             "heads": list(self.heads),
         }
@@ -257,6 +284,36 @@ class Variants:
 def _kinds(network: nn.Module) -> list[tuple[str, type]]:
     """Return the modules by name and type: networks that agree in these take the same time."""
     return [(name, type(module)) for name, module in network.named_modules()]
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting as plain data; of a library's config, what it does not leave open."""
+    if isinstance(value, Adapter | PeftConfig):
+        settings = {k: _plain(v) for k, v in vars(value).items() if v is not None}
+        return {"class": f"{type(value).__module__}.{type(value).__qualname__}", **settings}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, set):
+        return sorted(value)
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def _is_matrix(parameter: Tensor) -> bool:
+    """Say whether weight decay is for it; a single row or column is a vector, such as a scale."""
+    return sum(size > 1 for size in parameter.shape) > 1
+
+
+def _refuse_wrapped_heads(network: nn.Module, heads: tuple[str, ...]) -> None:
+    """Refuse an adapter inside a head: the head learns whole, and is saved whole."""
+    for head in heads:
+        for name, module in network.get_submodule(head).named_modules(prefix=head):
+            if isinstance(module, BaseTunerLayer):
+                raise UsageError(
+                    f"a target matches {name}, which belongs to the head and learns whole anyway; "
+                    "narrow --model.adapter.targets to the layers below"
+                )
 
 
 class seeded(AbstractContextManager[None]):

@@ -131,7 +131,7 @@ class TextClassification(Task):
         own = (weight * losses).sum() / weight.sum()
         loss, mean = self.over_processes(own, weight.sum())
         self.log("train/loss", self.finite(mean), prog_bar=True)
-        return loss
+        return self.penalised(loss)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what was learned, and which class each row of the head stands for."""
@@ -181,11 +181,13 @@ class TextClassification(Task):
         tokenizer = load_tokenizer(self.pretrained)
         config = self.adapter.peft_config(self.network)
         if config is None:
-            return write_transformers_folder(folder, self.network, tokenizer, self.learned_state())
+            plain = self.merged() if self.adapter.wraps else self.network
+            return write_transformers_folder(folder, plain, tokenizer, self.learned_state())
         return write_peft_folder(
             folder,
             self.network,
             config,
+            self.adapter.peft_state(self.network),
             self.heads,
             find_pretrained(self.pretrained).hub_id,
             revision(self.pretrained),

@@ -1,0 +1,61 @@
+"""BitFit: only the biases learn.
+
+Idea: the biases of a pretrained transformer are a small lever that moves every layer's features,
+enough to bring out what the network knows already.
+
+Costs gradients and optimizer moments for about 1 parameter in 1,000; the backward pass still runs
+through the whole network, so a step is hardly faster than LoRA's. Nothing is added to a call.
+
+Loses where there are no biases (Llama and most newer decoders have none) and where the task needs
+new features rather than a shift of old ones: with many rows LoRA and full fine-tuning pass it.
+Needs a far higher learning rate than full fine-tuning.
+
+Source: Ben Zaken et al. 2021, https://arxiv.org/abs/2106.10199.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from hwlit.adapters.base import Adapter, NoSiteError, freeze, match, plain_modules
+
+
+@dataclass(frozen=True, kw_only=True)
+class BitFit(Adapter):
+    """Lets the biases learn and freezes the rest.
+
+    Args:
+        learning_rate: Learning rate of the biases and the heads.
+        targets: Globs over the names of modules that have a bias, such as `*.query`; null takes
+            all. The paper's smaller variant has the query and the first feed-forward layer alone.
+    """
+
+    learning_rate: float = 1e-3
+    targets: tuple[str, ...] | None = None
+
+    def sites(self, network: nn.Module) -> tuple[str, ...]:
+        """Return the names of the modules whose bias learns.
+
+        Raises:
+            NoSiteError: A target matches nothing, or the network has no bias at all.
+        """
+        names = tuple(
+            name
+            for name, module in plain_modules(network)
+            if any(own == "bias" for own, _ in module.named_parameters(recurse=False))
+        )
+        if not names:
+            raise NoSiteError(
+                f"{type(network).__name__} has no biases, so BitFit has nothing to learn there; "
+                "take lora, or ln_tuning, which is as small"
+            )
+        return match(self.targets or ("*",), names)
+
+    def attach(self, network: nn.Module) -> None:
+        """Freeze everything but the biases."""
+        sites = self.sites(network)
+        freeze(network)
+        for name in sites:
+            network.get_parameter(f"{name}.bias").requires_grad_(True)

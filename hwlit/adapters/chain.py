@@ -1,0 +1,121 @@
+"""Chain: several adapters on one network, one after another.
+
+Idea: methods that touch different parameters can learn together, such as the biases beside LoRA.
+What any of them lets learn, learns; what none of them does stays frozen.
+
+Costs the sum of its members, of which at most one may wrap layers; that one comes last. What was
+learned fits no PEFT folder, so that it is exported merged, as a whole model: the largest file.
+
+Loses to the better of its members where one alone suffices, for there is one learning rate for
+all, and a rate that suits biases or LoRA (1e-3) is far too high for whole weights (5e-5).
+
+Source: He et al. 2022, Towards a Unified View of Parameter-Efficient Transfer Learning,
+https://arxiv.org/abs/2110.04366, which mixes methods in this way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from peft.tuners.ln_tuning.layer import LNTuningLayer
+from torch import Tensor, nn
+
+from hwlit.adapters.base import Adapter
+from hwlit.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chain(Adapter):
+    """Attaches adapters in order and merges them in order.
+
+    Args:
+        learning_rate: The one learning rate of everything that learns.
+        adapters: The members by a name of your choice, in order; they have no rate of their own.
+    """
+
+    learning_rate: float = 1e-3
+    adapters: dict[str, Adapter]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.adapters) < 2:
+            raise UsageError(f"a chain needs two adapters or more, got {list(self.adapters)}")
+        for name, member in self.adapters.items():
+            if not member.trains_heads:
+                raise UsageError(f"{name} ({member.title}) learns nothing; leave it out of the chain")
+            if member.learning_rate != type(member).learning_rate:
+                raise UsageError(
+                    f"{name} has learning_rate {member.learning_rate}, but a chain has one for all "
+                    "its members: give --model.adapter.learning_rate"
+                )
+        *others, last = self.adapters
+        for name in others:
+            if self.adapters[name].wraps:
+                raise UsageError(
+                    f"{name} ({self.adapters[name].title}) wraps layers, so it must be the last of "
+                    f"the chain, and the only such; after it comes {last}"
+                )
+
+    def sites(self, network: nn.Module) -> tuple[str, ...]:
+        """Return the names of the modules that any member touches, in order."""
+        found = (site for member in self.adapters.values() for site in member.sites(network))
+        return tuple(dict.fromkeys(found))
+
+    def attach(self, network: nn.Module) -> None:
+        """Attach the members in order; what one lets learn, a later one does not freeze again.
+
+        Raises:
+            UsageError: LN-tuning replaces a norm that another member lets learn.
+        """
+        learning: list[nn.Parameter] = []
+        for member in self.adapters.values():
+            member.attach(network)
+            for parameter in learning:
+                parameter.requires_grad_(True)
+            learning = [p for p in network.parameters() if p.requires_grad]
+        for name, module in network.named_modules():
+            if isinstance(module, LNTuningLayer):
+                if any(p.requires_grad for p in module.base_layer.parameters()):
+                    raise UsageError(
+                        f"two members learn {name}, and LN-tuning would hide what the other "
+                        "learns; narrow the targets of one of them"
+                    )
+
+    def merge(self, network: nn.Module) -> None:
+        """Merge the members in order."""
+        for member in self.adapters.values():
+            member.merge(network)
+
+    def state(self, network: nn.Module) -> dict[str, Tensor]:
+        """Return what any member must save."""
+        return {
+            name: tensor
+            for member in self.adapters.values()
+            for name, tensor in member.state(network).items()
+        }
+
+    def penalty(self, network: nn.Module) -> Tensor | None:
+        """Return the sum of what the members add to the loss."""
+        found = [p for m in self.adapters.values() if (p := m.penalty(network)) is not None]
+        return torch.stack(found).sum() if found else None
+
+    def on_step(self, network: nn.Module, step: int, steps: int) -> None:
+        """Let every member do what it does after an update."""
+        for member in self.adapters.values():
+            member.on_step(network, step, steps)
+
+    @property
+    def title(self) -> str:
+        """Names of the members, such as `BitFit+Lora`."""
+        return "+".join(member.title for member in self.adapters.values())
+
+    @property
+    def wraps(self) -> bool:
+        """Whether a member wraps layers."""
+        return any(member.wraps for member in self.adapters.values())
+
+    @property
+    def lossless(self) -> bool:
+        """Whether every member leaves the outputs as they were."""
+        return all(member.lossless for member in self.adapters.values())

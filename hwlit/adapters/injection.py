@@ -1,0 +1,181 @@
+"""What adapters made by PEFT share: layers wrapped in place, folded back, saved in its format.
+
+Source: `peft.inject_adapter_in_model`, which makes the same call, but refuses the methods whose
+layers share projections (VeRA).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from peft import PeftConfig
+from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
+from peft.tuners._buffer_dict import BufferDict
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+from peft.utils.save_and_load import get_peft_model_state_dict
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from hwlit.adapters.base import Adapter, NoSiteError, NotMergeableError, freeze
+from hwlit.errors import UsageError
+
+NAME = "default"  # what PEFT calls an adapter that was given no name
+MEMORY = "hwlit_memory"  # child of a wrapped layer: what we must remember of it beside PEFT
+
+
+class Injected(Adapter, ABC):
+    """An adapter whose layers are PEFT's, wrapped around the network's own."""
+
+    @property
+    def wraps(self) -> bool:
+        """Say that layers are wrapped."""
+        return True
+
+    @abstractmethod
+    def injected_config(self, network: nn.Module) -> PeftConfig:
+        """Return the config by which PEFT wraps the layers, with the full names of its targets."""
+
+    def attach(self, network: nn.Module) -> None:
+        """Freeze the network and wrap the target layers.
+
+        Raises:
+            NoSiteError: A target matches nothing.
+            UsageError: PEFT refuses the config, or its folder could not hold what would be learned.
+        """
+        config = self.injected_config(network)
+        freeze(network)
+        inject(network, config)
+
+    def merge(self, network: nn.Module) -> None:
+        """Fold what was learned into the weights and put the plain layers back in place.
+
+        Raises:
+            NotMergeableError: Nothing was attached, or the merged weights are not finite.
+        """
+        layers = list(wrapped_layers(network))
+        if not layers:
+            raise NotMergeableError("the network holds no wrapped layer; attach before merging")
+        for name, layer in layers:
+            try:
+                layer.merge(safe_merge=True)
+            except (ValueError, TypeError, NotImplementedError) as error:
+                raise NotMergeableError(f"{name} cannot be merged: {error}") from error
+            parent, _, child = name.rpartition(".")
+            setattr(network.get_submodule(parent), child, layer.get_base_layer())
+
+    def state(self, network: nn.Module) -> dict[str, Tensor]:
+        """Return what learns and what its layers hold beside it, such as shared projections."""
+        saved = network.state_dict()
+        wrapped = tuple(name + "." for name, _ in wrapped_layers(network))
+        buffers = {
+            name: tensor
+            for name, tensor in network.named_buffers()
+            if name in saved and name.startswith(wrapped) and ".base_layer." not in name
+        }
+        return {**super().state(network), **buffers}
+
+    def peft_config(self, network: nn.Module) -> PeftConfig:
+        """Return the config that `PeftModel.from_pretrained` rebuilds the layers from."""
+        return self.injected_config(network)
+
+    def peft_state(self, network: nn.Module) -> dict[str, Tensor]:
+        """Return the tensors that PEFT itself saves of these layers."""
+        return peft_tensors(network)
+
+
+def inject(network: nn.Module, config: PeftConfig) -> None:
+    """Wrap the layers that a PEFT config names, in place.
+
+    Args:
+        network: The network; nothing in it is wrapped yet.
+        config: The config, its targets given by full names.
+
+    Raises:
+        UsageError: PEFT refuses the config, or would not save all that learns.
+    """
+    kind = type(config).__name__
+    try:
+        PEFT_TYPE_TO_TUNER_MAPPING[config.peft_type](network, config, NAME)
+        saved = peft_tensors(network)
+    except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"{kind} cannot be used on this network: {reason}") from error
+    pointers = {tensor.data_ptr() for tensor in saved.values()}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad and parameter.data_ptr() not in pointers:
+            raise UsageError(
+                f"{kind} learns {name}, which PEFT does not save with injected layers; take "
+                "another method"
+            )
+
+
+def wrapped_layers(network: nn.Module) -> Iterator[tuple[str, BaseTunerLayer]]:
+    """Yield the layers that PEFT wrapped, with their names."""
+    for name, module in network.named_modules():
+        if isinstance(module, BaseTunerLayer):
+            yield name, module
+
+
+def remember(layer: BaseTunerLayer, tensors: Mapping[str, Tensor]) -> None:
+    """Keep copies of tensors in a wrapped layer; they travel with it and into checkpoints."""
+    memory = BufferDict({name: t.detach().clone() for name, t in tensors.items()}, persistent=True)
+    layer.add_module(MEMORY, memory)
+
+
+def recall(layer: BaseTunerLayer) -> BufferDict:
+    """Return the tensors that a wrapped layer remembers, by name."""
+    return layer.get_submodule(MEMORY)
+
+
+def peft_tensors(network: nn.Module) -> dict[str, Tensor]:
+    """Return what PEFT saves of an injected network, by the names in its file, heads aside."""
+    state: dict[str, Tensor] = dict(network.state_dict())
+    for _, layer in wrapped_layers(network):
+        for kind, shared in layer.named_children():
+            if isinstance(shared, BufferDict):
+                # PEFT looks for shared projections at the top of a PeftModel, which we do not have.
+                state |= {f"base_model.{kind}.{name}": t for name, t in shared.items()}
+    found = get_peft_model_state_dict(network, state_dict=state)
+    return {
+        name if name.startswith("base_model.") else f"base_model.model.{name}": tensor
+        for name, tensor in found.items()
+        if f".{MEMORY}." not in name
+    }
+
+
+def usual_sites(
+    network: nn.Module, known: Mapping[str, Any], names: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the layers that PEFT takes by itself, heads aside.
+
+    Args:
+        network: The network.
+        known: PEFT's endings of module names, by model type; those of LoRA are taken beside.
+        names: The names to choose from.
+
+    Raises:
+        NoSiteError: None are known for the architecture, or none is found.
+    """
+    if not isinstance(network, PreTrainedModel):
+        raise NoSiteError(f"no usual targets are known for {type(network).__name__}; give targets")
+    kind = network.config.model_type
+    # PEFT has nothing for DistilBERT; these are the names of its query and value projections.
+    lora = {"distilbert": ["q_lin", "v_lin"], **TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING}
+    endings = known.get(kind) or lora.get(kind)
+    if not isinstance(endings, list):
+        raise NoSiteError(f"no usual targets are known for model type {kind!r}; give targets")
+    base = network.base_model_prefix + "."
+    endings = tuple("." + ending for ending in endings)
+    found = tuple(name for name in names if name.startswith(base) and name.endswith(endings))
+    if not found:
+        raise NoSiteError(f"the usual targets {', '.join(endings)} match no layer; give targets")
+    return found
+
+
+def with_targets(config: PeftConfig, **names: tuple[str, ...]) -> PeftConfig:
+    """Return a copy of a config with full names in its fields: PEFT changes what it is given."""
+    return dataclasses.replace(config, **{k: list(v) for k, v in names.items()})  # type: ignore[type-var]
