@@ -105,7 +105,11 @@ def allocate(network: nn.Module, config: AdaLoraConfig, step: int, steps: int) -
 
 def _factors(layer: AdaLoraLayer) -> dict[str, Tensor]:
     """Return P, Q and e of a layer, by PEFT's names for them."""
-    return {"lora_A": layer.lora_A[NAME], "lora_B": layer.lora_B[NAME], "lora_E": layer.lora_E[NAME]}
+    return {
+        "lora_A": layer.lora_A[NAME],
+        "lora_B": layer.lora_B[NAME],
+        "lora_E": layer.lora_E[NAME],
+    }
 
 
 def _remembered(layers: Mapping[str, AdaLoraLayer]) -> Iterator[tuple[str, BufferDict, str]]:

@@ -43,7 +43,7 @@ class Chain(Adapter):
             raise UsageError(f"a chain needs two adapters or more, got {list(self.adapters)}")
         for name, member in self.adapters.items():
             if not member.trains_heads:
-                raise UsageError(f"{name} ({member.title}) learns nothing; leave it out of the chain")
+                raise UsageError(f"{name} ({member.title}) learns nothing; leave it out")
             if member.learning_rate != type(member).learning_rate:
                 raise UsageError(
                     f"{name} has learning_rate {member.learning_rate}, but a chain has one for all "
@@ -75,12 +75,13 @@ class Chain(Adapter):
                 parameter.requires_grad_(True)
             learning = [p for p in network.parameters() if p.requires_grad]
         for name, module in network.named_modules():
-            if isinstance(module, LNTuningLayer):
-                if any(p.requires_grad for p in module.base_layer.parameters()):
-                    raise UsageError(
-                        f"two members learn {name}, and LN-tuning would hide what the other "
-                        "learns; narrow the targets of one of them"
-                    )
+            if isinstance(module, LNTuningLayer) and any(
+                parameter.requires_grad for parameter in module.base_layer.parameters()
+            ):
+                raise UsageError(
+                    f"two members learn {name}, and LN-tuning would hide what the other learns; "
+                    "narrow the targets of one of them"
+                )
 
     def merge(self, network: nn.Module) -> None:
         """Merge the members in order."""

@@ -1,6 +1,7 @@
-r"""LoRA: a low-rank update beside frozen weights, y = W x + (alpha / rank) B A x; and three variants.
+"""LoRA: a low-rank update beside frozen weights, and three variants of it.
 
-Idea: what fine-tuning changes in a matrix has low rank, so only two thin factors of it learn.
+Idea: what fine-tuning changes in a matrix has low rank, so only two thin factors of it learn:
+y = W x + (alpha / rank) B A x.
 `dora` learns the length of each row of the updated matrix beside its direction; `rslora` scales by
 alpha / sqrt(rank), so that a high rank still learns; `pissa` starts from the largest singular
 directions of W instead of from zero, and freezes the rest of W.

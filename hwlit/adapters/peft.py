@@ -139,9 +139,7 @@ class Peft(Injected):
         sites = self.sites(network)
         if isinstance(self.config, IA3Config):
             feedforward = self._feedforward(network, sites)
-            return with_targets(
-                self.config, target_modules=sites, feedforward_modules=feedforward
-            )
+            return with_targets(self.config, target_modules=sites, feedforward_modules=feedforward)
         return with_targets(self.config, target_modules=sites)
 
     @property

@@ -1,5 +1,6 @@
 """The contract that every adapter keeps, over every config in configs/adapters and every shape."""
 
+import json
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -15,21 +16,19 @@ from hwlit.shipped import config_root
 from hwlit.tasks.text_classification import TextClassification
 
 CASES = sorted((config_root() / "adapters" / "text").glob("*.yaml"))
+# The small networks have two layers, are 32 wide, and Llama's values 16.
+SMALLER = {"frozen": {"layers": 1}, "rslora": {"rank": 8}, "shira": {"config.r": 2}}
 KINDS = ["bert", "distilbert", "roberta", "llama"]
 
 
 def read_adapter(path: Path) -> Adapter:
     config = yaml.safe_load(path.read_text())
-    settings = config["init_args"]
-    if path.stem == "frozen":
-        settings["layers"] = 1  # the small networks have two
-    if path.stem == "rslora":
-        settings["rank"] = 8  # they are 32 wide, and Llama's values 16
-    if path.stem == "shira":
-        settings["config"]["init_args"]["r"] = 2
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--adapter", type=Adapter)
-    return parser.instantiate(parser.parse_object({"adapter": config})).adapter
+    changes = [f"--adapter.{key}={value}" for key, value in SMALLER.get(path.stem, {}).items()]
+    return parser.instantiate(
+        parser.parse_args([f"--adapter={json.dumps(config)}", *changes])
+    ).adapter
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda path: path.stem)
@@ -152,7 +151,7 @@ def test_targets_that_match_nothing_are_refused(built, adapter):
         pytest.skip("the adapter takes no targets")
     right, *_ = adapter.sites(task.network)
     wrong = replace(adapter, targets=(right, "*.no_such_layer"))
-    with pytest.raises(NoSiteError, match="no_such_layer.*nearest"):
+    with pytest.raises(NoSiteError, match=r"no_such_layer.*nearest"):
         wrong.sites(task.network)
 
 
