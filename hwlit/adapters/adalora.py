@@ -20,11 +20,10 @@ from collections.abc import Iterator, Mapping
 
 import torch
 from peft import AdaLoraConfig
-from peft.tuners._buffer_dict import BufferDict
-from peft.tuners.adalora.layer import AdaLoraLayer, RankAllocator
+from peft.tuners.adalora.layer import RankAllocator
 from torch import Tensor, nn
 
-from hwlit.adapters.injection import NAME, recall, remember, wrapped_layers
+from hwlit.adapters.injection import NAME, Wrapped, recall, remember, wrapped_layers
 from hwlit.errors import UsageError
 
 
@@ -88,14 +87,16 @@ def allocate(network: nn.Module, config: AdaLoraConfig, step: int, steps: int) -
     gradients = [p.grad for layer in layers.values() for p in _factors(layer).values()]
     if not torch.isfinite(nn.utils.get_total_norm([g for g in gradients if g is not None])):
         return  # under 16-mixed the scaler has skipped this step
-    allocator = RankAllocator(network, schedule, NAME)
+    allocator = RankAllocator(network, schedule, NAME)  # type: ignore[no-untyped-call]
     # PEFT keeps the running means in the allocator, which no checkpoint would hold.
     means = {"importance": allocator.exp_avg_ipt, "uncertainty": allocator.exp_avg_unc}
     for key, memory, factor in _remembered(layers):
         allocator.ipt[key] = memory[f"importance_{factor}"]  # overwritten; PEFT looks for the key
         for kind, mean in means.items():
             mean[key] = memory[f"{kind}_{factor}"]
-    _, pattern = allocator.update_and_allocate(network, step, force_mask=step == last)
+    _, pattern = allocator.update_and_allocate(  # type: ignore[no-untyped-call]
+        network, step, force_mask=step == last
+    )
     for key, memory, factor in _remembered(layers):
         for kind, mean in means.items():
             memory[f"{kind}_{factor}"].copy_(mean[key])
@@ -103,7 +104,7 @@ def allocate(network: nn.Module, config: AdaLoraConfig, step: int, steps: int) -
             memory["mask"].copy_(torch.tensor(pattern[key]).view(-1, 1))
 
 
-def _factors(layer: AdaLoraLayer) -> dict[str, Tensor]:
+def _factors(layer: Wrapped) -> dict[str, Tensor]:
     """Return P, Q and e of a layer, by PEFT's names for them."""
     return {
         "lora_A": layer.lora_A[NAME],
@@ -112,7 +113,7 @@ def _factors(layer: AdaLoraLayer) -> dict[str, Tensor]:
     }
 
 
-def _remembered(layers: Mapping[str, AdaLoraLayer]) -> Iterator[tuple[str, BufferDict, str]]:
+def _remembered(layers: Mapping[str, Wrapped]) -> Iterator[tuple[str, dict[str, Tensor], str]]:
     """Yield the full name of each factor, what its layer remembers, and its short name."""
     for name, layer in layers.items():
         for factor in _factors(layer):
@@ -121,7 +122,7 @@ def _remembered(layers: Mapping[str, AdaLoraLayer]) -> Iterator[tuple[str, Buffe
 
 def _stretched(config: AdaLoraConfig, steps: int) -> AdaLoraConfig:
     """Return the schedule in steps of this run."""
-    scale = steps / config.total_step
+    scale = steps / (config.total_step or steps)  # PEFT refuses a config without one
     try:
         return dataclasses.replace(
             config,

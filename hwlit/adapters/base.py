@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from fnmatch import fnmatchcase
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from peft import PeftConfig
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -96,6 +96,10 @@ class Adapter(ABC):
         """Return the tensors that go with `peft_config`, by their names in PEFT's file."""
         return {}
 
+    def describe(self) -> dict[str, Any]:
+        """Return class, name and settings, plain data."""
+        return {"name": self.title, **_plain(self)}
+
     @property
     def title(self) -> str:
         """Name of the method, for people."""
@@ -110,6 +114,21 @@ class Adapter(ABC):
     def lossless(self) -> bool:
         """Whether attaching leaves the outputs as they were, within `tolerance`."""
         return True
+
+
+def _plain(value: Any) -> Any:
+    """Return settings as plain data; of PEFT's configs, what they do not leave open."""
+    if is_dataclass(value):
+        settings = ((f.name, vars(value)[f.name]) for f in fields(value))
+        kept = {k: _plain(v) for k, v in settings if v is not None or isinstance(value, Adapter)}
+        return {"class": f"{type(value).__module__}.{type(value).__qualname__}", **kept}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, set):
+        return sorted(value)
+    return value
 
 
 def freeze(network: nn.Module) -> None:

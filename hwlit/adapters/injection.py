@@ -7,14 +7,15 @@ layers share projections (VeRA).
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from peft import PeftConfig
+from peft import PeftConfig, PeftType
 from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
 from peft.tuners._buffer_dict import BufferDict
-from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 from peft.utils.save_and_load import get_peft_model_state_dict
 from torch import Tensor, nn
@@ -24,6 +25,9 @@ from hwlit.adapters.base import Adapter, NoSiteError, NotMergeableError, freeze
 from hwlit.errors import UsageError
 
 NAME = "default"  # what PEFT calls an adapter that was given no name
+# What PEFT raises where a config does not fit a network.
+REFUSALS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+Wrapped = Any  # a BaseTunerLayer that is a Module as well, which PEFT's types do not say
 MEMORY = "hwlit_memory"  # child of a wrapped layer: what we must remember of it beside PEFT
 
 
@@ -98,12 +102,23 @@ def inject(network: nn.Module, config: PeftConfig) -> None:
         UsageError: PEFT refuses the config, or would not save all that learns.
     """
     kind = type(config).__name__
-    try:
-        PEFT_TYPE_TO_TUNER_MAPPING[config.peft_type](network, config, NAME)
-        saved = peft_tensors(network)
-    except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"{kind} cannot be used on this network: {reason}") from error
+    refused = f"{kind} cannot be used on this network"
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            tuner(config)(network, config, NAME)
+            saved = peft_tensors(network)
+        except REFUSALS as error:
+            raise UsageError(f"{refused}: {' '.join(str(error).split())}") from error
+    for warning in told:
+        # Where a setting does not fit, OFT takes another one and warns.
+        if str(warning.message).startswith("Invalid"):
+            raise UsageError(f"{refused}: {warning.message}")
+    for _, layer in wrapped_layers(network):
+        for name, child in layer.named_children():
+            # Copied to half precision, PEFT's constants would learn (AdaLoRA's ranknum).
+            if name in layer.other_param_names:
+                child.requires_grad_(False)
     pointers = {tensor.data_ptr() for tensor in saved.values()}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad and parameter.data_ptr() not in pointers:
@@ -113,22 +128,27 @@ def inject(network: nn.Module, config: PeftConfig) -> None:
             )
 
 
-def wrapped_layers(network: nn.Module) -> Iterator[tuple[str, BaseTunerLayer]]:
+def tuner(config: PeftConfig) -> type[BaseTuner]:
+    """Return PEFT's class that wraps layers by such a config."""
+    return PEFT_TYPE_TO_TUNER_MAPPING[PeftType(config.peft_type)]
+
+
+def wrapped_layers(network: nn.Module) -> Iterator[tuple[str, Wrapped]]:
     """Yield the layers that PEFT wrapped, with their names."""
     for name, module in network.named_modules():
         if isinstance(module, BaseTunerLayer):
             yield name, module
 
 
-def remember(layer: BaseTunerLayer, tensors: Mapping[str, Tensor]) -> None:
+def remember(layer: Wrapped, tensors: Mapping[str, Tensor]) -> None:
     """Keep copies of tensors in a wrapped layer; they travel with it and into checkpoints."""
     memory = BufferDict({name: t.detach().clone() for name, t in tensors.items()}, persistent=True)
     layer.add_module(MEMORY, memory)
 
 
-def recall(layer: BaseTunerLayer) -> BufferDict:
+def recall(layer: Wrapped) -> dict[str, Tensor]:
     """Return the tensors that a wrapped layer remembers, by name."""
-    return layer.get_submodule(MEMORY)
+    return dict(layer.get_submodule(MEMORY).named_buffers())
 
 
 def peft_tensors(network: nn.Module) -> dict[str, Tensor]:
@@ -138,7 +158,7 @@ def peft_tensors(network: nn.Module) -> dict[str, Tensor]:
         for kind, shared in layer.named_children():
             if isinstance(shared, BufferDict):
                 # PEFT looks for shared projections at the top of a PeftModel, which we do not have.
-                state |= {f"base_model.{kind}.{name}": t for name, t in shared.items()}
+                state |= {f"base_model.{kind}.{name}": t for name, t in shared.named_buffers()}
     found = get_peft_model_state_dict(network, state_dict=state)
     return {
         name if name.startswith("base_model.") else f"base_model.model.{name}": tensor
@@ -178,4 +198,5 @@ def usual_sites(
 
 def with_targets(config: PeftConfig, **names: tuple[str, ...]) -> PeftConfig:
     """Return a copy of a config with full names in its fields: PEFT changes what it is given."""
-    return dataclasses.replace(config, **{k: list(v) for k, v in names.items()})  # type: ignore[type-var]
+    fields: dict[str, Any] = {field: list(found) for field, found in names.items()}
+    return dataclasses.replace(config, **fields)

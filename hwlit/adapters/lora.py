@@ -91,9 +91,9 @@ class Lora(Injected):
                 raise UsageError(f"pissa splits matrices, and {name} is none; narrow the targets")
         super().attach(network)
         if self.pissa:
-            for _, layer in wrapped_layers(network):
-                factors = {"A": layer.lora_A[NAME].weight, "B": layer.lora_B[NAME].weight}
-                remember(layer, factors)
+            for _, wrapped in wrapped_layers(network):
+                a, b = wrapped.lora_A[NAME].weight, wrapped.lora_B[NAME].weight
+                remember(wrapped, {"A": a, "B": b})
 
     def injected_config(self, network: nn.Module) -> LoraConfig:
         """Return the config by which PEFT wraps the layers."""
@@ -115,7 +115,8 @@ class Lora(Injected):
         config = self.injected_config(network)
         if self.pissa:
             scale = self.alpha / (self.rank**0.5 if self.rslora else self.rank)
-            config.r, config.lora_alpha = 2 * self.rank, scale * 2 * self.rank
+            config.r = 2 * self.rank
+            config.lora_alpha = scale * config.r  # type: ignore[assignment]  # PEFT takes floats
             config.use_rslora, config.init_lora_weights = False, True
         return config
 

@@ -19,13 +19,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from peft import AdaLoraConfig, IA3Config, LNTuningConfig, PeftConfig
-from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
 from peft.utils import constants
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from hwlit.adapters import adalora
 from hwlit.adapters.base import match, modules_with_parameters, plain_modules
-from hwlit.adapters.injection import Injected, usual_sites, with_targets
+from hwlit.adapters.injection import Injected, tuner, usual_sites, with_targets
 from hwlit.errors import UsageError
 
 # PEFT has no (IA)^3 targets for DistilBERT; these are what its map has for BERT.
@@ -138,8 +138,9 @@ class Peft(Injected):
         """Return PEFT's config with the full names of its targets."""
         sites = self.sites(network)
         if isinstance(self.config, IA3Config):
-            feedforward = self._feedforward(network, sites)
-            return with_targets(self.config, target_modules=sites, feedforward_modules=feedforward)
+            asked = self.config.feedforward_modules
+            inputs = match(sorted(asked), sites) if asked else _feedforward(network, sites)
+            return with_targets(self.config, target_modules=sites, feedforward_modules=inputs)
         return with_targets(self.config, target_modules=sites)
 
     @property
@@ -159,18 +160,15 @@ class Peft(Injected):
     def _known(self) -> Mapping[str, list[str]]:
         if isinstance(self.config, IA3Config):
             return IA3_TARGETS
-        known: Mapping[str, list[str]] = PEFT_TYPE_TO_TUNER_MAPPING[
-            self.config.peft_type
-        ].target_module_mapping
-        return known
+        return tuner(self.config).target_module_mapping
 
-    def _feedforward(self, network: nn.Module, sites: tuple[str, ...]) -> tuple[str, ...]:
-        """Return which of the targets (IA)^3 scales at their input rather than at their output."""
-        if asked := self.config.feedforward_modules:
-            found = match(sorted(asked), sites)
-            return found
-        usual = IA3_FEEDFORWARD.get(network.config.model_type, [])
-        return tuple(name for name in sites if name.endswith(tuple("." + end for end in usual)))
+
+def _feedforward(network: nn.Module, sites: tuple[str, ...]) -> tuple[str, ...]:
+    """Return which targets (IA)^3 scales at their input: the second feed-forward layers."""
+    if not isinstance(network, PreTrainedModel):
+        return ()
+    endings = tuple("." + end for end in IA3_FEEDFORWARD.get(network.config.model_type, []))
+    return tuple(name for name in sites if name.endswith(endings))
 
 
 def _values(network: nn.Module) -> dict[str, tuple[int, int]]:

@@ -7,9 +7,8 @@ import hashlib
 import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -17,7 +16,6 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.plugins import DoublePrecision
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from peft import PeftConfig
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -121,20 +119,12 @@ class Task(LightningModule, ABC):
         if _kinds(base) == _kinds(self.network):
             return Variants({"unmerged": self.network}, same=True)
         networks = {"base": base, "unmerged": self.network}
+        merged = copy.deepcopy(self.network)
         try:
-            return Variants({**networks, "merged": self.merged()})
+            self.adapter.merge(merged)
         except NotMergeableError as error:
             return Variants(networks, {"merged": str(error)})
-
-    def merged(self) -> nn.Module:
-        """Return a copy of the network with the adapter folded in.
-
-        Raises:
-            NotMergeableError: It cannot be folded.
-        """
-        network = copy.deepcopy(self.network)
-        self.adapter.merge(network)
-        return network
+        return Variants({**networks, "merged": merged})
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer over what learns and its schedule."""
@@ -256,14 +246,8 @@ class Task(LightningModule, ABC):
 
     def adapter_facts(self) -> dict[str, Any]:
         """Return what the record says about the adapter, plain data."""
-        kind = type(self.adapter)
-        return {
-            "class": f"{kind.__module__}.{kind.__qualname__}",
-            "name": self.adapter.title,
-            **{f.name: _plain(vars(self.adapter)[f.name]) for f in fields(self.adapter)},
-            "sites": list(self.sites),
-            "heads": list(self.heads),
-        }
+        where = {"sites": list(self.sites), "heads": list(self.heads)}
+        return {**self.adapter.describe(), **where}
 
 
 @dataclass(frozen=True)
@@ -284,20 +268,6 @@ class Variants:
 def _kinds(network: nn.Module) -> list[tuple[str, type]]:
     """Return the modules by name and type: networks that agree in these take the same time."""
     return [(name, type(module)) for name, module in network.named_modules()]
-
-
-def _plain(value: Any) -> Any:
-    """Return a setting as plain data; of a library's config, what it does not leave open."""
-    if isinstance(value, Adapter | PeftConfig):
-        settings = {k: _plain(v) for k, v in vars(value).items() if v is not None}
-        return {"class": f"{type(value).__module__}.{type(value).__qualname__}", **settings}
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    if isinstance(value, set):
-        return sorted(value)
-    return value if isinstance(value, str | int | float | None) else str(value)
 
 
 def _is_matrix(parameter: Tensor) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +182,10 @@ class TextClassification(Task):
         tokenizer = load_tokenizer(self.pretrained)
         config = self.adapter.peft_config(self.network)
         if config is None:
-            plain = self.merged() if self.adapter.wraps else self.network
+            plain = self.network
+            if self.adapter.wraps:
+                plain = copy.deepcopy(plain)
+                self.adapter.merge(plain)
             return write_transformers_folder(folder, plain, tokenizer, self.learned_state())
         return write_peft_folder(
             folder,
