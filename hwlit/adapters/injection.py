@@ -154,16 +154,32 @@ def recall(layer: Wrapped) -> dict[str, Tensor]:
 def peft_tensors(network: nn.Module) -> dict[str, Tensor]:
     """Return what PEFT saves of an injected network, by the names in its file, heads aside."""
     state: dict[str, Tensor] = dict(network.state_dict())
-    for _, layer in wrapped_layers(network):
-        for kind, shared in layer.named_children():
-            if isinstance(shared, BufferDict):
-                # PEFT looks for shared projections at the top of a PeftModel, which we do not have.
-                state |= {f"base_model.{kind}.{name}": t for name, t in shared.named_buffers()}
-    found = get_peft_model_state_dict(network, state_dict=state)
-    return {
+    shared = _shared_projections(network)
+    found = get_peft_model_state_dict(
+        network, state_dict=state | {f"{name}.{NAME}": t for name, t in shared.items()}
+    )
+    tensors = {
         name if name.startswith("base_model.") else f"base_model.model.{name}": tensor
         for name, tensor in found.items()
         if f".{MEMORY}." not in name
+    }
+    return tensors | shared
+
+
+def _shared_projections(network: nn.Module) -> dict[str, Tensor]:
+    """Return the saved tensors that all layers share, by the names that a PeftModel has for them.
+
+    PEFT keeps them at the top of the model, beside the network, as well as in each layer.
+    """
+    holders: dict[str, list[BufferDict]] = {}
+    for _, layer in wrapped_layers(network):
+        for kind, child in layer.named_children():
+            if isinstance(child, BufferDict) and child.persistent and kind != MEMORY:
+                holders.setdefault(kind, []).append(child)
+    return {
+        f"base_model.{kind}": children[0].get_buffer(NAME)
+        for kind, children in holders.items()
+        if all(child is children[0] for child in children)
     }
 
 

@@ -11,6 +11,7 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from hwlit.adapters.base import Adapter, NoSiteError, NotMergeableError
+from hwlit.exports import stock_classifier
 from hwlit.networks.text import load_classifier
 from hwlit.shipped import config_root
 from hwlit.tasks.text_classification import TextClassification
@@ -143,6 +144,15 @@ def test_the_learned_state_is_all_that_is_needed(own, adapter, batch, tiny_model
     fresh.on_load_checkpoint(saved)
     fresh.load_state_dict(saved["state_dict"], strict=False)
     torch.testing.assert_close(outputs(fresh.network, batch), learned)
+
+
+def test_the_export_reloads_equal_with_stock_loaders(own, batch, tmp_path):
+    task, _ = own
+    if task.learns:
+        learn_a_little(task, batch)
+    task.export(tmp_path)
+    network = stock_classifier.load(str(tmp_path), task.pretrained)
+    torch.testing.assert_close(outputs(network, batch), outputs(task.network, batch))
 
 
 def test_targets_that_match_nothing_are_refused(built, adapter):

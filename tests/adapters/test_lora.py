@@ -94,3 +94,32 @@ def test_the_update_is_alpha_over_rank_times_b_a():
     expected = weight + 6 / 2 * b @ a
     adapter.merge(network)
     torch.testing.assert_close(network[0].weight, expected)
+
+
+def test_rslora_scales_by_the_root_of_the_rank():
+    network = torch.nn.Sequential(torch.nn.Linear(6, 5))
+    Lora(rank=4, alpha=6, rslora=True, targets=("0",)).attach(network)
+    assert network[0].scaling["default"] == 6 / 4**0.5
+
+
+def test_dora_learns_one_length_per_output():
+    found = counts(on_meta(BertConfig()), Lora(rank=8, dora=True))
+    assert found[0] == 294_912 + 24 * 768
+
+
+def test_pissa_starts_from_the_principal_directions():
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(6, 5))
+    weight = network[0].weight.detach().clone()
+    Lora(rank=2, alpha=6, pissa=True, targets=("0",)).attach(network)
+    u, s, v = torch.linalg.svd(weight)
+    layer = network[0]
+    update = 3 * layer.lora_B["default"].weight @ layer.lora_A["default"].weight
+    torch.testing.assert_close(update, u[:, :2] @ s[:2].diag() @ v[:2])
+    torch.testing.assert_close(layer.base_layer.weight + update, weight)
+
+
+def test_pissa_is_refused_where_there_is_no_matrix_to_split():
+    network = on_meta(BertConfig())
+    with pytest.raises(UsageError, match="word_embeddings is none; narrow the targets"):
+        Lora(pissa=True, targets=("*.word_embeddings",)).attach(network)

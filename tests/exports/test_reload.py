@@ -1,6 +1,7 @@
 """Round trips through the stock loaders, in a process without hwlit."""
 
 import json
+from itertools import product
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from hwlit.adapters.full import Full
 from hwlit.adapters.lora import Lora
 from hwlit.errors import IntegrityError
+from hwlit.exports import reload, stock_classifier
 from hwlit.exports.reload import check_reload
 from hwlit.tasks.text_classification import TextClassification
 
@@ -38,6 +40,21 @@ def test_a_lora_export_reloads_in_stock_peft(kind, tiny_models, tiny_tokenizer, 
     report = check_reload(tmp_path, tiny_models[kind], TEXTS, logits, 32, torch.float32)
     assert report["rows"] == report["same_predictions"] == len(TEXTS)
     assert report["max_abs_difference"] < 1e-4
+
+
+@pytest.mark.parametrize("switches", [*product([False, True], repeat=3)], ids=str)
+def test_every_variant_of_lora_reloads_on_the_original_weights(
+    switches, tiny_models, tiny_tokenizer, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(reload, "_run", lambda job, folder, timeout: stock_classifier.logits(**job))
+    variant = dict(zip(("dora", "rslora", "pissa"), switches, strict=True))
+    adapter = Lora(rank=4, alpha=6, **variant)
+    logits = exported(adapter, tiny_models["distilbert"], tmp_path, tiny_tokenizer)
+    report = check_reload(tmp_path, tiny_models["distilbert"], TEXTS, logits, 32, torch.float32)
+    assert report["max_abs_difference"] < 1e-5
+    saved = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert saved["r"] == (8 if variant["pissa"] else 4)
+    assert saved["init_lora_weights"] is True  # nothing is done to the weights that it is put on
 
 
 @pytest.mark.slow
