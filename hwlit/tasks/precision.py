@@ -31,10 +31,13 @@ class FrozenHalf(Precision):
 
     def convert_module(self, module: Module) -> Module:
         """Cast each parameter to where it belongs, in place."""
-        for parameter in module.parameters():
-            if parameter.is_floating_point():
-                dtype = torch.float32 if parameter.requires_grad else self.dtype
-                parameter.data = parameter.data.to(dtype)
+        for owner in module.modules():
+            own = [p for p in owner.parameters(recurse=False) if p.is_floating_point()]
+            learns = any(parameter.requires_grad for parameter in own)
+            for parameter in own:
+                # A norm takes scale and shift of one type alone; autocast joins none there.
+                whole = parameter.requires_grad or (learns and parameter.ndim == 1)
+                parameter.data = parameter.data.to(torch.float32 if whole else self.dtype)
         return module
 
     def forward_context(self) -> AbstractContextManager[Any]:

@@ -16,6 +16,19 @@ def test_what_is_frozen_is_half_and_what_learns_is_not():
     assert network[1].weight.grad.dtype == torch.float32
 
 
+def test_a_norm_of_which_the_shift_learns_keeps_one_type():
+    network = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.LayerNorm(4))
+    for module in network:
+        module.weight.requires_grad_(False)
+    plugin = FrozenHalf("bf16-true")
+    plugin.convert_module(network)
+    assert network[0].weight.dtype == torch.bfloat16
+    assert network[0].bias.dtype == network[1].weight.dtype == torch.float32
+    with plugin.forward_context():
+        network(torch.rand(3, 4)).float().sum().backward()
+    assert network[1].bias.grad.dtype == torch.float32
+
+
 @pytest.mark.parametrize(
     ("precision", "dtype"),
     [
