@@ -8,13 +8,14 @@ import os
 import re
 import signal
 import sys
+import textwrap
 import traceback
 from pathlib import Path
 from types import FrameType
 
 from hwlit import __version__, quiet
 from hwlit.errors import HwlitError, Interrupted, UsageError
-from hwlit.shipped import config_names, find_config
+from hwlit.shipped import adapter_card, adapters, config_names, find_config
 
 HELP = """\
 usage: hwlit COMMAND ...
@@ -25,6 +26,7 @@ train and measure
   fit --config NAME     train, test, measure; writes one directory with one record
   fit --resume RUN      go on with a run that was stopped
   validate, test        evaluate a config, or a checkpoint of it (--ckpt_path)
+  adapters              list the methods of --model.adapter; adapters NAME shows its card
 use a finished run
   show RUN              print its row again
   predict RUN           label texts: --text "..." | --file texts.csv | -
@@ -42,12 +44,12 @@ examples
   hwlit fit --data.help hwlit.data.tweets.Tweets    the options of model and data
 
 configs that come with hwlit
-  {configs}
+{configs}
 
 options: --version, --help, --debug (tracebacks)
 exit codes: 0 done, 2 usage, 3 data, 4 diverged, 5 integrity, 6 resource, 130 Ctrl-C, 143 SIGTERM
 """
-COMMANDS = ("fit", "validate", "test", "show", "predict", "export")
+COMMANDS = ("fit", "validate", "test", "adapters", "show", "predict", "export")
 
 
 def main(arguments: list[str]) -> int:
@@ -99,7 +101,8 @@ def _stop(number: int, frame: FrameType | None) -> None:
 def _dispatch(arguments: list[str]) -> int:
     command, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     if command in ("--help", "-h", "help"):
-        print(HELP.format(configs=", ".join(config_names())))
+        names = textwrap.fill(", ".join(config_names()), 96, break_on_hyphens=False)
+        print(HELP.format(configs=textwrap.indent(names, "  ")))
         return 0
     if command == "--version":
         print(f"hwlit {__version__}")
@@ -108,6 +111,8 @@ def _dispatch(arguments: list[str]) -> int:
         near = difflib.get_close_matches(command, COMMANDS, n=1)
         hint = f"did you mean {near[0]!r}" if near else f"commands are {', '.join(COMMANDS)}"
         raise UsageError(f"unknown command {command!r}; {hint}")
+    if command == "adapters":
+        return _adapters(rest)
     quiet.silence()
     if command == "show":
         return _show(rest)
@@ -146,6 +151,18 @@ def _config(option: str, value: str) -> str:
     if re.search(r"[A-Z{]", Path(value).name) or value == "null":
         return value
     return find_config(value, "adapters/text")
+
+
+def _adapters(arguments: list[str]) -> int:
+    parser = _parser("adapters", "List the adapters that come with hwlit, or show one's card.")
+    parser.add_argument("name", nargs="?", help="the one to show: its card and its config")
+    asked = parser.parse_args(arguments)
+    if asked.name is not None:
+        print(adapter_card(asked.name), end="")
+        return 0
+    for name, line in adapters():
+        print(f"{name:<12} {line}")
+    return 0
 
 
 def _show(arguments: list[str]) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
+import re
 from pathlib import Path
 
 from hwlit.errors import UsageError
@@ -22,6 +24,33 @@ def config_names() -> list[str]:
     return sorted(
         path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.yaml")
     )
+
+
+def adapters(folder: str = "text") -> list[tuple[str, str]]:
+    """Return the shipped adapters: the name of each, and the first line of its config's comment.
+
+    Args:
+        folder: The kind of network that they are for, a folder below `adapters`.
+    """
+    files = sorted((config_root() / "adapters" / folder).glob("*.yaml"))
+    return [(f.stem, f.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")) for f in files]
+
+
+def adapter_card(name: str) -> str:
+    """Return the card of a shipped adapter: the docstring of its module, and its config.
+
+    Args:
+        name: Its name, or the path of a config of one's own.
+
+    Raises:
+        UsageError: There is no such config.
+    """
+    config = Path(find_config(name, "adapters/text")).read_text(encoding="utf-8")
+    module = re.search(r"^class_path: hwlit\.([\w.]+)\.\w+$", config, re.MULTILINE)
+    if module is None:
+        return config
+    source = HERE.joinpath(*module[1].split(".")).with_suffix(".py").read_text(encoding="utf-8")
+    return f"{ast.get_docstring(ast.parse(source))}\n\n{config}"
 
 
 def find_config(name: str, folder: str = "") -> str:

@@ -42,6 +42,17 @@ def test_help_teaches_and_needs_no_torch():
         assert name in done.stdout
 
 
+def test_adapters_are_listed_and_shown_without_torch(capsys):
+    code = "import sys, hwlit.__main__ as m; m.main(['adapters']); sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    listed = [line.split()[0] for line in done.stdout.splitlines()]
+    assert listed == sorted(p.stem for p in (config_root() / "adapters" / "text").glob("*.yaml"))
+    assert main(["adapters", "vera"]) == 0
+    assert "class_path: peft.VeraConfig" in capsys.readouterr().out
+    assert main(["adapters", "verra"]) == 2
+    assert "did you mean 'vera'" in capsys.readouterr().err
+
+
 def test_an_unknown_command_gets_one_sentence(capsys):
     assert main(["fitt"]) == 2
     assert capsys.readouterr().err == "hwlit: unknown command 'fitt'; did you mean 'fit'\n"

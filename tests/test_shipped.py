@@ -1,8 +1,10 @@
+import re
+
 import pytest
 import yaml
 
 from hwlit.errors import UsageError
-from hwlit.shipped import config_names, config_root, find_config
+from hwlit.shipped import adapter_card, adapters, config_names, config_root, find_config
 
 
 @pytest.mark.parametrize("name", ["quickstart", "configs/quickstart.yaml", "quickstart.yaml"])
@@ -33,6 +35,28 @@ def test_what_is_not_there_is_refused(name, tmp_path, monkeypatch):
 def test_a_near_name_is_proposed():
     with pytest.raises(UsageError, match="did you mean 'quickstart'"):
         find_config("quickstrat")
+
+
+NAMES = [name for name, _ in adapters()]
+
+
+def test_every_adapter_is_listed_with_one_line():
+    listed = dict(adapters())
+    assert {f"adapters/text/{name}" for name in listed} <= set(config_names())
+    assert listed["full"] == "Full fine-tuning: every parameter learns."
+    assert all(line.endswith(".") and len(line) < 100 for line in listed.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_card_tells_idea_source_cost_and_when_it_loses(name):
+    card = adapter_card(name)
+    for part in ("Idea:", "Costs", "Loses"):
+        assert re.search(rf"^{part}", card, re.MULTILINE), part
+    assert "https://" in card or name == "untuned"
+    if "class_path: peft." in card:  # the module has the card of all such methods
+        method = card.partition("\n# ")[2]
+        for part in ("# Idea: ", "# Paper: ", "# Costs: ", "# Loses: "):
+            assert part in method, part
 
 
 @pytest.mark.parametrize("name", config_names())

@@ -1,7 +1,13 @@
 """Full fine-tuning: every parameter learns.
 
+Idea: the pretrained network is a starting point and nothing more.
+
 Costs the most memory (weights, gradients and two optimizer moments for every parameter) and the
-largest file. Loses to LoRA where rows are few, rates are untuned or many tasks share one base.
+largest file. Nothing is added to a call.
+
+Loses to LoRA where rows are few, rates are untuned or many tasks share one base.
+
+Source: Devlin et al. 2019, https://arxiv.org/abs/1810.04805, section 4.
 """
 
 from __future__ import annotations

@@ -1,7 +1,12 @@
 """Linear probing: the pretrained network is a fixed feature extractor, only the head learns.
 
-Costs the least of the methods that learn: no gradient runs through the network. Loses where the
-pretrained features do not already separate the classes.
+Idea: if the classes lie apart in the pretrained features, a linear layer finds the border.
+
+Costs the least of the methods that learn: no gradient runs through the network.
+
+Loses where the pretrained features do not already separate the classes.
+
+Source: Alain and Bengio 2016, https://arxiv.org/abs/1610.01644.
 """
 
 from __future__ import annotations

@@ -1,6 +1,12 @@
-"""The baseline that learns nothing: the pretrained network with its seeded, untrained head.
+"""The baseline: nothing learns.
 
-Costs nothing to train. Shows what the other methods add; always loses where the head is fresh.
+Idea: what the pretrained network does with a head that was never trained shows what chance is.
+
+Costs no training at all; the row has quality and latency of the base.
+
+Loses to everything that learns: it is there to be compared with.
+
+Source: the usual untrained baseline; no paper.
 """
 
 from __future__ import annotations
