@@ -229,7 +229,10 @@ class HwlitCLI(LightningCLI):
             if not output.strip():
                 raise UsageError("--output is empty; give a directory that is new or empty")
             return Path(output).absolute()
-        adapter = str(self._asked("model.init_args.adapter.class_path")).rpartition(".")[2].lower()
+        adapter = "model.init_args.adapter"
+        method = self._asked(f"{adapter}.init_args.config.class_path")  # of PEFT's methods
+        method = method or self._asked(f"{adapter}.class_path")
+        adapter = str(method).rpartition(".")[2].removesuffix("Config").lower()
         stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         output = Path("runs").absolute() / f"{self._name()}-{adapter}-{stamp}"
         while output.exists():  # another run began in the same second

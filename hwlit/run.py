@@ -140,7 +140,7 @@ class Run:
             return
         share = parameters.readings()["params/trainable_share"].value
         Console(stderr=True).print(
-            f"{type(model.adapter).__name__} on {facts['hub_id']}: {100 * share:.3g} % of the "
+            f"{model.adapter.title} on {facts['hub_id']}: {100 * share:.3g} % of the "
             f"parameters learn; {data.report()['rows']['train']} training rows; "
             f"writing to {self._output}"
             + (f"\n{told}" if (told := remarks(data.report())) else ""),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import inspect
 import math
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
@@ -23,6 +22,7 @@ from transformers import get_scheduler
 
 from hwlit.adapters.base import Adapter, NotMergeableError, unfreeze
 from hwlit.errors import DivergedError, IntegrityError, UsageError
+from hwlit.tasks.optimizers import fuse, parameter_groups, refuse_other_rate
 from hwlit.tasks.precision import FrozenHalf
 
 Schedule = Literal["linear", "cosine", "constant_with_warmup"]  # names of transformers
@@ -128,15 +128,10 @@ class Task(LightningModule, ABC):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer over what learns and its schedule."""
-        learned = [p for p in self.network.parameters() if p.requires_grad]
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in learned if _is_matrix(p)]},
-            {"params": [p for p in learned if not _is_matrix(p)], "weight_decay": 0.0},
-        ]
-        rate = self.adapter.learning_rate
-        optimizer = self.optimizer([{**group, "lr": rate} for group in groups if group["params"]])
-        _refuse_other_rate(optimizer)
-        _fuse(optimizer, self.device)
+        learned = (p for p in self.network.parameters() if p.requires_grad)
+        optimizer = self.optimizer(parameter_groups(learned, self.adapter.learning_rate))
+        refuse_other_rate(optimizer)
+        fuse(optimizer, self.device)
         self._steps = int(self.trainer.estimated_stepping_batches)
         scheduler = get_scheduler(
             self.schedule, optimizer, math.ceil(self._steps * self.warmup), max(self._steps, 1)
@@ -270,11 +265,6 @@ def _kinds(network: nn.Module) -> list[tuple[str, type]]:
     return [(name, type(module)) for name, module in network.named_modules()]
 
 
-def _is_matrix(parameter: Tensor) -> bool:
-    """Say whether weight decay is for it; a single row or column is a vector, such as a scale."""
-    return sum(size > 1 for size in parameter.shape) > 1
-
-
 def _refuse_wrapped_heads(network: nn.Module, heads: tuple[str, ...]) -> None:
     """Refuse an adapter inside a head: the head learns whole, and is saved whole."""
     for head in heads:
@@ -305,21 +295,3 @@ def seed_of(seed: int, *position: int | str) -> int:
     """Return a seed that depends on the run's seed and a position, and on nothing before it."""
     text = ":".join(map(str, (seed, *position)))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")
-
-
-def _fuse(optimizer: Optimizer, device: torch.device) -> None:
-    """Use the fused update where torch would loop over the tensors: its default on a CPU."""
-    chosen = optimizer.defaults.get("fused"), optimizer.defaults.get("foreach")
-    if device.type == "cpu" and "fused" in optimizer.defaults and chosen == (None, None):
-        for group in optimizer.param_groups:
-            group["fused"] = True
-
-
-def _refuse_other_rate(optimizer: Optimizer) -> None:
-    """Refuse a learning rate that was given to the optimizer, where it would not be used."""
-    usual = inspect.signature(type(optimizer)).parameters["lr"].default
-    if optimizer.defaults["lr"] != usual:
-        raise UsageError(
-            f"the optimizer was given lr {optimizer.defaults['lr']}, but the learning rate is the "
-            "adapter's: give it by --model.adapter.learning_rate"
-        )
