@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import os
 import re
 import signal
@@ -12,9 +13,10 @@ import textwrap
 import traceback
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from hwlit import __version__, quiet
-from hwlit.errors import HwlitError, Interrupted, UsageError
+from hwlit.errors import HwlitError, Interrupted, ResourceError, UsageError
 from hwlit.shipped import adapter_card, adapters, config_names, find_config
 
 HELP = """\
@@ -23,6 +25,7 @@ usage: hwlit COMMAND ...
 Measure what a fine-tuning method costs on your machine.
 
 train and measure
+  check [--config NAME] what this machine has, and whether that run would work
   fit --config NAME     train, test, measure; writes one directory with one record
   fit --resume RUN      go on with a run that was stopped
   validate, test        evaluate a config, or a checkpoint of it (--ckpt_path)
@@ -49,7 +52,18 @@ configs that come with hwlit
 options: --version, --help, --debug (tracebacks)
 exit codes: 0 done, 2 usage, 3 data, 4 diverged, 5 integrity, 6 resource, 130 Ctrl-C, 143 SIGTERM
 """
-COMMANDS = ("fit", "validate", "test", "adapters", "show", "predict", "export")
+CHECK_HELP = """\
+usage: hwlit check [options of fit]
+
+Without options: what this machine has, and what a run on it can measure.
+
+With the options of fit, such as --config quickstart: tries that run out, in a directory that is
+removed afterwards. Data, model, labels, a few training steps, checkpoint, export, disk, memory and
+time; each problem with its remedy. Ends with ok, or with the exit code of the first problem.
+
+`hwlit fit --help` lists the options."""
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+COMMANDS = ("fit", "check", "validate", "test", "adapters", "show", "predict", "export")
 
 
 def main(arguments: list[str]) -> int:
@@ -77,6 +91,9 @@ def main(arguments: list[str]) -> int:
         if debug:
             traceback.print_exc()
         reason = " ".join(str(error).split())[:500] or "no message"
+        if isinstance(error, OSError) and error.errno in NO_SPACE:
+            print(f"hwlit: the disk is full or a limit is reached ({reason})", file=sys.stderr)
+            return ResourceError.exit_code
         print(f"hwlit: {type(error).__name__}: {reason}; --debug shows where", file=sys.stderr)
         return 1
     except Interrupted as error:
@@ -120,6 +137,8 @@ def _dispatch(arguments: list[str]) -> int:
         return _predict(rest)
     if command == "export":
         return _export(rest)
+    if command == "check":
+        return _check(rest)
     from hwlit import cli
 
     return cli.main([command, *with_shipped_configs(rest)])
@@ -163,6 +182,15 @@ def _adapters(arguments: list[str]) -> int:
     for name, line in adapters():
         print(f"{name:<12} {line}")
     return 0
+
+
+def _check(arguments: list[str]) -> int:
+    if {"--help", "-h"}.intersection(arguments):
+        print(CHECK_HELP)
+        return 0
+    from hwlit import check
+
+    return check.main(with_shipped_configs(arguments))
 
 
 def _show(arguments: list[str]) -> int:
@@ -234,10 +262,13 @@ def _export(arguments: list[str]) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; {self.prog} --help lists the options")
+
+
 def _parser(command: str, description: str) -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(
-        prog=f"hwlit {command}", description=description, allow_abbrev=False
-    )
+    return _Parser(prog=f"hwlit {command}", description=description, allow_abbrev=False)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
-import re
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
@@ -14,7 +12,6 @@ from typing import Any
 
 import yaml
 from filelock import FileLock
-from jsonargparse import set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -28,14 +25,27 @@ from hwlit.callbacks.ranks import Place, node_devices
 from hwlit.data.base import TextData
 from hwlit.devices.selection import device_for
 from hwlit.errors import UsageError
-from hwlit.parsing import Parser, differences, root_cause
+from hwlit.explain import explain
+from hwlit.output import find_output, run_name
+from hwlit.parsing import Parser, differences, read_configs_as_data, root_cause
 from hwlit.resume import find_resumption, resume_arguments
 from hwlit.run import WARMUP_STEPS, Run
-from hwlit.storage import read_owner, take_directory, write_text
+from hwlit.storage import (
+    missing_directories,
+    release_directory,
+    take_directory,
+    write_text,
+)
 from hwlit.study.show import show, show_files
 from hwlit.tasks.base import Task
 from hwlit.tasks.precision import HALF_DTYPES, FrozenHalf
 from hwlit.tasks.text_classification import TextClassification
+from hwlit.trainer_settings import (
+    TRAINER_DEFAULTS,
+    check_devices,
+    check_monitors,
+    check_ranges,
+)
 
 # A config may name classes of these packages and of no others: reading one must run nothing else.
 ALLOWED = ["hwlit", "torch.optim", "lightning.pytorch", "peft"]
@@ -46,24 +56,20 @@ LINKED = {
     "--model.seed": "--seed_everything",
     "--data.seed": "--seed_everything",
     "--data.tokenizer": "--model.pretrained",
+    "--trainer.default_root_dir": "--output",
 }
 
 # What a config.yaml does not hold: where it lies, and what it was made from.
 IN_NO_CONFIG = ("output", "config", "resume")
 
-TRAINER_DEFAULTS = {
-    "max_epochs": 3,
-    "devices": 1,  # one device is what a row is about; more are asked for
-    "gradient_clip_val": 1.0,
-    "log_every_n_steps": 10,
-    "num_sanity_val_steps": 0,  # it tells nothing that epoch 1 does not
-    "enable_model_summary": False,
-    "use_distributed_sampler": False,  # the data module divides the rows itself
-}
-
 
 class HwlitCLI(LightningCLI):
     """LightningCLI with one directory per run and a `fit` that goes on to the finished row."""
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Return the command that is asked for: a parser takes long to make."""
+        return {sys.argv[1]: LightningCLI.subcommands()[sys.argv[1]]}
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the seed."""
@@ -91,6 +97,20 @@ class HwlitCLI(LightningCLI):
         parser.link_arguments("seed_everything", "data.init_args.seed")
         parser.link_arguments("seed_everything", "model.init_args.seed")
         parser.link_arguments("data.labels", "model.init_args.labels", apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse the command line, and say of a refused one what it meant.
+
+        Raises:
+            UsageError: It is refused, or a number is out of range.
+        """
+        command, *words = sys.argv[1:]
+        try:
+            super().parse_arguments(parser, args)
+        except UsageError as error:
+            meant = explain(self._parser(command), words, ALLOWED)
+            raise UsageError(meant or str(error)) from error
+        check_ranges(self.config[command])
 
     def _parse_ckpt_path(self) -> None:
         """Read no hyperparameters from a checkpoint: the command line wins, nothing is imported.
@@ -120,13 +140,16 @@ class HwlitCLI(LightningCLI):
             super().instantiate_classes()
         except (ValueError, TypeError, ImportError, MisconfigurationException) as error:
             raise root_cause(error) from error
+        check_monitors(self.trainer, self.model.metric_names)
         if self.output is not None and self.trainer.is_global_zero:
+            self._made = missing_directories(self.output)
             resumes = self._asked("resume") is not None
             self.lock = take_directory(self.output, self._name(), resumes)
             os.environ["HWLIT_OUTPUT"] = str(self.output)  # for the processes that this one starts
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the trainer, with loggers and checkpoints inside the run's directory."""
+        check_devices(self.config[str(self.subcommand)])
         plugins = list(self._asked("trainer.plugins") or [])
         half = self._asked("trainer.precision")
         if half in HALF_DTYPES:
@@ -157,26 +180,18 @@ class HwlitCLI(LightningCLI):
         assert isinstance(model, TextClassification)
         assert isinstance(datamodule, TextData)
         config = self._resolved()
-        if self._asked("resume") is not None and self.resumption is not None:
-            before = yaml.safe_load((self.output / "config.yaml").read_text(encoding="utf-8"))
-            self.resumption = replace(self.resumption, changed=differences(before, config))
-        elif self.trainer.is_global_zero:
-            header = f"# hwlit fit --config {self.output / 'config.yaml'}\n"
-            write_text(
-                self.output / "config.yaml", header + yaml.safe_dump(config, sort_keys=False)
-            )
         run = Run(
-            self.trainer,
-            model,
-            datamodule,
-            self.device,
-            self.phases,
-            self.output,
-            config,
+            self.trainer, model, datamodule, self.device, self.phases, self.output, config,
             self._name(),
-        )
+        )  # fmt: skip
+        resumes = self._asked("resume") is not None
         try:
+            self._keep_config(config)
             record = run(self.resumption)
+        except BaseException:
+            if not (run.began or resumes) and self.trainer.is_global_zero:
+                release_directory(self.output, self._made)
+            raise
         finally:
             if self.lock is not None:
                 self.lock.release()
@@ -184,6 +199,17 @@ class HwlitCLI(LightningCLI):
             console = Console()
             show(record.to_dict(), console)
             show_files(self.output, console)
+
+    def _keep_config(self, config: dict[str, Any]) -> None:
+        """Write the config of a new run; compare that of one that goes on."""
+        assert self.output is not None
+        path = self.output / "config.yaml"
+        if self._asked("resume") is not None and self.resumption is not None:
+            before = yaml.safe_load(path.read_text(encoding="utf-8"))
+            self.resumption = replace(self.resumption, changed=differences(before, config))
+        elif self.trainer.is_global_zero:
+            header = f"# hwlit fit --config {path}\n"
+            write_text(path, header + yaml.safe_dump(config, sort_keys=False))
 
     def validate(
         self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any
@@ -212,32 +238,13 @@ class HwlitCLI(LightningCLI):
         return self.config[str(self.config["subcommand"])].get(key)
 
     def _name(self) -> str:
-        """Return the name of the first config, without folder and ending."""
-        if (run := self._asked("resume")) is not None:
-            return str(read_owner(Path(run)).get("name", "run"))
-        files = self._asked("config") or []
-        name = Path(str(files[0])).stem if files else "run"
-        return re.sub(r"[^A-Za-z0-9._-]", "-", name)[:64] or "run"
+        return run_name(self._asked("config") or [], self._asked("resume"))
 
     def _find_output(self) -> Path:
-        """Return the run's directory; processes that this one starts write to the same."""
-        if os.environ.get("LOCAL_RANK", "0") != "0" and "HWLIT_OUTPUT" in os.environ:
-            return Path(os.environ["HWLIT_OUTPUT"])
-        if (run := self._asked("resume")) is not None:
-            return Path(run).absolute()
-        if (output := self._asked("output")) is not None:
-            if not output.strip():
-                raise UsageError("--output is empty; give a directory that is new or empty")
-            return Path(output).absolute()
         adapter = "model.init_args.adapter"
         method = self._asked(f"{adapter}.init_args.config.class_path")  # of PEFT's methods
-        method = method or self._asked(f"{adapter}.class_path")
-        adapter = str(method).rpartition(".")[2].removesuffix("Config").lower()
-        stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-        output = Path("runs").absolute() / f"{self._name()}-{adapter}-{stamp}"
-        while output.exists():  # another run began in the same second
-            output = output.with_name(f"{output.name}-2")
-        return output
+        kind = str(method or self._asked(f"{adapter}.class_path")).removesuffix("Config")
+        return find_output(self._asked("output"), self._asked("resume"), self._name(), kind)
 
     def _loggers(self, output: Path) -> Any:
         asked = self.config_init["fit"]["trainer"].get("logger")
@@ -255,11 +262,12 @@ class HwlitCLI(LightningCLI):
         return {key: value for key, value in config.items() if key not in IN_NO_CONFIG}
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], cli: type[HwlitCLI] = HwlitCLI) -> int:
     """Run fit, validate or test.
 
     Args:
         arguments: The command line from the subcommand on, configs already found.
+        cli: What runs it; `check` has its own.
 
     Returns:
         The exit code: 0 only after the record lies on the disk.
@@ -269,26 +277,21 @@ def main(arguments: list[str]) -> int:
         if (name := word.partition("=")[0]) in LINKED:
             raise UsageError(f"{name} follows from {LINKED[name]}; set that instead")
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    set_parsing_settings(
-        import_path_denylist=["*"],
-        import_path_allowlist=ALLOWED,
-        instantiate_subclass_spec_in_any=False,
-        config_read_mode_fsspec_enabled=False,  # a config is a local file, never an address
-    )
+    read_configs_as_data(ALLOWED)
     os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)  # it would let checkpoints run code
     # Lightning starts the other processes of a run with this process's arguments.
     saved, sys.argv = sys.argv, [sys.argv[0], *arguments]
     try:
-        HwlitCLI(
+        cli(
             Task,
-            LightningDataModule,
+            TextData,
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
             save_config_callback=None,
             trainer_defaults=TRAINER_DEFAULTS,
             parser_class=Parser,
-            parser_kwargs={"prog": "hwlit"},
+            parser_kwargs={"prog": "hwlit", "allow_abbrev": False},
         )
     finally:
         sys.argv = saved

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import yaml
+from jsonargparse import set_loader, set_parsing_settings
 from lightning.pytorch.cli import LightningArgumentParser
 
 from hwlit.errors import UsageError
+from hwlit.yaml_files import load_strictly
 
 # What a run is about does not change with where it is written or how many workers load it.
 NOT_HASHED = (
@@ -29,6 +32,21 @@ class Parser(LightningArgumentParser):
             UsageError: Always.
         """
         raise UsageError(one_sentence(message)) from ex
+
+
+def read_configs_as_data(allowed: Sequence[str]) -> None:
+    """Let a config name classes of these packages alone, each key once, in a local file.
+
+    Args:
+        allowed: The packages.
+    """
+    set_parsing_settings(
+        import_path_denylist=["*"],
+        import_path_allowlist=list(allowed),
+        instantiate_subclass_spec_in_any=False,
+        config_read_mode_fsspec_enabled=False,  # a config is a local file, never an address
+    )
+    set_loader("yaml", load_strictly, exceptions=(yaml.YAMLError,))
 
 
 def config_sha256(config: Mapping[str, Any]) -> str:
@@ -69,6 +87,8 @@ def one_sentence(message: str) -> str:
     if message.startswith("the following arguments are required"):
         return f"{message}; give a config, such as --config quickstart"
     keys = re.findall(r'Parser key "([^"]+)"', message)
+    if keys and (missing := re.search(r"arguments are required: ([\w.]+)", message)):
+        return f"--{keys[0]} needs {missing[1]}; give --{keys[0]}.{missing[1]}"
     lines = [line.strip(" -") for line in message.splitlines()]
     noise = (
         "Does not validate",

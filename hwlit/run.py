@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,6 +69,7 @@ class Run:
         self._device, self._phases, self._output = device, phases, output
         self._signals = Signals()
         self._steps = Steps(device, WARMUP_STEPS)
+        self._tested = False
         self._predictions = Predictions(model.labels)
         self._curves = Curves(self._predictions)
         self._latency = Latency(device, LATENCY_SECONDS)
@@ -84,11 +86,7 @@ class Run:
         )
 
     def __call__(self, resumption: Resumption | None = None) -> RunRecord:
-        """Run from data to record; where it fails, the record says how.
-
-        Args:
-            resumption: Where to go on, if not from the beginning.
-        """
+        """Run from data, or from a resumption, to the record; a failure after it began is in it."""
         with self._signals:
             return self._run(resumption)
 
@@ -105,20 +103,27 @@ class Run:
         except BaseException as error:
             self._phases.finish()
             status = status_of(error)
-            if self._trainer.is_global_zero:
-                self._recorder.write(status, _sentence(error))
+            if self._trainer.is_global_zero and self.began:
+                with contextlib.suppress(ResourceError):  # a full disk; the first error is told
+                    self._recorder.write(status, _sentence(error))
             if status == "oom":
                 raise ResourceError(
                     "out of memory; lower --data.batch_size or --data.max_length, or set "
                     "--model.gradient_checkpointing true"
                 ) from error
             if isinstance(error, Interrupted):
-                error.add_note(f"go on with: hwlit fit --resume {self._output}")
+                kept = f"go on with: hwlit fit --resume {self._output}"
+                error.add_note(kept if self.began or resumption else "nothing is kept of it")
             raise
         for logger in self._trainer.loggers:
             if isinstance(logger, TensorBoard):
                 logger.add_row(record, self._predictions, self._texts())
         return record
+
+    @property
+    def began(self) -> bool:
+        """Whether anything was trained or tested; a run that failed before leaves nothing."""
+        return self._tested or self._steps.began
 
     def _prepare(self) -> None:
         """Load data and model before the trainer does, so that each is a phase of its own."""
@@ -182,6 +187,7 @@ class Run:
 
     def _test(self, best: str | None) -> None:
         """Test once, on the best checkpoint."""
+        self._tested = True
         self._trainer.test(self._model, datamodule=self._data, ckpt_path=best, verbose=False)
 
     def _finish_alone(self, resumption: Resumption | None) -> None:

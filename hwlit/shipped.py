@@ -65,6 +65,12 @@ def find_config(name: str, folder: str = "") -> str:
     """
     if Path(name).is_file():
         return name
+    if Path(name).is_dir():
+        inside = Path(name, "config.yaml")
+        hint = f"did you mean {inside}" if inside.is_file() else "give a .yaml file"
+        raise UsageError(f"config {name!r} is a directory; {hint}")
+    if "://" in name:
+        raise UsageError(f"config {name!r} is an address; download it and give the file")
     root = config_root()
     stem = name.removeprefix("configs/").removesuffix(".yaml").removesuffix(".yml")
     for candidate in (root / f"{stem}.yaml", root / folder / f"{stem}.yaml"):

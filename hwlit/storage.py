@@ -132,7 +132,17 @@ def remove_with_manifest(path: Path) -> None:
 def take_directory(path: Path, name: str, resumes: bool) -> FileLock:
     """Take the directory of a new run, or of one that goes on, and hold it; see the two below."""
     if not resumes:
-        return claim_directory(path, name)
+        if "\0" in str(path):
+            raise UsageError("--output holds a NUL character; give another directory")
+        missing = missing_directories(path)
+        try:
+            return claim_directory(path, name)
+        except ResourceError:
+            if missing:
+                release_directory(path, missing)
+            raise
+        except OSError as error:  # no such name can be
+            raise ResourceError(f"cannot write to --output: {error.strerror}") from error
     lock = hold_directory(path)
     remove_leftovers(path)
     return lock
@@ -152,7 +162,7 @@ def claim_directory(path: Path, name: str) -> FileLock:
         UsageError: The path is a file, or a directory that holds anything already.
         ResourceError: The directory cannot be made or written.
     """
-    if path.exists() and not path.is_dir():
+    if path.is_file():
         raise UsageError(f"--output {path} is a file; give a directory that is new or empty")
     if path.is_dir() and not all(_is_ours(entry) for entry in path.iterdir()):
         if (path / OWNER).is_file():
@@ -176,6 +186,34 @@ def claim_directory(path: Path, name: str) -> FileLock:
     }
     write_text(path / OWNER, json.dumps(owner) + "\n")
     return lock
+
+
+def missing_directories(path: Path) -> list[Path]:
+    """Return the directories that must be made for `path`, the deepest first."""
+    missing = []
+    for directory in (path, *path.parents):
+        with contextlib.suppress(OSError):
+            if directory.exists():
+                break
+        missing.append(directory)
+    return missing
+
+
+def release_directory(path: Path, made: list[Path]) -> None:
+    """Leave the file system as it was before a directory was claimed.
+
+    Args:
+        path: A directory that was new or empty when it was claimed, and is still held.
+        made: What `missing_directories` returned before.
+    """
+    with contextlib.suppress(OSError):  # not there, or another run has written beside this one
+        for inside in sorted(path.iterdir(), key=lambda inside: inside.name == LOCK):
+            if inside.is_dir() and not inside.is_symlink():
+                shutil.rmtree(inside, ignore_errors=True)
+            else:
+                inside.unlink(missing_ok=True)
+        for directory in made:
+            directory.rmdir()
 
 
 def _is_ours(entry: Path) -> bool:

@@ -25,9 +25,24 @@ ALLOWED = {
     "callbacks": LEAVES | {"signals"},
     "study": {"records", "storage", "errors", "metrics"},
     "inference": LEAVES | {"data"},
-    "parsing": {"errors"},
+    "yaml_files": {"errors"},
+    "signatures": set(),
+    "explain": {"errors", "signatures", "yaml_files"},
+    "parsing": {"errors", "yaml_files"},
+    "trainer_settings": {"callbacks", "devices", "errors"},
+    "output": {"errors", "storage"},
+    "machine": {"devices", "errors", "study"},
     "run": LEAVES | {"tasks", "data", "callbacks", "parsing", "resume", "signals"},
-    "cli": LEAVES | {"tasks", "data", "callbacks", "study", "run", "parsing", "resume"},
+    "cli": LEAVES
+    | {"tasks", "data", "callbacks", "study"}
+    | {"run", "parsing", "resume", "explain", "trainer_settings", "output"},
+    "rehearsal": {"devices", "records", "signals"},
+    "findings": {"errors", "parsing"},
+    "estimate": {"data"},
+    "tryout": LEAVES
+    | {"tasks", "data", "callbacks", "study"}
+    | {"estimate", "findings", "rehearsal", "signals"},
+    "check": LEAVES | {"tasks", "data", "cli", "findings", "machine", "trainer_settings", "tryout"},
 }
 NEVER_LIGHTNING = LEAVES | {"study", "shipped", "quiet", "inference"}
 # Optional back ends, each in the one file that owns it.

@@ -212,7 +212,7 @@ def test_what_is_no_run_is_refused(command, tmp_path, capsys):
 
 
 def test_a_failed_run_has_no_model(tiny_fit, tmp_path, capsys):
-    assert main([*tiny_fit, "--model.adapter.targets", "[nothing]"]) == 2
+    assert main([*tiny_fit, "--model.adapter.learning_rate", "1e30"]) == 4
     assert main(["predict", str(tmp_path / "run"), "--text", "x"]) == 5
     assert "its status is failed" in capsys.readouterr().err
     assert main(["show", str(tmp_path / "run")]) == 0
@@ -416,36 +416,6 @@ def test_predict_reads_what_the_run_put_before_its_texts(tmp_path):
     with pytest.raises(DataError, match=r"no column 'keyword', .*the run reads keyword too"):
         read_texts(path, record)
     assert read_texts(path, {"data": {}}) == ["calm"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "told"),
-    [
-        (["--model.adapter.rank", "0"], 2, "rank must be at least 1, got 0"),
-        (["--model.adapter.rank", "x"], 2, "rank"),
-        (["--model.adapter.targets", "[nothing]"], 2, "target 'nothing' matches no layer"),
-        (["--model.adapter", "lorra"], 2, "did you mean 'lora'"),
-        (["--config", "nope"], 2, "neither a file nor a shipped config"),
-        (["--data.path", "nope.csv"], 3, "nope.csv does not exist"),
-        (["--model.pretrained", "./nope"], 2, "does not exist"),
-        (["--model.pretrained", "no/such-model"], 2, "without a network, give the folder"),
-        (["--model.optimizer.lr", "0.1"], 2, "--model.adapter.learning_rate"),
-        (["--checkpoint.monitor", "val/nope"], 2, "choose one of: val/accuracy"),
-        (["--trainer.no_such", "1"], 2, "no_such"),
-        (["--model.labels", "[a,b,c]"], 2, "follows from the data set"),
-        (["--trainer.max_epochs", "0"], 2, "nothing was trained and validated"),
-        (["--output", ""], 2, "--output is empty"),
-        (["--trainer.accelerator", "gpu"], 2, "gpu"),
-        (["--model.optimizer", "subprocess.Popen"], 2, "subprocess.Popen"),
-    ],
-)
-def test_bad_input_gets_one_sentence(arguments, code, told, tiny_fit, capsys):
-    assert main([*tiny_fit, *arguments]) == code
-    error = capsys.readouterr().err
-    last = error.strip().splitlines()[-1]
-    assert last.startswith("hwlit: ")
-    assert told in last
-    assert "Traceback" not in error
 
 
 def test_a_loss_that_is_no_number_stops_before_the_update(tiny_fit, tmp_path, monkeypatch, capsys):

@@ -184,14 +184,9 @@ class Checkpoints(Checkpoint):
             self.signals.stop()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note the score, and save it; at the end of an epoch, when that is over.
-
-        Raises:
-            UsageError: No such metric was logged.
-        """
+        """Note the score, and save it; at the end of an epoch, when that is over."""
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
             return
-        check_monitor(self.monitor, trainer)
         self._score = float(trainer.callback_metrics[self.monitor])
         if not trainer.is_last_batch:
             self._save_and_stop(trainer)
@@ -261,14 +256,3 @@ def _validates_next(trainer: Trainer) -> bool:
     loop = trainer.fit_loop
     assert loop._data_fetcher is not None
     return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
-
-
-def check_monitor(monitor: str, trainer: Trainer) -> None:
-    """Refuse a metric that nobody logs.
-
-    Raises:
-        UsageError: The metric is not among those logged.
-    """
-    if monitor not in trainer.callback_metrics:
-        known = ", ".join(sorted(k for k in trainer.callback_metrics if k.startswith("val/")))
-        raise UsageError(f"--checkpoint.monitor {monitor} is not logged; choose one of: {known}")

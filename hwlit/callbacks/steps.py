@@ -55,6 +55,11 @@ class Steps(Monitor):
                 # Counted after the run: reading a number off the device would make it wait.
                 self._tokens.append((mask.sum(), mask.numel()))
 
+    @property
+    def began(self) -> bool:
+        """Whether a step was begun."""
+        return bool(self._starts)
+
     def share(self) -> tuple[int, int, int]:
         """Return the rows, tokens and slots for tokens of the steps after the warm-up."""
         n = len(self._step_times())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoModelForSequenceClassification,
@@ -17,7 +18,7 @@ from transformers import (
 )
 from transformers.utils.hub import cached_file
 
-from hwlit.errors import UsageError
+from hwlit.errors import IntegrityError, UsageError
 from hwlit.networks.minilm import HUB_ID, minilm_path
 from hwlit.storage import sha256
 
@@ -65,7 +66,11 @@ def find_pretrained(pretrained: str) -> Source:
     """
     if pretrained == "minilm":
         return Source(str(minilm_path()), HUB_ID)
+    if not pretrained.strip():
+        raise UsageError("--model.pretrained is empty; give minilm, a folder or a hub id")
     folder = Path(pretrained).expanduser()
+    if folder.is_file():
+        raise UsageError(f"--model.pretrained {pretrained} is a file; give the model's folder")
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise UsageError(
@@ -94,8 +99,16 @@ def load_tokenizer(pretrained: str) -> PreTrainedTokenizerBase:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             source.location, trust_remote_code=False
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(_not_loaded("tokenizer", pretrained, error)) from error
+    files = set(tokenizer.vocab_files_names.values())
+    folder = Path(source.location)
+    # Without a vocabulary some tokenizers are made all the same, and know no word.
+    if folder.is_dir() and not any((folder / file).is_file() for file in files):
+        raise UsageError(
+            f"model folder {folder} holds no tokenizer ({', '.join(sorted(files))}); "
+            "save one beside the weights with save_pretrained"
+        )
     if tokenizer.pad_token is None:
         vocabulary = tokenizer.get_vocab()
         usable = [token for token in (*PAD_TOKENS, tokenizer.eos_token) if token in vocabulary]
@@ -118,7 +131,9 @@ def load_classifier(
         dtype: Precision of the weights, loaded directly.
 
     Raises:
-        UsageError: The model cannot be found, has no safetensors weights, or needs code of its own.
+        UsageError: The model cannot be found, has no safetensors weights or those of another
+            network, or needs code of its own.
+        IntegrityError: The weights are damaged.
     """
     source = find_pretrained(pretrained)
     names: dict[str, Any] = {
@@ -136,8 +151,13 @@ def load_classifier(
             output_loading_info=True,
             **names,
         )
-    except (OSError, ValueError) as error:
+    except SafetensorError as error:
+        raise IntegrityError(
+            f"the weights of {pretrained!r} are damaged ({error}); fetch them again"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise UsageError(_not_loaded("model", pretrained, error)) from error
+    _refuse_other_weights(network, info, pretrained)
     network.config.problem_type = "single_label_classification"
     if network.config.get_text_config().pad_token_id is None:
         network.config.get_text_config().pad_token_id = load_tokenizer(pretrained).pad_token_id
@@ -216,10 +236,32 @@ def revision(pretrained: str) -> str | None:
     return folder.name if folder.parent.name == "snapshots" else None
 
 
+def _refuse_other_weights(network: PreTrainedModel, info: dict[str, Any], pretrained: str) -> None:
+    """Refuse a base model that would be trained from random weights for the most part.
+
+    Raises:
+        UsageError: Most of its tensors are missing, or any has another shape than config.json says.
+    """
+    prefix = f"{network.base_model_prefix}."
+    base = [name for name, _ in network.named_parameters() if name.startswith(prefix)]
+    mismatched = {key[0] for key in info["mismatched_keys"]}.intersection(base)
+    missing = set(info["missing_keys"]).intersection(base)
+    odd = mismatched | missing
+    if mismatched or 2 * len(missing) > len(base):
+        raise UsageError(
+            f"the weights of {pretrained!r} do not fit its config.json: {len(odd)} of {len(base)} "
+            f"tensors are missing or of another shape, such as {min(odd)}; give a model whose "
+            "files belong together"
+        )
+
+
 def _not_loaded(what: str, pretrained: str, error: Exception) -> str:
     """Say in one sentence why a model did not load and what to give instead."""
-    reason = str(error).strip().partition("\n")[0].rstrip(".")
+    reason = str(error).strip().partition("\n")[0].rstrip(". ")
+    told = f"the {what} {pretrained!r} cannot be loaded ({type(error).__name__}: {reason})"
+    if Path(pretrained).expanduser().is_dir():
+        return f"{told}; give the folder of a text model as save_pretrained wrote it"
     return (
-        f"the {what} {pretrained!r} cannot be loaded ({reason}); without a network, give the "
-        "folder of a downloaded model by --model.pretrained, or 'minilm' for the offline one"
+        f"{told}; without a network, give the folder of a downloaded model by --model.pretrained "
+        "PATH, a hub id that lies in the cache (HF_HOME), or 'minilm' for the offline one"
     )

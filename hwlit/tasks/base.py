@@ -22,7 +22,7 @@ from transformers import get_scheduler
 
 from hwlit.adapters.base import Adapter, NotMergeableError, unfreeze
 from hwlit.errors import DivergedError, IntegrityError, UsageError
-from hwlit.tasks.optimizers import fuse, parameter_groups, refuse_other_rate
+from hwlit.tasks.optimizers import fuse, make_optimizer, try_optimizer
 from hwlit.tasks.precision import FrozenHalf
 
 Schedule = Literal["linear", "cosine", "constant_with_warmup"]  # names of transformers
@@ -51,7 +51,7 @@ class Task(LightningModule, ABC):
         super().__init__()
         if not 0 <= warmup < 1:
             raise UsageError(
-                f"warmup is a share of the steps, at least 0 and below 1, got {warmup}"
+                f"--model.warmup is {warmup}; give a share of the steps, from 0 to below 1"
             )
         self.adapter = adapter
         self.optimizer = optimizer
@@ -65,10 +65,16 @@ class Task(LightningModule, ABC):
         # Only what was learned is in a checkpoint; on_load_checkpoint compares the names itself.
         self.strict_loading = False
         self.network: nn.Module = nn.Identity()
+        try_optimizer(optimizer, adapter.learning_rate)
 
     @abstractmethod
     def build(self, dtype: torch.dtype) -> tuple[nn.Module, tuple[str, ...]]:
         """Return the pretrained network and the names of its heads; may download."""
+
+    @property
+    @abstractmethod
+    def metric_names(self) -> tuple[str, ...]:
+        """Return the names of the metrics that training and validation log."""
 
     @abstractmethod
     def model_facts(self) -> dict[str, Any]:
@@ -128,9 +134,8 @@ class Task(LightningModule, ABC):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer over what learns and its schedule."""
-        learned = (p for p in self.network.parameters() if p.requires_grad)
-        optimizer = self.optimizer(parameter_groups(learned, self.adapter.learning_rate))
-        refuse_other_rate(optimizer)
+        learned = [p for p in self.network.parameters() if p.requires_grad]
+        optimizer = make_optimizer(self.optimizer, learned, self.adapter.learning_rate)
         fuse(optimizer, self.device)
         self._steps = int(self.trainer.estimated_stepping_batches)
         scheduler = get_scheduler(

@@ -94,6 +94,12 @@ class TextClassification(Task):
             loaded.network.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
         return loaded.network, loaded.heads
 
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Return the names of the metrics that training and validation log."""
+        own = ("train/loss", "train/grad_norm", "val/loss")
+        return (*map(str, self.validation_metrics), *own)
+
     def model_facts(self) -> dict[str, Any]:
         """Return the name, revision, hash and shape of the pretrained network."""
         source = find_pretrained(self.pretrained)

@@ -1,0 +1,109 @@
+"""`hwlit check`: what this machine has, and whether a run would work here, tried out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from rich.console import Console
+
+from hwlit import cli
+from hwlit.data.base import TextData
+from hwlit.findings import Findings
+from hwlit.machine import nearest_directory, show_machine
+from hwlit.storage import missing_directories, release_directory, take_directory
+from hwlit.tasks.text_classification import TextClassification
+from hwlit.trainer_settings import check_devices, one_device
+from hwlit.tryout import EVAL_BATCHES, Tryout
+
+# What the run that is tried out has in place of what was asked for.
+REHEARSED = {"min_epochs": None, "min_steps": None, "enable_progress_bar": False,
+             "limit_val_batches": EVAL_BATCHES, "num_sanity_val_steps": 0}  # fmt: skip
+SUBSTITUTE = {"accelerator": "cpu", "devices": 1, "strategy": "auto", "precision": None}
+
+
+def main(arguments: list[str]) -> int:
+    """Show the machine, or try out the run that these arguments of fit ask for.
+
+    Args:
+        arguments: The command line after `check`, configs already found.
+
+    Returns:
+        The exit code 0.
+
+    Raises:
+        HwlitError: The first problem that was found; all are printed.
+    """
+    if not arguments:
+        show_machine(Console())
+        return 0
+    return cli.main(["fit", *arguments], CheckCLI)
+
+
+class CheckCLI(cli.HwlitCLI):
+    """Parses like fit, and tries the run out in a directory that is removed afterwards."""
+
+    def instantiate_classes(self) -> None:
+        """Make everything as fit does, in a directory of its own; go on after what is refused."""
+        self.findings = Findings()
+        self.substituted = False
+        self.asked = super()._find_output()
+        with self.findings.part("output") as say:
+            made = missing_directories(self.asked)
+            take_directory(self.asked, self._name(), False).release()
+            release_directory(self.asked, made)
+            say(f"{self.asked} can be written")
+        # Beside the run, so that it is that disk which is tried; the rest can be tried anywhere.
+        place = None if self.findings.problems else nearest_directory(self.asked)
+        self.folder = Path(tempfile.mkdtemp(prefix=".hwlit-check-", dir=place))
+        try:
+            super().instantiate_classes()
+        except BaseException:
+            self._remove()
+            raise
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Make the trainer that was asked for, on one device; else one on the CPU, to go on."""
+        config = self.config[str(self.subcommand)]
+        refusals = (MisconfigurationException, ImportError, ValueError, TypeError)
+        with self.findings.part("device", refusals) as say:
+            check_devices(config)
+            one = one_device(config["trainer.devices"])
+            trainer = super().instantiate_trainer(**REHEARSED, **one, **kwargs)
+            device = self.device.describe()
+            say(f"{device['kind']}: {device['name']}, precision {trainer.precision}")
+            return trainer
+        self.substituted = True
+        for name, value in SUBSTITUTE.items():
+            config[f"trainer.{name}"] = value
+        return super().instantiate_trainer(**REHEARSED, **SUBSTITUTE, **kwargs)
+
+    def fit(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
+        """Try the run out, and print what was found."""
+        assert isinstance(model, TextClassification)
+        assert isinstance(datamodule, TextData)
+        asked = self.config["fit"].get("trainer.limit_val_batches")
+        try:
+            Tryout(
+                self.trainer, model, datamodule, self.device, self.folder, self.findings, asked
+            ).run(timed=not self.substituted)
+        finally:
+            self._remove()
+        self.findings.conclude()
+
+    def _find_output(self) -> Path:
+        return self.folder
+
+    def _loggers(self, output: Path) -> Any:
+        return False
+
+    def _remove(self) -> None:
+        if self.lock is not None:
+            self.lock.release()
+        os.environ.pop("HWLIT_OUTPUT", None)
+        shutil.rmtree(self.folder, ignore_errors=True)

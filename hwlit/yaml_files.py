@@ -1,0 +1,80 @@
+"""Configs read strictly: YAML itself takes the last of two equal keys, and says nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import get_loader
+
+from hwlit.errors import UsageError
+
+MAX_BYTES = 1_000_000
+MAX_NODES = 100_000  # aliases of aliases can stand for more nodes than fit into memory
+
+_stock_load = get_loader("yaml")
+
+
+class StrictnessError(yaml.YAMLError):
+    """Valid YAML that does not say what its author meant."""
+
+
+def load_strictly(text: str) -> Any:
+    """Return what YAML says, as jsonargparse reads it.
+
+    Raises:
+        yaml.YAMLError: It is no YAML, names a key twice, or unfolds to too much.
+    """
+    if ":" in text:
+        loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+        node = yaml.compose(text, Loader=loader)
+        if node is not None:
+            _refuse_twins(node, [MAX_NODES])
+    return _stock_load(text)
+
+
+def read_config(path: Path) -> Any:
+    """Return the content of a config file, plain data.
+
+    Raises:
+        UsageError: It cannot be read, is no YAML, or names a key twice.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UsageError(f"config {path} is larger than {MAX_BYTES:,} bytes; is it a config?")
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"config {path} is not UTF-8 text (byte {error.start})") from error
+    except OSError as error:
+        raise UsageError(f"config {path} cannot be read: {error.strerror}") from error
+    try:
+        return load_strictly(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        tab = mark and any("\t" in line for line in text.split("\n")[mark.line : mark.line + 1])
+        hint = "; YAML indents with spaces, not tabs" if tab else "; look at the line before, too"
+        raise UsageError(f"config {path}{where}: {error.problem}{hint}") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"config {path}: {error}") from error
+
+
+def _refuse_twins(node: yaml.Node, left: list[int]) -> None:
+    left[0] -= 1
+    if left[0] < 0:
+        raise StrictnessError(f"its aliases unfold to more than {MAX_NODES:,} values")
+    if isinstance(node, yaml.SequenceNode):
+        for child in node.value:
+            _refuse_twins(child, left)
+    if isinstance(node, yaml.MappingNode):
+        lines: dict[str, int] = {}
+        for key, child in node.value:
+            name, line = str(key.value), key.start_mark.line + 1
+            if name in lines:
+                raise StrictnessError(
+                    f"the key {name!r} stands in line {lines[name]} and again in line {line}; "
+                    "keep one of them"
+                )
+            lines[name] = line
+            _refuse_twins(child, left)
