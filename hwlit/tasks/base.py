@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -24,6 +22,7 @@ from hwlit.adapters.base import Adapter, NotMergeableError, unfreeze
 from hwlit.errors import DivergedError, IntegrityError, UsageError
 from hwlit.tasks.optimizers import fuse, make_optimizer, try_optimizer
 from hwlit.tasks.precision import FrozenHalf
+from hwlit.tasks.seeding import seed_of, seeded
 
 Schedule = Literal["linear", "cosine", "constant_with_warmup"]  # names of transformers
 
@@ -279,24 +278,3 @@ def _refuse_wrapped_heads(network: nn.Module, heads: tuple[str, ...]) -> None:
                     f"a target matches {name}, which belongs to the head and learns whole anyway; "
                     "narrow --model.adapter.targets to the layers below"
                 )
-
-
-class seeded(AbstractContextManager[None]):
-    """Seed torch by position inside the block and give the generator back as it was."""
-
-    def __init__(self, seed: int, *position: int | str) -> None:
-        self._seed = seed_of(seed, *position)
-        self._fork = torch.random.fork_rng(devices=[])
-
-    def __enter__(self) -> None:
-        self._fork.__enter__()
-        torch.manual_seed(self._seed)
-
-    def __exit__(self, *error: Any) -> None:
-        self._fork.__exit__(*error)
-
-
-def seed_of(seed: int, *position: int | str) -> int:
-    """Return a seed that depends on the run's seed and a position, and on nothing before it."""
-    text = ":".join(map(str, (seed, *position)))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")

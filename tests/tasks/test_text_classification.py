@@ -6,7 +6,7 @@ import torch
 from hwlit.adapters.full import Full
 from hwlit.adapters.lora import Lora
 from hwlit.errors import DivergedError, IntegrityError, UsageError
-from hwlit.tasks.base import seed_of, seeded
+from hwlit.tasks.seeding import seed_of, seeded
 from hwlit.tasks.text_classification import TextClassification, classification_metrics
 
 
