@@ -132,6 +132,27 @@ def test_the_weighted_loss_is_that_of_torch(tiny_models, monkeypatch):
     assert float(weighted) != pytest.approx(float(plain), rel=0.01)
 
 
+def test_weights_count_over_all_processes(tiny_models, monkeypatch):
+    task = TextClassification(adapter=Full(), pretrained=tiny_models["bert"])
+    logits = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    labels, classes = torch.tensor([0, 2, 1, 1, 0]), torch.tensor([1.0, 0.25, 3.5])
+    weight, summed = classes[labels], []
+    losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+    totals = torch.stack([(weight * losses).sum(), weight.sum()])
+    strategy = SimpleNamespace(reduce=lambda own, reduce_op: summed.append(own) or totals)
+    task._trainer = SimpleNamespace(world_size=2, strategy=strategy)
+    monkeypatch.setattr(task, "forward", lambda batch: logits[batch["rows"]])
+    monkeypatch.setattr(task, "log", lambda *given, **_: None)
+    batches = [
+        {"rows": rows, "labels": labels[rows], "weight": weight[rows]}
+        for rows in (torch.tensor([0, 1, 2]), torch.tensor([3, 4]))
+    ]
+    mean = sum(task.training_step(batch, 0) for batch in batches) / 2  # as gradients are averaged
+    assert torch.allclose(sum(summed), totals)
+    wanted = torch.nn.functional.cross_entropy(logits, labels, weight=classes)
+    assert float(mean) == pytest.approx(float(wanted), rel=1e-6)
+
+
 def test_a_checkpoint_of_other_classes_is_refused(tiny_models):
     checkpoint = {"state_dict": {}}
     task = build(tiny_models["bert"], labels=("a", "b"))
