@@ -22,11 +22,13 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
+from peft import AdaLoraConfig
 
 from hwlit import quiet
 from hwlit.adapters.base import Adapter
 from hwlit.adapters.full import Full
 from hwlit.adapters.lora import Lora
+from hwlit.adapters.peft import Peft
 from hwlit.callbacks.checkpoints import Checkpoints, DurableCheckpointIO
 from hwlit.cli import TRAINER_DEFAULTS
 from hwlit.data.tweets import Tweets
@@ -37,7 +39,12 @@ from hwlit.tasks.text_classification import TextClassification
 from tools.faults.workload import digest, write_model, write_tweets
 
 ROWS, BATCH_SIZE, EPOCHS = 70, 4, 2  # 13 training batches an epoch
-ADAPTERS: dict[str, Adapter] = {"lora": Lora(rank=2, dropout=0.1), "full": Full()}
+ADAPTERS: dict[str, Adapter] = {
+    "lora": Lora(rank=2, dropout=0.1),
+    "full": Full(),
+    "pissa": Lora(rank=2, pissa=True),
+    "adalora": Peft(config=AdaLoraConfig(init_r=4, target_r=2, tinit=4, tfinal=8, total_step=26)),
+}
 # Batches, counted over epochs from 0, at whose end the signal comes.
 STOPS = {
     "first": (0,), "within": (5,), "last but one": (11,), "last": (12,), "second epoch": (17,),
@@ -65,7 +72,8 @@ def cells() -> list[Cell]:
         found += [
             Cell(stops, precision="bf16-mixed"), Cell(stops, adapter="full"),
             Cell(stops, validations=0.25), Cell(stops, accumulate=3, validations=0.25),
-            Cell(stops, patience=1, validations=0.25),
+            Cell(stops, patience=1, validations=0.25), Cell(stops, adapter="pissa"),
+            Cell(stops, adapter="adalora"),
         ]  # fmt: skip
     return found
 
