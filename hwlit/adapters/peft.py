@@ -80,6 +80,8 @@ class Peft(Injected):
                 "take a method that changes layers, such as peft.IA3Config"
             )
         settings = vars(self.config)
+        if "target_modules" not in settings:
+            raise UsageError(f"{kind} names no layers to change; take another method")
         for name, instead in OURS.items():
             if settings.get(name):
                 raise UsageError(f"{kind}.{name} is not for you to set: {instead}")
@@ -160,7 +162,12 @@ class Peft(Injected):
     def _known(self) -> Mapping[str, list[str]]:
         if isinstance(self.config, IA3Config):
             return IA3_TARGETS
-        return tuner(self.config).target_module_mapping
+        known: Mapping[str, list[str]] = getattr(
+            tuner(self.config),
+            "target_module_mapping",
+            {},  # some of its classes have none
+        )
+        return known
 
 
 def _feedforward(network: nn.Module, sites: tuple[str, ...]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from peft import (
     ShiraConfig,
     TinyLoraConfig,
     VeraConfig,
+    XLoraConfig,
 )  # fmt: skip
 from transformers import BertConfig, DistilBertConfig
 
@@ -76,6 +77,7 @@ def test_feedforward_modules_are_globs_inside_the_targets():
         (LoHaConfig(layers_to_transform=[1]), "layers_to_transform"),
         (LoHaConfig(task_type="CAUSAL_LM"), "task_type"),
         (LoHaConfig(inference_mode=True), "inference_mode.*learn nothing"),
+        (XLoraConfig(hidden_size=32, adapters={"a": "b"}), "XLoraConfig names no layers"),
         (OFTConfig(bias="all"), "bias must be 'none'.*chain BitFit"),
         (LoHaConfig(alpha=0), "alpha must be above 0"),
         (LoraConfig(lora_alpha=-1), "lora_alpha must be above 0"),
@@ -102,7 +104,7 @@ def test_settings_that_would_be_ignored_or_learn_nothing_are_refused(config, tol
     ids=lambda value: type(value).__name__,
 )
 def test_what_peft_refuses_or_cannot_save_is_refused_before_training(config, told, tiny_models):
-    adapter = Peft(config=config, targets=("*.query",))
+    adapter = Peft(config=config)
     task = TextClassification(adapter=adapter, pretrained=tiny_models["bert"])
     with pytest.raises(UsageError, match=told):
         task.configure_model()
