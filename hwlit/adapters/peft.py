@@ -162,11 +162,8 @@ class Peft(Injected):
     def _known(self) -> Mapping[str, list[str]]:
         if isinstance(self.config, IA3Config):
             return IA3_TARGETS
-        known: Mapping[str, list[str]] = getattr(
-            tuner(self.config),
-            "target_module_mapping",
-            {},  # some of its classes have none
-        )
+        # Of PEFT's classes, that of trainable tokens has no such table.
+        known: Mapping[str, list[str]] = getattr(tuner(self.config), "target_module_mapping", {})
         return known
 
 
