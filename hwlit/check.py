@@ -18,7 +18,7 @@ from hwlit.findings import Findings
 from hwlit.machine import nearest_directory, show_machine
 from hwlit.storage import missing_directories, release_directory, take_directory
 from hwlit.tasks.text_classification import TextClassification
-from hwlit.trainer_settings import check_devices, one_device
+from hwlit.trainer_settings import one_device
 from hwlit.tryout import EVAL_BATCHES, Tryout
 
 # What the run that is tried out has in place of what was asked for.
@@ -72,11 +72,14 @@ class CheckCLI(cli.HwlitCLI):
         config = self.config[str(self.subcommand)]
         refusals = (MisconfigurationException, ImportError, ValueError, TypeError)
         with self.findings.part("device", refusals) as say:
-            check_devices(config)
-            one = one_device(config["trainer.devices"])
-            trainer = super().instantiate_trainer(**REHEARSED, **one, **kwargs)
+            trainer = super().instantiate_trainer(**REHEARSED, **kwargs)
+            processes, tried = trainer.world_size, ""
+            if processes > 1:  # several processes would each check; one of them is tried
+                one = one_device(config["trainer.devices"])
+                trainer = super().instantiate_trainer(**REHEARSED, **one, **kwargs)
+                tried = f"; tried on one of {processes} devices, and so are the times"
             device = self.device.describe()
-            say(f"{device['kind']}: {device['name']}, precision {trainer.precision}")
+            say(f"{device['kind']}: {device['name']}, precision {trainer.precision}{tried}")
             return trainer
         self.substituted = True
         for name, value in SUBSTITUTE.items():

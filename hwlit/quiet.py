@@ -20,6 +20,7 @@ LOGGERS = (
     "transformers",
     "datasets",
     "httpx",
+    "huggingface_hub",  # each of its retries
     "codecarbon",
     "torch.distributed",
     "torch.utils._pytree",  # torchao registers types twice

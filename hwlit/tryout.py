@@ -13,6 +13,7 @@ from lightning.pytorch import Trainer
 from hwlit.callbacks.checkpoints import NEWEST_KEPT, Checkpoints
 from hwlit.callbacks.parameters import Parameters
 from hwlit.data.base import TextData
+from hwlit.data.summary import remarks
 from hwlit.devices.base import Device
 from hwlit.errors import IntegrityError, ResourceError, UsageError
 from hwlit.estimate import clock, planned, token_slots
@@ -92,6 +93,7 @@ class Tryout:
             say(
                 f"{report['source'][0]}: {rows['train']} rows to train ({balance}), "
                 f"{rows['validation']} to validate, {rows['test']} to test"
+                + (f"; {told}" if (told := remarks(report)) else "")
             )
 
     def _try_model(self) -> None:

@@ -13,8 +13,10 @@ import yaml
 from torch.func import functional_call
 
 from hwlit.__main__ import main
+from hwlit.devices.presence import Presence
 from hwlit.machine import EXTRAS
 from hwlit.shipped import config_names, config_root
+from hwlit.trainer_settings import FINDERS
 from tests.conftest import speed_up
 from tools.bad_inputs import answer, cases, prepare, small
 
@@ -242,3 +244,19 @@ def test_a_config_reads_the_same_after_a_round_trip(tmp_path, capsys):
     first = printed("quickstart")
     (tmp_path / "again.yaml").write_text(yaml.safe_dump(first))
     assert printed(str(tmp_path / "again.yaml")) == first
+
+
+@pytest.mark.parametrize(
+    ("count", "asked", "code", "told"),
+    [
+        (1, ["--trainer.devices", "2"], 6, "asks for more than the 1 gpu device here"),
+        (2, ["--trainer.devices", "[0,2]"], 6, "asks for more than the 2 gpu devices here"),
+        (1, ["--trainer.devices", "[]"], 2, "--trainer.devices is []"),
+    ],
+)
+def test_more_gpus_than_there_are(count, asked, code, told, place, capsys, monkeypatch):
+    there = Presence("cuda", tuple(f"GPU {i}" for i in range(count)))
+    monkeypatch.setitem(FINDERS, "cuda", lambda: there)
+    assert main(["fit", *small(place, "x"), "--trainer.accelerator", "gpu", *asked]) == code
+    assert told in capsys.readouterr().err
+    assert not (place / "x").exists()

@@ -19,6 +19,7 @@ from transformers import (
 from transformers.utils.hub import cached_file
 
 from hwlit.errors import IntegrityError, UsageError
+from hwlit.networks.hub import reach, why_not
 from hwlit.networks.minilm import HUB_ID, minilm_path
 from hwlit.storage import sha256
 
@@ -95,6 +96,7 @@ def load_tokenizer(pretrained: str) -> PreTrainedTokenizerBase:
         UsageError: It cannot be found, or has no token that could pad.
     """
     source = find_pretrained(pretrained)
+    reach(source.location)
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             source.location, trust_remote_code=False
@@ -136,6 +138,7 @@ def load_classifier(
         IntegrityError: The weights are damaged.
     """
     source = find_pretrained(pretrained)
+    reach(source.location)
     names: dict[str, Any] = {
         "num_labels": len(labels),
         "id2label": dict(enumerate(labels)),
@@ -257,11 +260,8 @@ def _refuse_other_weights(network: PreTrainedModel, info: dict[str, Any], pretra
 
 def _not_loaded(what: str, pretrained: str, error: Exception) -> str:
     """Say in one sentence why a model did not load and what to give instead."""
-    reason = str(error).strip().partition("\n")[0].rstrip(". ")
+    reason = str(error).strip().partition("\n")[0].rstrip(". :")
     told = f"the {what} {pretrained!r} cannot be loaded ({type(error).__name__}: {reason})"
     if Path(pretrained).expanduser().is_dir():
         return f"{told}; give the folder of a text model as save_pretrained wrote it"
-    return (
-        f"{told}; without a network, give the folder of a downloaded model by --model.pretrained "
-        "PATH, a hub id that lies in the cache (HF_HOME), or 'minilm' for the offline one"
-    )
+    return f"{told}; {why_not(error)}"

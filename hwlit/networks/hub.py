@@ -1,0 +1,51 @@
+"""The Hugging Face hub: whether it can be reached, and what to do where it says no."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from huggingface_hub import constants, get_session, is_offline_mode, try_to_load_from_cache
+from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
+
+from hwlit.errors import UsageError
+
+TIMEOUT_S = 10.0
+WITHOUT_NETWORK = (
+    "without a network, give the folder of a downloaded model by --model.pretrained PATH, a hub id "
+    "that lies in the cache (HF_HOME), or 'minilm' for the offline one"
+)
+
+
+@cache
+def reach(location: str) -> None:
+    """Ask once whether the hub answers: the loaders would ask for half a minute.
+
+    Args:
+        location: A hub id, or a folder, for which nothing is asked.
+
+    Raises:
+        UsageError: It does not, and the model is not in the cache.
+    """
+    if Path(location).is_dir() or is_offline_mode():
+        return
+    try:
+        if isinstance(try_to_load_from_cache(location, "config.json"), str):
+            return
+        get_session().head(constants.ENDPOINT, timeout=TIMEOUT_S)
+    except HFValidationError:
+        return  # no hub id: the loaders say how one is written
+    except Exception as error:  # of the HTTP library, which huggingface_hub has changed before
+        raise UsageError(
+            f"the model {location!r} is not in the cache, and {constants.ENDPOINT} does not answer "
+            f"({error}); {WITHOUT_NETWORK}"
+        ) from error
+
+
+def why_not(error: Exception) -> str:
+    """Return what to do where the hub did not give a model."""
+    if isinstance(error.__cause__, GatedRepoError):
+        return "ask for access on its page at the hub, then log in: hf auth login"
+    if isinstance(error.__cause__, RepositoryNotFoundError):
+        return "there is none of that name at the hub, or it is private: hf auth login"
+    return WITHOUT_NETWORK
