@@ -66,11 +66,11 @@ class Rehearsal(Callback):
         if self.batches == 0:
             self.first_loss = float(outputs["loss"])
         self.batches += 1
-        if self._last is not None and self.batches > WARMUP_STEPS:
+        if self._last is not None:
             self._steps.append((self._last, mark))
         self._last = mark
         self._tell(self.batches, WARMUP_STEPS + TIMED_STEPS)
-        enough = self.batches >= WARMUP_STEPS + FEWEST_STEPS
+        enough = len(self._steps) >= FEWEST_STEPS
         late = time.perf_counter() - self._began > PATIENCE_S
         if self.batches >= WARMUP_STEPS + TIMED_STEPS or (enough and late):
             trainer.should_stop = True
@@ -99,8 +99,12 @@ class Rehearsal(Callback):
 
     @property
     def step_times(self) -> list[float]:
-        """The seconds of the timed steps."""
-        return [self._device.elapsed(start, end) for start, end in self._steps]
+        """The seconds of the timed steps, without the warm-up where there are enough of them.
+
+        The first step of all is never timed: nothing marks its start.
+        """
+        times = [self._device.elapsed(start, end) for start, end in self._steps]
+        return times[WARMUP_STEPS - 1 :] if len(times) >= WARMUP_STEPS + FEWEST_STEPS else times
 
     @property
     def eval_time(self) -> float:
@@ -108,7 +112,9 @@ class Rehearsal(Callback):
         return sum(self._device.elapsed(start, end) for start, end in self._evaluations)
 
 
-def quarters(times: list[float]) -> tuple[float, float, float]:
-    """Return the mean, and the first and third quartile, in seconds; of three times or more."""
-    low, _, high = statistics.quantiles(times, n=4, method="inclusive")
-    return statistics.fmean(times), low, high
+def halves(times: list[float]) -> tuple[float, float, float]:
+    """Return the mean of the times, of their quicker half, and of their slower half."""
+    ordered = sorted(times)
+    half = len(times) // 2
+    quick, slow = ordered[: len(times) - half], ordered[half:]
+    return statistics.fmean(times), statistics.fmean(quick), statistics.fmean(slow)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from lightning.pytorch import Trainer
 
@@ -18,7 +19,7 @@ from hwlit.devices.base import Device
 from hwlit.errors import IntegrityError, ResourceError, UsageError
 from hwlit.estimate import clock, planned, token_slots
 from hwlit.findings import Findings
-from hwlit.rehearsal import Rehearsal, quarters
+from hwlit.rehearsal import Rehearsal, halves
 from hwlit.signals import Signals
 from hwlit.study.show import in_unit
 from hwlit.tasks.text_classification import TextClassification
@@ -231,12 +232,15 @@ class Tryout:
             if not times:
                 say(told)
                 return
-            mean, low, high = quarters(times)
+            mean, low, high = halves(times)
+            load, threads = psutil.getloadavg()[0], psutil.cpu_count() or 1
+            busy = f"; the machine is busy, load {load:.1f} on {threads} threads"
             say(
                 f"training {clock(batches * mean)} ({clock(batches * low)} to "
                 f"{clock(batches * high)}): {batches} steps of {in_unit(mean, 's')}, the mean of "
-                f"{len(times)} (to: their middle half); {told}; in all "
+                f"{len(times)} (the range: their quicker and slower half); {told}; in all "
                 f"{clock(batches * mean + evaluating)}, without start, latency and reload check"
+                + (busy if load > threads + 1 else "")
             )
 
     def _tell(self, done: int, of: int) -> None:
