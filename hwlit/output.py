@@ -25,6 +25,12 @@ def run_name(configs: Sequence[object], resume: str | None) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "-", name)[:64] or "run"
 
 
+def is_first_process() -> bool:
+    """Return whether this is the first process of its job, as far as the environment tells."""
+    names = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+    return all(os.environ.get(name, "0") == "0" for name in names)
+
+
 def find_output(output: str | None, resume: str | None, name: str, adapter: str) -> Path:
     """Return the run's directory; processes that this one starts write to the same.
 
@@ -45,6 +51,12 @@ def find_output(output: str | None, resume: str | None, name: str, adapter: str)
         if not output.strip():
             raise UsageError("--output is empty; give a directory that is new or empty")
         return Path(output).absolute()
+    launched = [os.environ.get(name, "1") for name in ("WORLD_SIZE", "SLURM_NTASKS")]
+    if any(count != "1" for count in launched):
+        raise UsageError(
+            "several processes were started from outside (torchrun, SLURM), and each would choose "
+            "a directory of its own; give --output"
+        )
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     kind = adapter.rpartition(".")[2].lower()
     path = Path("runs").absolute() / f"{name}-{kind}-{stamp}"

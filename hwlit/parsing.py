@@ -16,6 +16,17 @@ from hwlit.errors import UsageError
 from hwlit.yaml_files import load_strictly
 
 # What a run is about does not change with where it is written or how many workers load it.
+# What the command line sets in one place and the classes take in two.
+LINKED = {
+    "--model.labels": "the data set",
+    "--model.seed": "--seed_everything",
+    "--data.seed": "--seed_everything",
+    "--data.tokenizer": "--model.pretrained",
+    "--trainer.default_root_dir": "--output",
+}
+
+VERBATIM = ("--data.text_column", "--data.label_column")
+
 NOT_HASHED = (
     "output", "config", "ckpt_path", "resume", "checkpoint.every", "trainer.logger",
     "trainer.enable_progress_bar", "trainer.default_root_dir", "data.init_args.num_workers",
@@ -66,6 +77,36 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[st
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key)
     )
+
+
+def refuse_linked(arguments: Sequence[str]) -> None:
+    """Refuse what follows from another option.
+
+    Raises:
+        UsageError: It was given.
+    """
+    for word in arguments:
+        if (name := word.partition("=")[0]) in LINKED:
+            raise UsageError(f"{name} follows from {LINKED[name]}; set that instead")
+
+
+def verbatim_columns(arguments: Sequence[str]) -> list[str]:
+    """Quote the names of columns: they may be anything, and the parser would take them for YAML."""
+    found: list[str] = []
+    option = ""
+    for word in arguments:
+        name, equals, value = word.partition("=")
+        if equals and name in VERBATIM:
+            word = f"{name}={_quoted(value)}"
+        elif option in VERBATIM:
+            word = _quoted(word)
+        option = "" if equals else word
+        found.append(word)
+    return found
+
+
+def _quoted(value: str) -> str:
+    return value if len(value) > 1 and value[0] == value[-1] == '"' else json.dumps(value)
 
 
 def root_cause(error: BaseException) -> UsageError:

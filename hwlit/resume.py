@@ -88,8 +88,7 @@ def resume_arguments(arguments: Sequence[str]) -> list[str]:
         raise UsageError(
             f"{run} holds no config.yaml, so there is no run to resume; start one with --config"
         )
-    if run_status(run) == "ok":
-        raise UsageError(f"{run} is finished; see it with: hwlit show {run}")
+    _refuse_finished(run)
     pairs = zip(changes[::2], changes[1::2], strict=False)
     changed = [f"{name}={value}" for name, value in pairs if name != "--config"]
     return ["fit", "--config", str(config), "--resume", str(run), *changed]
@@ -129,12 +128,33 @@ def find_resumption(output: Path, resumes: bool, ckpt_path: str | None) -> Resum
 
     Raises:
         IntegrityError: A checkpoint is damaged.
+        UsageError: The run is finished by now, or the checkpoint that it began from is gone.
     """
+    if resumes:
+        _refuse_finished(output)
     found = find_checkpoint(output) if resumes else None
     if ckpt_path is not None and (found is None or found.checkpoint is None):
+        check_file(ckpt_path)
         path = Path(ckpt_path).absolute()
         return Resumption(path, verify(path))
     return found
+
+
+def check_file(ckpt_path: str) -> None:
+    """Refuse a checkpoint that is not there.
+
+    Raises:
+        UsageError: The path is no file.
+    """
+    if not Path(ckpt_path).is_file():
+        raise UsageError(
+            f"--ckpt_path {ckpt_path} is not a file; give a .ckpt of a run's checkpoints/"
+        )
+
+
+def _refuse_finished(run: Path) -> None:
+    if run_status(run) == "ok":
+        raise UsageError(f"{run} is finished; see it with: hwlit show {run}")
 
 
 def _parts(word: str) -> list[str]:

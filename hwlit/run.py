@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +112,6 @@ class Run:
                     "out of memory; lower --data.batch_size or --data.max_length, or set "
                     "--model.gradient_checkpointing true"
                 ) from error
-            if isinstance(error, Interrupted):
-                kept = f"go on with: hwlit fit --resume {self._output}"
-                error.add_note(kept if self.began or resumption else "nothing is kept of it")
             raise
         for logger in self._trainer.loggers:
             if isinstance(logger, TensorBoard):
@@ -158,13 +156,14 @@ class Run:
         checkpoints = self._trainer.checkpoint_callback
         assert isinstance(checkpoints, Checkpoints)
         checkpoints.signals = self._signals
+        start = None if resumption is None else resumption.checkpoint
         if resumption is not None:
+            if start is not None and self._model.learns:
+                damaged = checkpoints.adopt(start.parent, resumption.step, self._trainer)
+                resumption = replace(resumption, damaged=(*resumption.damaged, *damaged))
             self._recorder.describe(resumed_from=resumption.to_dict())
         if not self._model.learns:
             return None
-        start = None if resumption is None else resumption.checkpoint
-        if resumption is not None and start is not None:
-            checkpoints.adopt(start.parent, resumption.step, self._trainer)
         self._trainer.fit(self._model, datamodule=self._data, ckpt_path=start, weights_only=True)
         if not checkpoints.validated:
             raise UsageError(

@@ -107,7 +107,7 @@ class Tryout:
             total = counts["params/total"].value
             say(
                 f"{model.model_facts()['hub_id']}, {total:,.0f} parameters; "
-                f"{type(model.adapter).__name__} on {len(model.sites)} modules, "
+                f"{model.adapter.title} on {len(model.sites)} modules, "
                 f"heads {', '.join(model.heads)}: {share:.3%} learn"
             )
 

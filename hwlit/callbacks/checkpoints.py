@@ -24,7 +24,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from hwlit.callbacks.loggers import MetricsFile
-from hwlit.errors import UsageError
+from hwlit.errors import IntegrityError, UsageError
 from hwlit.signals import Signals
 from hwlit.storage import (
     copy_with_manifest,
@@ -141,24 +141,33 @@ class Checkpoints(Checkpoint):
         finite = [s for s in self.saved if s.score is not None and math.isfinite(s.score)]
         return max(finite, key=lambda saved: sign * (saved.score or 0), default=None)
 
-    def adopt(self, folder: Path, step: int, trainer: Trainer) -> None:
+    def adopt(self, folder: Path, step: int, trainer: Trainer) -> list[str]:
         """Take over the checkpoints of an earlier part of the run, up to a step.
 
         Of those of another run the best is copied, for that run may be removed.
+
+        Returns:
+            Why some are not taken over: they are damaged.
         """
-        self.saved = [
-            Saved(path, facts["step"], facts.get("score"))
-            for path, facts in manifests(folder)
-            if facts["step"] <= step and facts.get("monitor", self.monitor) == self.monitor
-        ]
+        self.saved, damaged = [], []
+        for path, facts in manifests(folder):
+            if facts["step"] > step or facts.get("monitor", self.monitor) != self.monitor:
+                continue
+            try:
+                verify(path)
+            except IntegrityError as error:
+                damaged.append(str(error))
+            else:
+                self.saved.append(Saved(path, facts["step"], facts.get("score")))
         if folder == self.folder:
-            return
+            return damaged
         best = self.best
         self.saved = []
         if best is not None:
             if trainer.is_global_zero:
                 copy_with_manifest(best.path, self.folder)
             self.saved = [replace(best, path=self.folder / best.path.name)]
+        return damaged
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin to count; signals wait for the end of the step from now on."""
