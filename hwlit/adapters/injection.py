@@ -50,9 +50,12 @@ class Injected(Adapter, ABC):
             NoSiteError: A target matches nothing.
             UsageError: PEFT refuses the config, or its folder could not hold what would be learned.
         """
-        config = self.injected_config(network)
+        sites, config = self.sites(network), self.injected_config(network)
         freeze(network)
         inject(network, config)
+        found = {name for name, _ in wrapped_layers(network)}
+        if odd := sorted(found ^ set(sites)):  # PEFT also takes names that end alike
+            raise UsageError(f"PEFT does not wrap the targets alone: {odd[0]}; give other targets")
 
     def merge(self, network: nn.Module) -> None:
         """Fold what was learned into the weights and put the plain layers back in place.

@@ -83,11 +83,12 @@ class Peft(Injected):
         if "target_modules" not in settings:
             raise UsageError(f"{kind} names no layers to change; take another method")
         for name, instead in OURS.items():
-            if settings.get(name):
+            if settings.get(name) is not None and settings[name] is not False:  # 0 is a layer
                 raise UsageError(f"{kind}.{name} is not for you to set: {instead}")
         if settings.get("bias", "none") != "none":
             raise UsageError(f"{kind}.bias must be 'none'; to learn biases too, chain BitFit")
-        for name, value in settings.items():
+        numbers = {name: v for name, v in settings.items() if isinstance(v, int | float)}
+        for name, value in numbers.items():
             if name.endswith("alpha") and value <= 0:
                 raise UsageError(f"{kind}.{name} must be above 0 (0 would learn nothing): {value}")
             if name.endswith("dropout") and not 0 <= value < 1:

@@ -74,7 +74,7 @@ def test_feedforward_modules_are_globs_inside_the_targets():
         (LoHaConfig(target_modules=["query"]), r"target_modules is not .*adapter\.targets"),
         (LoHaConfig(exclude_modules=["query"]), "exclude_modules"),
         (LoHaConfig(modules_to_save=["classifier"]), "modules_to_save.*heads always learn"),
-        (LoHaConfig(layers_to_transform=[1]), "layers_to_transform"),
+        (LoHaConfig(layers_to_transform=0), "layers_to_transform"),
         (LoHaConfig(task_type="CAUSAL_LM"), "task_type"),
         (LoHaConfig(inference_mode=True), "inference_mode.*learn nothing"),
         (XLoraConfig(hidden_size=32, adapters={"a": "b"}), "XLoraConfig names no layers"),
@@ -132,3 +132,12 @@ def test_a_start_of_ones_own_is_not_called_lossless():
 def test_a_method_without_a_shipped_config_works_by_class_path():
     network = on_meta(BertConfig())
     assert counts(network, Peft(config=BeftConfig()))[0] == 12 * 768
+
+
+def test_a_layer_whose_name_ends_like_a_target_is_not_taken_in_silence():
+    linear = torch.nn.Linear
+    network = torch.nn.ModuleDict(
+        {"up": linear(4, 4), "more": torch.nn.ModuleDict({"up": linear(4, 4)})}
+    )
+    with pytest.raises(UsageError, match=r"does not wrap the targets alone: more\.up"):
+        Peft(config=LoHaConfig(), targets=("up",)).attach(network)
