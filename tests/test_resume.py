@@ -1,11 +1,12 @@
 import json
+import shutil
 
 import pytest
 
 from hwlit.__main__ import main
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.resume import find_checkpoint, resume_arguments
-from hwlit.storage import hold_directory, write_with_manifest
+from hwlit.storage import hold_directory, manifests, write_with_manifest
 
 
 @pytest.fixture
@@ -102,3 +103,34 @@ def test_more_epochs_are_marked(tiny_fit, tmp_path):
     assert record["resumed_from"]["not_bit_exact"] == ["trainer.max_epochs was 2, is 3"]
     assert record["comparability"]["steps"] == 21
     assert record["name"] == "quickstart"
+
+
+def test_the_checkpoint_that_a_run_began_from_may_be_gone(tiny_fit, tmp_path):
+    first, second = tmp_path / "run", tmp_path / "second"
+    assert main([*tiny_fit, "--trainer.max_epochs", "1"]) == 0
+    start = next((first / "checkpoints").glob("*.ckpt"))
+    words = [*tiny_fit, "--output", str(second), "--ckpt_path", str(start)]
+    assert main(words) == 0
+    (second / "record.json").unlink()
+    shutil.rmtree(first)
+    assert main(["fit", "--resume", str(second)]) == 0
+
+
+def test_a_damaged_best_checkpoint_is_passed_over(tiny_fit, tmp_path):
+    run = tmp_path / "run"
+    assert main([*tiny_fit, "--trainer.max_epochs", "4"]) == 0
+    record = json.loads((run / "record.json").read_text())
+    scores = {path.name: facts["score"] for path, facts in manifests(run / "checkpoints")}
+    best, newest = record["best_checkpoint"]["path"], max(scores, key=scores.get)
+    assert best.endswith(newest)
+    (run / "record.json").unlink()
+    damage(run / best)
+    assert main(["fit", "--resume", str(run)]) == 0
+    record = json.loads((run / "record.json").read_text())
+    assert record["best_checkpoint"]["path"] != best
+    assert any(best.rpartition("/")[2] in told for told in record["resumed_from"]["damaged"])
+
+
+def test_check_tries_new_runs_only(tmp_path, capsys):
+    assert main(["check", "--resume", str(tmp_path)]) == 2
+    assert "tries a new run out" in capsys.readouterr().err
