@@ -91,7 +91,7 @@ def refuse_linked(arguments: Sequence[str]) -> None:
 
 
 def verbatim_columns(arguments: Sequence[str]) -> list[str]:
-    """Quote the names of columns: they may be anything, and the parser would take them for YAML."""
+    """Quote names of columns that the parser would take for YAML; the data takes the quotes off."""
     found: list[str] = []
     option = ""
     for word in arguments:
@@ -106,7 +106,13 @@ def verbatim_columns(arguments: Sequence[str]) -> list[str]:
 
 
 def _quoted(value: str) -> str:
-    return value if len(value) > 1 and value[0] == value[-1] == '"' else json.dumps(value)
+    """Return a name as it is where it is plain text in YAML too, else in double quotes."""
+    try:
+        plain = yaml.safe_load(value) == value and not value.startswith("-")
+    except yaml.YAMLError:
+        plain = False
+    quoted = len(value) > 1 and value[0] == value[-1] == '"'
+    return value if plain or quoted else json.dumps(value, ensure_ascii=False)
 
 
 def root_cause(error: BaseException) -> UsageError:

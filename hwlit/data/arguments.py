@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -69,3 +71,11 @@ def class_weights(
                 f"--data.class_weights gives {name!r} the weight {weight}; give a number above 0"
             )
     return tuple(given.get(name, 1.0) for name in names)
+
+
+def unquoted(name: str) -> str:
+    """Return a column's name without the quotes in which it came past the YAML parser."""
+    if len(name) > 1 and name[0] == name[-1] == '"':
+        with contextlib.suppress(ValueError):
+            return str(json.loads(name))
+    return name

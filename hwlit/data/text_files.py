@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hwlit.data.arguments import unquoted
 from hwlit.data.base import TextData
 from hwlit.data.labels import Classes, find_classes, is_missing, label_text
 from hwlit.data.reading import Rows
@@ -21,8 +22,8 @@ class TextFiles(TextData):
     the form of a number, and labels of the test file that the training file lacks.
 
     Args:
-        text_column: The column of the text.
-        label_column: The column of the label.
+        text_column: The column of the text; in double quotes where YAML would change the name.
+        label_column: The column of the label; likewise.
         label_names: null takes the values found as names, sorted: numbers by size, others by code
             point. A list gives the values in the order of their ids or, where the values are 0, 1,
             2 and so on, their names. A mapping gives each value its name; values of one name are
@@ -46,8 +47,8 @@ class TextFiles(TextData):
                 f"--data.text_column and --data.label_column are both {text_column!r}; "
                 "give two different columns"
             )
-        self.text_column = text_column
-        self.label_column = label_column
+        self.text_column = unquoted(text_column)
+        self.label_column = unquoted(label_column)
         self.label_names = label_names
         self._classes: Classes | None = None
         self._train: Rows | None = None
