@@ -196,6 +196,7 @@ class HwlitCLI(LightningCLI):
                 error.add_note(resume if kept else "nothing is kept of it")
             raise
         finally:
+            os.environ.pop("HWLIT_OUTPUT", None)
             if self.lock is not None:
                 self.lock.release()
         if self.trainer.is_global_zero:

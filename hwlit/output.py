@@ -43,14 +43,14 @@ def find_output(output: str | None, resume: str | None, name: str, adapter: str)
     Raises:
         UsageError: The directory asked for is an empty text.
     """
-    if os.environ.get("LOCAL_RANK", "0") != "0" and "HWLIT_OUTPUT" in os.environ:
-        return Path(os.environ["HWLIT_OUTPUT"])
     if resume is not None:
         return Path(resume).absolute()
     if output is not None:
         if not output.strip():
             raise UsageError("--output is empty; give a directory that is new or empty")
         return Path(output).absolute()
+    if os.environ.get("LOCAL_RANK", "0") != "0" and "HWLIT_OUTPUT" in os.environ:
+        return Path(os.environ["HWLIT_OUTPUT"])
     launched = [os.environ.get(name, "1") for name in ("WORLD_SIZE", "SLURM_NTASKS")]
     if any(count != "1" for count in launched):
         raise UsageError(
