@@ -38,12 +38,7 @@ from hwlit.parsing import (
 )
 from hwlit.resume import check_file, find_resumption, resume_arguments
 from hwlit.run import WARMUP_STEPS, Run
-from hwlit.storage import (
-    missing_directories,
-    release_directory,
-    take_directory,
-    write_text,
-)
+from hwlit.storage import missing_directories, release_directory, take_directory, write_text
 from hwlit.study.show import show, show_files
 from hwlit.tasks.base import Task
 from hwlit.tasks.precision import HALF_DTYPES, FrozenHalf
@@ -179,21 +174,22 @@ class HwlitCLI(LightningCLI):
         assert isinstance(model, TextClassification)
         assert isinstance(datamodule, TextData)
         config = self._resolved()
-        run = Run(
-            self.trainer, model, datamodule, self.device, self.phases, self.output, config,
-            self._name(),
-        )  # fmt: skip
+        run: Run | None = None
         resumes = self._asked("resume") is not None
         try:
+            run = Run(
+                self.trainer, model, datamodule, self.device, self.phases, self.output, config,
+                self._name(),
+            )  # fmt: skip
             self._keep_config(config)
             record = run(self.resumption)
         except BaseException as error:
-            kept = run.began or resumes
+            kept = resumes or (run is not None and run.began)
             if not kept and self.trainer.is_global_zero:
                 release_directory(self.output, self._made)
             if isinstance(error, Interrupted):
-                resume = f"go on with: hwlit fit --resume {shlex.quote(str(self.output))}"
-                error.add_note(resume if kept else "nothing is kept of it")
+                again = f"go on with: hwlit fit --resume {shlex.quote(str(self.output))}"
+                error.add_note(again if kept else "nothing is kept of it")
             raise
         finally:
             os.environ.pop("HWLIT_OUTPUT", None)

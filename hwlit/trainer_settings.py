@@ -10,6 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lightning.pytorch import Trainer
+from lightning.pytorch.accelerators import (
+    Accelerator,
+    CUDAAccelerator,
+    MPSAccelerator,
+    XLAAccelerator,
+)
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.strategies import StrategyRegistry
 
@@ -27,7 +33,12 @@ TRAINER_DEFAULTS = {
     "use_distributed_sampler": False,  # the data module divides the rows itself
 }
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")  # those of Lightning 2.6
-FINDERS: dict[str, Callable[[], Presence]] = {"cuda": find_cuda, "mps": find_mps, "tpu": find_tpu}
+# What the trainer asks, and what says why there is none.
+KINDS: dict[str, tuple[type[Accelerator], Callable[[], Presence]]] = {
+    "cuda": (CUDAAccelerator, find_cuda),
+    "mps": (MPSAccelerator, find_mps),
+    "tpu": (XLAAccelerator, find_tpu),
+}
 
 
 def _count(least: int, *others: Any) -> tuple[Callable[[Any], bool], str]:
@@ -114,17 +125,14 @@ def check_devices(config: Mapping[str, Any]) -> None:
         raise UsageError(f"--trainer.accelerator {accelerator} is unknown; {hint}")
     asked = config.get("trainer.devices")
     indices = _indices(asked)
-    kinds = [kind for kind in _kinds(accelerator) if kind in FINDERS]
-    found = [FINDERS[kind]() for kind in kinds]
-    if accelerator != "auto" and kinds and not any(one.names for one in found):
+    kinds = [KINDS[kind] for kind in _kinds(accelerator) if kind in KINDS]
+    there = next((kind.auto_device_count() for kind, _ in kinds if kind.is_available()), 0)
+    if accelerator != "auto" and kinds and not there:
         raise ResourceError(
-            f"--trainer.accelerator {accelerator}: there is none here ({found[0].reason}); "
+            f"--trainer.accelerator {accelerator}: there is none here ({kinds[0][1]().reason}); "
             "use --trainer.accelerator cpu or auto"
         )
-    there = next((len(one.names) for one in found if one.names), None)
-    if there is None or found[-1].kind == "tpu" or indices is None:
-        return
-    if max(indices) >= there:
+    if there and indices is not None and max(indices) >= there:
         raise ResourceError(
             f"--trainer.devices {asked} asks for more than the {there} {accelerator} "
             f"device{'s' if there > 1 else ''} here; lower it"

@@ -10,13 +10,12 @@ import sys
 
 import pytest
 import yaml
+from lightning.pytorch.accelerators import CUDAAccelerator
 from torch.func import functional_call
 
 from hwlit.__main__ import main
-from hwlit.devices.presence import Presence
 from hwlit.machine import EXTRAS
 from hwlit.shipped import config_names, config_root
-from hwlit.trainer_settings import FINDERS
 from tests.conftest import speed_up
 from tools.bad_inputs import answer, cases, prepare, small
 
@@ -255,8 +254,8 @@ def test_a_config_reads_the_same_after_a_round_trip(tmp_path, capsys):
     ],
 )
 def test_more_gpus_than_there_are(count, asked, code, told, place, capsys, monkeypatch):
-    there = Presence("cuda", tuple(f"GPU {i}" for i in range(count)))
-    monkeypatch.setitem(FINDERS, "cuda", lambda: there)
+    for name, told_of in (("is_available", True), ("auto_device_count", count)):
+        monkeypatch.setattr(CUDAAccelerator, name, staticmethod(lambda it=told_of: it))
     assert main(["fit", *small(place, "x"), "--trainer.accelerator", "gpu", *asked]) == code
     assert told in capsys.readouterr().err
     assert not (place / "x").exists()
