@@ -40,6 +40,19 @@ class ResourceError(HwlitError):
     exit_code = 6
 
 
+OUT_OF_MEMORY = (
+    "out of memory; lower --data.batch_size or --data.max_length, or set "
+    "--model.gradient_checkpointing true"
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an exception says so: Python's, torch's, or that of torch's CPU allocator."""
+    # By name, for nothing here imports torch; its CPU allocator raises a plain RuntimeError.
+    named = type(error).__name__ == "OutOfMemoryError"
+    return named or isinstance(error, MemoryError) or "allocate memory" in str(error)
+
+
 class Interrupted(BaseException):
     """A signal ended the run.
 

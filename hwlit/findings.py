@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 
-import torch
 from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from hwlit.errors import HwlitError, ResourceError
+from hwlit.errors import OUT_OF_MEMORY, HwlitError, ResourceError, is_out_of_memory
 from hwlit.parsing import root_cause
 
 
@@ -42,14 +41,9 @@ class Findings:
         except refusals as error:
             self.problems.append(root_cause(error))
         except (RuntimeError, MemoryError) as error:
-            if not (isinstance(error, torch.OutOfMemoryError | MemoryError) or _allocates(error)):
+            if not is_out_of_memory(error):
                 raise
-            self.problems.append(
-                ResourceError(
-                    "out of memory; lower --data.batch_size or --data.max_length, or set "
-                    "--model.gradient_checkpointing true"
-                )
-            )
+            self.problems.append(ResourceError(OUT_OF_MEMORY))
         else:
             self._line("ok", name, told[0], "green")
             return
@@ -76,7 +70,3 @@ class Findings:
         line = Text(f"{mark}  {name:<11}", style=style)
         line.append(told, style="default")
         self._console.print(line, soft_wrap=True)
-
-
-def _allocates(error: BaseException) -> bool:
-    return "allocate memory" in str(error)  # the CPU allocator raises a plain RuntimeError

@@ -27,7 +27,15 @@ from hwlit.callbacks.steps import Steps
 from hwlit.data.base import TextData
 from hwlit.data.summary import remarks
 from hwlit.devices.base import Device
-from hwlit.errors import DivergedError, HwlitError, Interrupted, ResourceError, UsageError
+from hwlit.errors import (
+    OUT_OF_MEMORY,
+    DivergedError,
+    HwlitError,
+    Interrupted,
+    ResourceError,
+    UsageError,
+    is_out_of_memory,
+)
 from hwlit.parsing import config_sha256
 from hwlit.records import Reading, RunRecord
 from hwlit.resume import Resumption
@@ -108,10 +116,7 @@ class Run:
                 with contextlib.suppress(ResourceError):  # a full disk; the first error is told
                     self._recorder.write(status, _sentence(error))
             if status == "oom":
-                raise ResourceError(
-                    "out of memory; lower --data.batch_size or --data.max_length, or set "
-                    "--model.gradient_checkpointing true"
-                ) from error
+                raise ResourceError(OUT_OF_MEMORY) from error
             raise
         for logger in self._trainer.loggers:
             if isinstance(logger, TensorBoard):
@@ -147,9 +152,8 @@ class Run:
             f"parameters learn; {data.report()['rows']['train']} training rows; "
             f"writing to {self._output}"
             + (f"\n{told}" if (told := remarks(data.report())) else ""),
-            highlight=False,
-            soft_wrap=True,
-        )
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
 
     def _train(self, resumption: Resumption | None) -> str | None:
         """Train, and return the best checkpoint; None where nothing learns."""
@@ -287,13 +291,10 @@ def status_of(error: BaseException) -> str:
     """Return the status of a run that an exception ended: failed, oom or interrupted."""
     if isinstance(error, Interrupted | KeyboardInterrupt):
         return "interrupted"
-    # The CPU allocator raises a plain RuntimeError.
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
-        return "oom"
-    return "failed"
+    return "oom" if is_out_of_memory(error) else "failed"
 
 
 def _sentence(error: BaseException) -> str:
     text = str(error).strip() or type(error).__name__
-    known = isinstance(error, HwlitError | Interrupted)
-    return text if known else f"{type(error).__name__}: {text}"
+    ours = isinstance(error, HwlitError | Interrupted)
+    return text if ours else f"{type(error).__name__}: {text}"
