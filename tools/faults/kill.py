@@ -53,6 +53,7 @@ def start(words: list[str], log: Path) -> int:
     """Start hwlit in a forked process of its own group and return its id."""
     pid = os.fork()
     if pid:
+        os.setpgid(pid, pid)  # here too: a kill may come before the child has run at all
         return pid
     os.setpgid(0, 0)
     sys.stdout = sys.stderr = log.open("a", buffering=1)
