@@ -91,8 +91,12 @@ class CheckCLI(cli.HwlitCLI):
 
     def fit(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
         """Try the run out, and print what was found."""
-        assert isinstance(model, TextClassification)
-        assert isinstance(datamodule, TextData)
+        if not isinstance(model, TextClassification) or not isinstance(datamodule, TextData):
+            self._remove()
+            raise UsageError(
+                f"check tries runs of TextClassification out, and {type(model).__name__} is none; "
+                "start it by fit, which checks data, pipeline and disk before it trains"
+            )
         asked = self.config["fit"].get("trainer.limit_val_batches")
         try:
             Tryout(

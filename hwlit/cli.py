@@ -23,7 +23,7 @@ from hwlit.callbacks.checkpoints import Checkpoints, DurableCheckpointIO
 from hwlit.callbacks.loggers import MetricsFile, TensorBoard
 from hwlit.callbacks.phases import Phases
 from hwlit.callbacks.ranks import Place, node_devices
-from hwlit.data.base import TextData
+from hwlit.data.datamodule import Data
 from hwlit.devices.selection import device_for
 from hwlit.errors import Interrupted, UsageError
 from hwlit.explain import explain
@@ -37,12 +37,12 @@ from hwlit.parsing import (
     verbatim_columns,
 )
 from hwlit.resume import check_file, find_resumption, resume_arguments
-from hwlit.run import WARMUP_STEPS, Run
+from hwlit.runs.base import WARMUP_STEPS, Run
+from hwlit.runs.selection import run_for
 from hwlit.storage import missing_directories, release_directory, take_directory, write_text
 from hwlit.study.show import show, show_files
 from hwlit.tasks.base import Task
 from hwlit.tasks.precision import HALF_DTYPES, FrozenHalf
-from hwlit.tasks.text_classification import TextClassification
 from hwlit.trainer_settings import (
     TRAINER_DEFAULTS,
     check_devices,
@@ -171,13 +171,13 @@ class HwlitCLI(LightningCLI):
     def fit(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
         """Run from training to the finished row, and print it."""
         assert self.output is not None
-        assert isinstance(model, TextClassification)
-        assert isinstance(datamodule, TextData)
+        assert isinstance(model, Task)
+        assert isinstance(datamodule, Data)
         config = self._resolved()
-        run: Run | None = None
+        run: Run[Any, Any] | None = None
         resumes = self._asked("resume") is not None
         try:
-            run = Run(
+            run = run_for(model, datamodule)(
                 self.trainer, model, datamodule, self.device, self.phases, self.output, config,
                 self._name(),
             )  # fmt: skip
@@ -282,7 +282,7 @@ def main(arguments: list[str], cli: type[HwlitCLI] = HwlitCLI) -> int:
     try:
         cli(
             Task,
-            TextData,
+            Data,
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,

@@ -126,7 +126,7 @@ def tiny_arguments(tiny_models, tiny_csv, output):
 def speed_up(monkeypatch):
     """Reload exports in this process and probe latency briefly."""
     monkeypatch.setattr(reload, "_run", lambda job, folder, timeout: stock_classifier.logits(**job))
-    monkeypatch.setattr("hwlit.run.LATENCY_SECONDS", 0.0)
+    monkeypatch.setattr("hwlit.runs.base.LATENCY_SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import os
 import sys
 from pathlib import Path
 
-from hwlit import run
 from hwlit.__main__ import main
 from hwlit.callbacks.recorder import RunRecorder
 from hwlit.exports import reload, stock_classifier
+from hwlit.runs import base
 from hwlit.tasks.text_classification import TextClassification
 
 
@@ -35,7 +35,7 @@ def noting(path):
 
 
 def work(jobs):
-    run.LATENCY_SECONDS = 0.0
+    base.LATENCY_SECONDS = 0.0
     reload._run = lambda job, folder, timeout: stock_classifier.logits(**job)
     code = 0
     for job in jobs:

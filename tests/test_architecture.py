@@ -32,10 +32,10 @@ ALLOWED = {
     "trainer_settings": {"callbacks", "devices", "errors"},
     "output": {"errors", "storage"},
     "machine": {"devices", "errors", "study"},
-    "run": LEAVES | {"tasks", "data", "callbacks", "parsing", "resume", "signals"},
+    "runs": LEAVES | {"tasks", "data", "callbacks", "parsing", "resume", "signals"},
     "cli": LEAVES
     | {"tasks", "data", "callbacks", "study"}
-    | {"run", "parsing", "resume", "explain", "trainer_settings", "output"},
+    | {"runs", "parsing", "resume", "explain", "trainer_settings", "output"},
     "rehearsal": {"devices", "records", "signals"},
     "findings": {"errors", "parsing"},
     "estimate": {"data"},

@@ -55,7 +55,7 @@ from hwlit.data.tweets import BUNDLED, Tweets
 from hwlit.devices.cpu import Cpu
 from hwlit.errors import HwlitError, UsageError
 from hwlit.networks.text import find_pretrained, load_tokenizer
-from hwlit.run import WARMUP_STEPS
+from hwlit.runs.base import WARMUP_STEPS
 from hwlit.storage import write_text
 from hwlit.tasks.text_classification import TextClassification
 

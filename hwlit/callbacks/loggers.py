@@ -110,15 +110,11 @@ class TensorBoard(TensorBoardLogger):
         """Flush; the parent would write hparams.yaml, which config.yaml says better."""
         self.experiment.flush()
 
-    def add_row(
-        self, record: RunRecord, predictions: Predictions, texts: Mapping[int, str]
-    ) -> None:
-        """Add what a finished run has beside curves: HParams row, pictures, test samples.
+    def add_row(self, record: RunRecord) -> None:
+        """Add a finished run's row to the HParams table.
 
         Args:
             record: The run's record.
-            predictions: The test rows as predicted.
-            texts: The text of each test row, by row id.
         """
         facts = record.description
         settings = {k: v for k, v in facts["adapter"].items() if not isinstance(v, list)}
@@ -129,6 +125,15 @@ class TensorBoard(TensorBoardLogger):
         }
         final = {f"final/{name}": reading.value for name, reading in record.readings.items()}
         self.log_hyperparams(settings, final)
+        self.experiment.flush()
+
+    def add_predictions(self, predictions: Predictions, texts: Mapping[int, str]) -> None:
+        """Add what the test rows of a classifier show: pictures, curves, samples.
+
+        Args:
+            predictions: The test rows as predicted.
+            texts: The text of each test row, by row id.
+        """
         self.experiment.add_figure("test/confusion_matrix", predictions.picture())
         bins = reliability(predictions.shares, predictions.targets)
         self.experiment.add_figure("test/reliability", reliability_picture(bins))

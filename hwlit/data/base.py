@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
 
 from hwlit.data.arguments import at_least, class_weights, part_size
 from hwlit.data.batching import Collate, LengthBatchSampler, ResumableLoader
+from hwlit.data.datamodule import Data
 from hwlit.data.reading import Form, Rows, read_rows
 from hwlit.data.splitting import Split, split
 from hwlit.data.summary import fingerprint, summarise
@@ -32,7 +32,7 @@ class _Prepared:
     report: dict[str, Any]
 
 
-class TextData(LightningDataModule, ABC):
+class TextData(Data, ABC):
     """A labelled text data set, from a local file or from the hub.
 
     The batches are made by length and divided among the processes here, so the Trainer must be

@@ -6,6 +6,7 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -78,6 +79,14 @@ class Task(LightningModule, ABC):
     @abstractmethod
     def model_facts(self) -> dict[str, Any]:
         """Return what the record says about the pretrained network, plain data."""
+
+    @abstractmethod
+    def export(self, folder: Path) -> Path:
+        """Write what was learned in the ecosystem's own format; return the file that holds it."""
+
+    @abstractmethod
+    def card(self, record: dict[str, Any]) -> str:
+        """Return the model card for a run's record."""
 
     def configure_model(self) -> None:
         """Build the network and attach the adapter, once."""

@@ -39,7 +39,8 @@ def test_tensorboard_has_the_final_row_the_picture_and_samples(tmp_path, predict
         "seed": 3,
     }
     record = RunRecord("ok", facts, {"test/accuracy": Reading(0.5, "1", "measured")})
-    logger.add_row(record, predictions, {4: "calm", 7: "storm"})
+    logger.add_row(record)
+    logger.add_predictions(predictions, {4: "calm", 7: "storm"})
     assert not list(tmp_path.rglob("hparams.yaml"))
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert events.Scalars("final/test/accuracy")[0].value == 0.5

@@ -6,7 +6,7 @@ import statistics
 import pytest
 import torch
 
-from hwlit.run import WARMUP_STEPS
+from hwlit.runs.base import WARMUP_STEPS
 from tools import bench_text
 
 pytestmark = pytest.mark.filterwarnings("default")

@@ -27,9 +27,10 @@ from typing import Any
 import torch
 
 import hwlit.cli  # noqa: F401 - imported once, before the processes are forked
-from hwlit import quiet, run
+from hwlit import quiet
 from hwlit.__main__ import main as hwlit_main
 from hwlit.exports import reload, stock_classifier
+from hwlit.runs import base
 from hwlit.storage import TEMPORARY_PREFIX, run_status, sha256
 from tools.faults.workload import write_model, write_tweets
 
@@ -153,7 +154,7 @@ def main(words: list[str] | None = None) -> int:
     asked = parser.parse_args(words)
     quiet.silence()
     torch.set_num_threads(1)
-    run.LATENCY_SECONDS = 0.0
+    base.LATENCY_SECONDS = 0.0
     reload._run = lambda job, folder, timeout: stock_classifier.logits(**job)
     with tempfile.TemporaryDirectory() as scratch:
         return int(campaign(asked.kills, asked.seed, Path(scratch)) > 0)

@@ -1,0 +1,107 @@
+"""A run of text classification: predictions, the export checked, latency on test rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from hwlit.callbacks.curves import Curves
+from hwlit.callbacks.latency import Forward
+from hwlit.callbacks.loggers import TensorBoard
+from hwlit.callbacks.monitor import Monitor
+from hwlit.callbacks.predictions import Predictions
+from hwlit.data.base import TextData
+from hwlit.data.summary import remarks
+from hwlit.records import Reading
+from hwlit.runs.base import Run
+from hwlit.storage import write_text
+from hwlit.tasks.base import Variants
+from hwlit.tasks.text_classification import TextClassification
+
+CHECKED_ROWS = 32
+
+
+class TextRun(Run[TextClassification, TextData]):
+    """Takes a classifier and its texts through one run."""
+
+    task = TextClassification
+    rows = TextData
+    learns_from = "labelled texts"
+
+    def _collectors(self) -> list[Monitor]:
+        self._predictions = Predictions(self._model.labels)
+        return [self._predictions, Curves(self._predictions)]
+
+    def _load(self) -> str:
+        with self._phases.phase("tokenise"):
+            self._data.prepare_data()
+            self._data.setup("fit")
+        with self._phases.phase("load"):
+            self._model.configure_model()
+        return remarks(self._data.report())
+
+    def _export(self) -> None:
+        write_text(self._output / "predictions.csv", self._predictions.to_csv(self._texts()))
+        folder = self._output / "adapter"
+        with self._phases.phase("export"):
+            self._write_adapter(self._model.export(folder), folder)
+        with self._phases.phase("check"):
+            count = min(CHECKED_ROWS, len(self._predictions.row_ids))
+            texts = self._texts()
+            report = self._model.check_export(
+                folder,
+                [texts[int(row)] for row in self._predictions.row_ids[:count]],
+                self._predictions.logits[:count],
+                self._data.max_length,
+            )
+            self._recorder.add({}, check=report)
+
+    def _probe(self) -> None:
+        device = self._trainer.strategy.root_device
+        model = self._model.to(device)
+        batches = {
+            size: {name: tensor.to(device) for name, tensor in batch.items()}
+            for size, batch in self._data.sample_batches((1, self._data.batch_size)).items()
+        }
+        try:
+            variants = model.variants()
+        except torch.OutOfMemoryError:
+            variants = Variants(
+                {"unmerged": model.network},
+                dict.fromkeys(("base", "merged"), "no memory for copies of the network"),
+            )
+        forwards = {name: self._forward(net) for name, net in variants.networks.items()}
+        outputs = self._latency.probe(forwards, batches)
+        self._latency.missing(variants.absent)
+        if variants.same:
+            self._latency.same("the adapter adds none")
+        if "merged" in outputs:
+            difference = (outputs["merged"] - outputs["unmerged"]).abs().max()
+            method = "measured: largest difference of logits that merging makes, one test batch"
+            self._recorder.add(
+                {"adapter/merge_difference": Reading(float(difference), "1", method)}
+            )
+
+    def _forward(self, network: nn.Module) -> Forward:
+        """Return the forward of a network in eval mode, in the trainer's precision."""
+        network.eval()
+
+        def forward(batch: dict[str, torch.Tensor]) -> torch.Tensor:
+            with self._trainer.precision_plugin.forward_context():
+                return self._model.logits(network, batch)
+
+        return forward
+
+    def _texts(self) -> dict[int, str]:
+        return {row: text for row, text, _ in self._data.test_rows()}
+
+    def _comparable(self) -> dict[str, Any]:
+        return {
+            "rows_tested": len(self._predictions.targets),
+            "max_length": self._data.max_length,
+        }
+
+    def _show(self, board: TensorBoard) -> None:
+        board.add_predictions(self._predictions, self._texts())
