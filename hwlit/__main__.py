@@ -188,7 +188,7 @@ def _check(arguments: list[str]) -> int:
     if {"--help", "-h"}.intersection(arguments):
         print(CHECK_HELP)
         return 0
-    from hwlit import check
+    from hwlit.checking import check
 
     return check.main(with_shipped_configs(arguments))
 

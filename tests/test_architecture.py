@@ -31,18 +31,13 @@ ALLOWED = {
     "parsing": {"errors", "yaml_files"},
     "trainer_settings": {"callbacks", "devices", "errors"},
     "output": {"errors", "storage"},
-    "machine": {"devices", "errors", "study"},
     "runs": LEAVES | {"tasks", "data", "callbacks", "parsing", "resume", "signals"},
     "cli": LEAVES
     | {"tasks", "data", "callbacks", "study"}
     | {"runs", "parsing", "resume", "explain", "trainer_settings", "output"},
-    "rehearsal": {"devices", "records", "signals"},
-    "findings": {"errors", "parsing"},
-    "estimate": {"data"},
-    "tryout": LEAVES
+    "checking": LEAVES
     | {"tasks", "data", "callbacks", "study"}
-    | {"estimate", "findings", "rehearsal", "signals"},
-    "check": LEAVES | {"tasks", "data", "cli", "findings", "machine", "trainer_settings", "tryout"},
+    | {"cli", "parsing", "signals", "trainer_settings"},
 }
 NEVER_LIGHTNING = LEAVES | {"study", "shipped", "quiet", "inference"}
 # Optional back ends, each in the one file that owns it.

@@ -14,7 +14,7 @@ from lightning.pytorch.accelerators import CUDAAccelerator
 from torch.func import functional_call
 
 from hwlit.__main__ import main
-from hwlit.machine import EXTRAS
+from hwlit.checking.machine import EXTRAS
 from hwlit.shipped import config_names, config_root
 from tests.conftest import speed_up
 from tools.bad_inputs import answer, cases, prepare, small
@@ -150,7 +150,7 @@ def test_check_finds_a_loss_that_is_no_number(place, capsys, monkeypatch):
 
 def test_check_finds_too_small_a_disk(place, capsys, monkeypatch):
     monkeypatch.setattr(
-        "hwlit.tryout.shutil.disk_usage", lambda path: shutil._ntuple_diskusage(1, 1, 0)
+        "hwlit.checking.tryout.shutil.disk_usage", lambda path: shutil._ntuple_diskusage(1, 1, 0)
     )
     assert main(["check", *small(place, "x")]) == 6
     assert "make room or give another --output" in capsys.readouterr().err

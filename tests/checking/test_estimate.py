@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from hwlit.checking.estimate import clock, planned, token_slots
+from hwlit.checking.rehearsal import halves
 from hwlit.data.batching import LengthBatchSampler
-from hwlit.estimate import clock, planned, token_slots
-from hwlit.rehearsal import halves
 
 
 @pytest.mark.parametrize(

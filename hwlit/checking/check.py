@@ -13,14 +13,14 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from rich.console import Console
 
 from hwlit import cli
+from hwlit.checking.findings import Findings
+from hwlit.checking.machine import nearest_directory, show_machine
+from hwlit.checking.tryout import EVAL_BATCHES, Tryout
 from hwlit.data.base import TextData
 from hwlit.errors import UsageError
-from hwlit.findings import Findings
-from hwlit.machine import nearest_directory, show_machine
 from hwlit.storage import missing_directories, release_directory, take_directory
 from hwlit.tasks.text_classification import TextClassification
 from hwlit.trainer_settings import one_device
-from hwlit.tryout import EVAL_BATCHES, Tryout
 
 # What the run that is tried out has in place of what was asked for.
 REHEARSED = {"min_epochs": None, "min_steps": None, "enable_progress_bar": False,

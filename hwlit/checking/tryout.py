@@ -13,13 +13,13 @@ from lightning.pytorch import Trainer
 
 from hwlit.callbacks.checkpoints import NEWEST_KEPT, Checkpoints
 from hwlit.callbacks.parameters import Parameters
+from hwlit.checking.estimate import clock, planned, token_slots
+from hwlit.checking.findings import Findings
+from hwlit.checking.rehearsal import Rehearsal, halves
 from hwlit.data.base import TextData
 from hwlit.data.summary import remarks
 from hwlit.devices.base import Device
 from hwlit.errors import IntegrityError, ResourceError, UsageError
-from hwlit.estimate import clock, planned, token_slots
-from hwlit.findings import Findings
-from hwlit.rehearsal import Rehearsal, halves
 from hwlit.signals import Signals
 from hwlit.study.show import in_unit
 from hwlit.tasks.text_classification import TextClassification
