@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import errno
+import itertools
 import os
 import re
 import signal
@@ -17,7 +18,7 @@ from typing import NoReturn
 
 from hwlit import __version__, quiet
 from hwlit.errors import HwlitError, Interrupted, ResourceError, UsageError
-from hwlit.shipped import adapter_card, adapters, config_names, find_config
+from hwlit.shipped import adapter_card, adapter_folder, adapters, config_names, find_config
 
 HELP = """\
 usage: hwlit COMMAND ...
@@ -63,6 +64,7 @@ time; each problem with its remedy. Ends with ok, or with the exit code of the f
 
 `hwlit fit --help` lists the options."""
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+CONFIG = ("--config", "-c")
 COMMANDS = ("fit", "check", "validate", "test", "adapters", "show", "predict", "export")
 
 
@@ -150,26 +152,32 @@ def with_shipped_configs(arguments: list[str]) -> list[str]:
     Raises:
         UsageError: A config is neither a file nor a shipped one.
     """
+    configs = [find_config(value) for name, value in _options(arguments) if name in CONFIG]
+    folder = adapter_folder(configs)
     found: list[str] = []
     option = ""
     for word in arguments:
         name, equals, value = word.partition("=")
-        if equals and name in ("--config", "-c", "--model.adapter"):
-            word = f"{name}={_config(name, value)}"
-        elif option in ("--config", "-c", "--model.adapter"):
-            word = _config(option, word)
-        option = word if not equals else ""
-        found.append(word)
+        given = _found(name, value, folder) if equals else _found(option, word, folder)
+        found.append(f"{name}={given}" if equals else given)
+        option = "" if equals else word
     return found
 
 
-def _config(option: str, value: str) -> str:
-    if option != "--model.adapter":
+def _options(arguments: list[str]) -> list[tuple[str, str]]:
+    """Return options with their values, of `--option value` as of `--option=value`."""
+    joined = [(n, value) for n, equals, value in (w.partition("=") for w in arguments) if equals]
+    return joined + list(itertools.pairwise(arguments))
+
+
+def _found(option: str, value: str, folder: str) -> str:
+    """Return the path of the config that an option names; any other value as it is."""
+    if option in CONFIG:
         return find_config(value)
     # A class path has a capital letter, JSON has a brace; what is left names a file.
-    if re.search(r"[A-Z{]", Path(value).name) or value == "null":
+    if option != "--model.adapter" or re.search(r"[A-Z{]", Path(value).name) or value == "null":
         return value
-    return find_config(value, "adapters/text")
+    return find_config(value, folder)
 
 
 def _adapters(arguments: list[str]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from hwlit.errors import UsageError
@@ -34,6 +35,24 @@ def adapters(folder: str = "text") -> list[tuple[str, str]]:
     """
     files = sorted((config_root() / "adapters" / folder).glob("*.yaml"))
     return [(f.stem, f.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")) for f in files]
+
+
+def adapter_folder(configs: Sequence[str]) -> str:
+    """Return where the adapters of a run are looked up by name: for images, or for text.
+
+    Args:
+        configs: The paths of its configs; one of those for images names their task.
+    """
+    images = any("hwlit.tasks.personalization" in _text(config) for config in configs)
+    return "adapters/image" if images else "adapters/text"
+
+
+def _text(path: str) -> str:
+    """Return what a config holds; nothing where it cannot be read, which its parser says better."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def adapter_card(name: str) -> str:
