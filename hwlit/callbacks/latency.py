@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,12 +18,29 @@ from hwlit.callbacks.monitor import Monitor
 from hwlit.devices.base import Device
 from hwlit.records import Reading
 
-WARMUP_CALLS = 10
-MIN_CALLS = 10
-BLOCK = 5  # calls in a turn: long enough to warm the caches, short enough to share a slow spell
 PERCENTILES = (50, 90, 95, 99)
 
-Forward = Callable[[dict[str, Tensor]], Tensor]
+Batch = dict[str, Tensor]
+Forward = Callable[[Batch], Any]
+
+
+@dataclass(frozen=True)
+class Input:
+    """What the variants are timed on, and how often.
+
+    Args:
+        batch: What a forward takes, on the device.
+        what: What it is, in words, such as `16 x 37 tokens from the test rows`.
+        warmup_calls: Calls before the first that is timed.
+        min_calls: Fewest calls that are timed.
+        block: Calls in a turn: long enough to warm the caches, short enough to share a slow spell.
+    """
+
+    batch: Batch
+    what: str
+    warmup_calls: int = 10
+    min_calls: int = 10
+    block: int = 5
 
 
 class Latency(Monitor):
@@ -29,7 +48,7 @@ class Latency(Monitor):
 
     Args:
         device: The device that computes.
-        min_seconds: Least time per variant and batch; at least 10 calls are made in any case.
+        min_seconds: Least time per variant and input.
     """
 
     def __init__(self, device: Device, min_seconds: float) -> None:
@@ -39,26 +58,20 @@ class Latency(Monitor):
         self._readings: dict[str, Reading] = {}
         self._absent: dict[str, str] = {}
 
-    def probe(
-        self, forwards: Mapping[str, Forward], batches: Mapping[int, dict[str, Tensor]]
-    ) -> dict[str, Tensor]:
+    def probe(self, forwards: Mapping[str, Forward], inputs: Mapping[str, Input]) -> None:
         """Time variants beside one another.
 
         Args:
             forwards: Forward by name (`base`, `unmerged`, `merged`), of networks in eval mode.
-            batches: Inputs on the device, by batch size.
-
-        Returns:
-            What each variant computed for the largest batch.
+            inputs: What to give them, by the name that the readings have for it (`batch_1`).
         """
         with torch.inference_mode():
-            for size, batch in batches.items():
-                times = self._interleave(forwards, batch, size)
+            for key, given in inputs.items():
+                times = self._interleave(forwards, key, given)
                 for name, seconds in times.items():
-                    self._book(name, size, batch, seconds)
+                    self._book(name, key, given, seconds)
                     if name != "base" and "base" in times:
-                        self._book_ratio(name, size, seconds, times["base"])
-            return {name: forward(batches[max(batches)]) for name, forward in forwards.items()}
+                        self._book_ratio(name, key, seconds, times["base"])
 
     def same(self, reason: str) -> None:
         """Say that base, unmerged and merged are one set of modules, timed once."""
@@ -73,7 +86,7 @@ class Latency(Monitor):
         self._absent |= {f"latency/{variant}": reason for variant, reason in reasons.items()}
 
     def readings(self) -> Mapping[str, Reading]:
-        """Return the latencies in seconds per call, by variant, batch size and percentile."""
+        """Return the latencies in seconds per call, by variant, input and percentile."""
         return self._readings
 
     def absent(self) -> Mapping[str, str]:
@@ -81,48 +94,47 @@ class Latency(Monitor):
         return self._absent
 
     def _interleave(
-        self, forwards: Mapping[str, Forward], batch: dict[str, Tensor], size: int
+        self, forwards: Mapping[str, Forward], key: str, given: Input
     ) -> dict[str, Tensor]:
         for name, forward in forwards.items():
-            cold = self._call(forward, batch)
-            self._readings[f"latency/{name}/batch_{size}/cold"] = Reading(
+            cold = self._call(forward, given)
+            self._readings[f"latency/{name}/{key}/cold"] = Reading(
                 cold, "s", "measured: perf_counter, the first call in inference mode", n=1
             )
-            for _ in range(WARMUP_CALLS):
-                self._call(forward, batch)
+            for _ in range(given.warmup_calls):
+                self._call(forward, given)
         times: dict[str, list[float]] = {name: [] for name in forwards}
-        while any(self._unfinished(found) for found in times.values()):
+        while any(self._unfinished(found, given) for found in times.values()):
             for name, forward in forwards.items():
-                times[name] += [self._call(forward, batch) for _ in range(BLOCK)]
+                times[name] += [self._call(forward, given) for _ in range(given.block)]
         return {name: torch.tensor(found, dtype=torch.double) for name, found in times.items()}
 
-    def _unfinished(self, times: list[float]) -> bool:
-        return len(times) < MIN_CALLS or sum(times) < self._min_seconds
+    def _unfinished(self, times: list[float], given: Input) -> bool:
+        return len(times) < given.min_calls or sum(times) < self._min_seconds
 
-    def _call(self, forward: Forward, batch: dict[str, Tensor]) -> float:
+    def _call(self, forward: Forward, given: Input) -> float:
         """Return the seconds of one call, from queued to done."""
         self._device.synchronize()
         start = time.perf_counter()
-        forward(batch)
+        forward(given.batch)
         self._device.synchronize()
         return time.perf_counter() - start
 
-    def _book(self, name: str, size: int, batch: dict[str, Tensor], seconds: Tensor) -> None:
-        length = batch["input_ids"].shape[1]
+    def _book(self, name: str, key: str, given: Input, seconds: Tensor) -> None:
         method = (
-            f"measured: perf_counter around synchronised calls, {size} x {length} tokens from the "
-            f"test rows, {WARMUP_CALLS} warm-up calls"
+            f"measured: perf_counter around synchronised calls, {given.what}, "
+            f"{given.warmup_calls} warm-up calls"
         )
         for percent in PERCENTILES:
             value = float(seconds.quantile(percent / 100))
-            self._readings[f"latency/{name}/batch_{size}/p{percent}"] = Reading(
+            self._readings[f"latency/{name}/{key}/p{percent}"] = Reading(
                 value, "s", method, n=len(seconds)
             )
 
-    def _book_ratio(self, name: str, size: int, seconds: Tensor, base: Tensor) -> None:
-        self._readings[f"latency/{name}/batch_{size}/over_base"] = Reading(
+    def _book_ratio(self, name: str, key: str, seconds: Tensor, base: Tensor) -> None:
+        self._readings[f"latency/{name}/{key}/over_base"] = Reading(
             float(seconds.median() / base.median()),
             "1",
-            f"measured: ratio of medians, timed in turns with the base, {BLOCK} calls a turn",
+            "measured: ratio of medians, timed in turns with the base",
             n=len(seconds),
         )

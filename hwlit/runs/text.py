@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from hwlit.callbacks.curves import Curves
-from hwlit.callbacks.latency import Forward
+from hwlit.callbacks.latency import Forward, Input
 from hwlit.callbacks.loggers import TensorBoard
 from hwlit.callbacks.monitor import Monitor
 from hwlit.callbacks.predictions import Predictions
@@ -65,6 +65,12 @@ class TextRun(Run[TextClassification, TextData]):
             size: {name: tensor.to(device) for name, tensor in batch.items()}
             for size, batch in self._data.sample_batches((1, self._data.batch_size)).items()
         }
+        inputs = {
+            f"batch_{size}": Input(
+                batch, f"{size} x {batch['input_ids'].shape[1]} tokens from the test rows"
+            )
+            for size, batch in batches.items()
+        }
         try:
             variants = model.variants()
         except torch.OutOfMemoryError:
@@ -73,12 +79,14 @@ class TextRun(Run[TextClassification, TextData]):
                 dict.fromkeys(("base", "merged"), "no memory for copies of the network"),
             )
         forwards = {name: self._forward(net) for name, net in variants.networks.items()}
-        outputs = self._latency.probe(forwards, batches)
+        self._latency.probe(forwards, inputs)
         self._latency.missing(variants.absent)
         if variants.same:
             self._latency.same("the adapter adds none")
-        if "merged" in outputs:
-            difference = (outputs["merged"] - outputs["unmerged"]).abs().max()
+        if "merged" in forwards:
+            with torch.inference_mode():
+                outputs = [forwards[n](batches[max(batches)]) for n in ("merged", "unmerged")]
+            difference = (outputs[0] - outputs[1]).abs().max()
             method = "measured: largest difference of logits that merging makes, one test batch"
             self._recorder.add(
                 {"adapter/merge_difference": Reading(float(difference), "1", method)}

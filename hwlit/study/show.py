@@ -116,7 +116,8 @@ def _latencies(readings: Mapping[str, Any]) -> Table:
     table = Table("latency", *PERCENTILES, box=None, pad_edge=False, title_justify="left")
     names = [n for n in readings if n.startswith("latency/") and n.endswith("/p50")]
     order = ("base", "unmerged", "merged")
-    names.sort(key=lambda n: (int(n.split("/")[2].split("_")[1]), order.index(n.split("/")[1])))
+    inputs = list(dict.fromkeys(name.split("/")[2] for name in names))
+    names.sort(key=lambda n: (inputs.index(n.split("/")[2]), order.index(n.split("/")[1])))
     for name in names:
         stem = name.removesuffix("/p50")
         cells = []

@@ -3,10 +3,14 @@ import time
 import pytest
 import torch
 
-from hwlit.callbacks.latency import MIN_CALLS, PERCENTILES, Latency
+from hwlit.callbacks.latency import PERCENTILES, Input, Latency
 from hwlit.devices.selection import device_for
 
-BATCHES = {n: {"input_ids": torch.zeros(n, 7, dtype=torch.long)} for n in (1, 4)}
+INPUTS = {
+    f"batch_{n}": Input({"input_ids": torch.zeros(n, 7, dtype=torch.long)}, f"{n} x 7 tokens")
+    for n in (1, 4)
+}
+ONE = {"batch_1": INPUTS["batch_1"]}
 
 
 @pytest.fixture
@@ -23,13 +27,13 @@ def sleeping(seconds):
 
 
 def test_every_variant_has_percentiles_per_batch_size(latency):
-    latency.probe({"base": sleeping(0.001), "unmerged": sleeping(0.004)}, BATCHES)
+    latency.probe({"base": sleeping(0.001), "unmerged": sleeping(0.004)}, INPUTS)
     found = latency.readings()
     for name in ("base", "unmerged"):
         for size in (1, 4):
             values = [found[f"latency/{name}/batch_{size}/p{p}"] for p in PERCENTILES]
             assert [r.value for r in values] == sorted(r.value for r in values)
-            assert all(r.n >= MIN_CALLS for r in values)
+            assert all(r.n >= 10 for r in values)
             assert f"{size} x 7 tokens" in values[0].method
             assert f"latency/{name}/batch_{size}/cold" in found
     assert found["latency/unmerged/batch_1/over_base"].value > 1.5
@@ -44,7 +48,7 @@ def test_the_cold_call_is_apart(latency):
         time.sleep(0.05 if len(calls) == 1 else 0)
         return torch.zeros(1, 2)
 
-    latency.probe({"base": forward}, {1: BATCHES[1]})
+    latency.probe({"base": forward}, ONE)
     found = latency.readings()
     cold = found["latency/base/batch_1/cold"].value
     assert cold >= 0.05
@@ -52,7 +56,7 @@ def test_the_cold_call_is_apart(latency):
 
 
 def test_the_same_modules_are_timed_once_and_said(latency):
-    latency.probe({"unmerged": sleeping(0)}, BATCHES)
+    latency.probe({"unmerged": sleeping(0)}, INPUTS)
     latency.same("the adapter adds none")
     found = latency.readings()
     for name in ("base", "merged"):
@@ -71,6 +75,6 @@ def test_variants_take_turns(latency):
 
         return forward
 
-    latency.probe({"base": noting("a"), "merged": noting("b")}, {1: BATCHES[1]})
-    timed = "".join(order[22:-2])  # after the cold and warm-up calls, before the last comparison
+    latency.probe({"base": noting("a"), "merged": noting("b")}, ONE)
+    timed = "".join(order[22:])  # after the cold and warm-up calls
     assert timed.startswith("aaaaabbbbbaaaaabbbbb")
