@@ -1,0 +1,266 @@
+"""One run: prepare, train, test the best checkpoint, finish, and write one record."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+from lightning.pytorch import Trainer
+from rich.console import Console
+
+from hwlit.callbacks.checkpoints import Checkpoints
+from hwlit.callbacks.latency import Latency
+from hwlit.callbacks.loggers import TensorBoard
+from hwlit.callbacks.monitor import Monitor, overhead
+from hwlit.callbacks.parameters import Parameters
+from hwlit.callbacks.phases import Phases
+from hwlit.callbacks.recorder import RunRecorder, environment
+from hwlit.callbacks.steps import Steps
+from hwlit.data.datamodule import Data
+from hwlit.devices.base import Device
+from hwlit.errors import (
+    OUT_OF_MEMORY,
+    DivergedError,
+    HwlitError,
+    Interrupted,
+    ResourceError,
+    UsageError,
+    is_out_of_memory,
+)
+from hwlit.parsing import config_sha256
+from hwlit.records import Reading, RunRecord
+from hwlit.resume import Resumption
+from hwlit.signals import Signals
+from hwlit.storage import write_text
+from hwlit.tasks.base import Task
+
+WARMUP_STEPS = 5
+LATENCY_SECONDS = 1.0
+
+TaskT = TypeVar("TaskT", bound=Task)
+DataT = TypeVar("DataT", bound=Data)
+
+
+class Run(ABC, Generic[TaskT, DataT]):
+    """Takes a task and its data through one run.
+
+    Args:
+        trainer: The trainer, with loggers and checkpoints already inside `output`.
+        model: The task.
+        data: The data.
+        device: The device that the trainer uses.
+        phases: The ledger, open since the trainer was made.
+        output: The run's directory.
+        config: The resolved config, plain data.
+        name: What to call the run: the config's name.
+    """
+
+    task: type[TaskT]
+    rows: type[DataT]
+    learns_from: str
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        model: TaskT,
+        data: DataT,
+        device: Device,
+        phases: Phases,
+        output: Path,
+        config: Mapping[str, Any],
+        name: str,
+    ) -> None:
+        self._trainer, self._model, self._data = trainer, model, data
+        self._device, self._phases, self._output = device, phases, output
+        self._signals = Signals()
+        self._steps = Steps(device, WARMUP_STEPS)
+        self._tested = False
+        self._latency = Latency(device, LATENCY_SECONDS)
+        self._observers: list[Monitor] = [phases, self._steps, *self._collectors()]
+        self._recorder = RunRecorder(output / "record.json")
+        self._recorder.watch(*self._observers, self._latency)
+        self._recorder.describe(
+            name=name,
+            config_sha256=config_sha256(config),
+            seed=config["seed_everything"],
+            precision=str(trainer.precision),
+            parallel=phases.place.facts(),
+            **environment(device.describe()),
+        )
+
+    @abstractmethod
+    def _collectors(self) -> list[Monitor]:
+        """Return the observers of this kind of task."""
+
+    @abstractmethod
+    def _load(self) -> str:
+        """Make data and model ready, each in its phases; return what to say about the data."""
+
+    @abstractmethod
+    def _export(self) -> None:
+        """Write the adapter in the ecosystem's own format and check it in a fresh process."""
+
+    @abstractmethod
+    def _probe(self) -> None:
+        """Time base, unmerged and merged network beside one another."""
+
+    @abstractmethod
+    def _comparable(self) -> dict[str, Any]:
+        """Return what must be equal of this kind of rows for two to be compared."""
+
+    @abstractmethod
+    def _show(self, board: TensorBoard) -> None:
+        """Add what the test shows, beside numbers, to TensorBoard."""
+
+    def __call__(self, resumption: Resumption | None = None) -> RunRecord:
+        """Run from data, or from a resumption, to the record; a failure after it began is in it."""
+        with self._signals:
+            return self._run(resumption)
+
+    def _run(self, resumption: Resumption | None) -> RunRecord:
+        try:
+            self._prepare()
+            best = self._train(resumption)
+            self._test(best)
+            self._recorder.join(self._phases.place)
+            if not self._trainer.is_global_zero:
+                return self._recorder.record("ok")  # the first process writes the one record
+            self._finish_alone(resumption)
+            record = self._recorder.write("ok")
+        except BaseException as error:
+            self._phases.finish()
+            status = status_of(error)
+            if self._trainer.is_global_zero and self.began:
+                with contextlib.suppress(ResourceError):  # a full disk; the first error is told
+                    self._recorder.write(status, _sentence(error))
+            if status == "oom":
+                raise ResourceError(OUT_OF_MEMORY) from error
+            raise
+        for logger in self._trainer.loggers:
+            if isinstance(logger, TensorBoard):
+                logger.add_row(record)
+                self._show(logger)
+        return record
+
+    @property
+    def began(self) -> bool:
+        """Whether anything was trained or tested; a run that failed before leaves nothing."""
+        return self._tested or self._steps.began
+
+    def _prepare(self) -> None:
+        """Load data and model before the trainer does, so that each is a phase of its own."""
+        trainer, model, data = self._trainer, self._model, self._data
+        model.trainer = data.trainer = trainer
+        told = self._load()
+        with self._phases.phase("load"):
+            facts = model.model_facts()  # hashes the weights
+        parameters = Parameters(model.network)
+        self._recorder.watch(parameters)
+        self._recorder.describe(adapter=model.adapter_facts(), model=facts, data=data.report())
+        # Before the checkpoints, whose saving would else be part of a step.
+        trainer.callbacks[:0] = self._observers  # type: ignore[attr-defined]
+        self._phases.launch()
+        if not trainer.is_global_zero:
+            return
+        share = parameters.readings()["params/trainable_share"].value
+        Console(stderr=True).print(
+            f"{model.adapter.title} on {facts['hub_id']}: {100 * share:.3g} % of the "
+            f"parameters learn; {data.report()['rows']['train']} training rows; "
+            f"writing to {self._output}" + (f"\n{told}" if told else ""),
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
+
+    def _train(self, resumption: Resumption | None) -> str | None:
+        """Train, and return the best checkpoint; None where nothing learns."""
+        checkpoints = self._trainer.checkpoint_callback
+        assert isinstance(checkpoints, Checkpoints)
+        checkpoints.signals = self._signals
+        start = None if resumption is None else resumption.checkpoint
+        if resumption is not None:
+            if start is not None and self._model.learns:
+                damaged = checkpoints.adopt(start.parent, resumption.step, self._trainer)
+                resumption = replace(resumption, damaged=(*resumption.damaged, *damaged))
+            self._recorder.describe(resumed_from=resumption.to_dict())
+        if not self._model.learns:
+            return None
+        self._trainer.fit(self._model, datamodule=self._data, ckpt_path=start, weights_only=True)
+        if not checkpoints.validated:
+            raise UsageError(
+                "nothing was trained and validated, so there is no best checkpoint; look at "
+                "--trainer.max_epochs, max_steps and the limits on batches, or at --ckpt_path"
+            )
+        if (best := checkpoints.best) is None:
+            raise DivergedError(
+                f"{checkpoints.monitor} was never a number, so there is no best checkpoint; "
+                "look at metrics.csv and lower --model.adapter.learning_rate"
+            )
+        self._recorder.describe(
+            best_checkpoint={
+                "path": os.path.relpath(best.path, self._output),
+                "monitor": checkpoints.monitor,
+                "score": best.score,
+            }
+        )
+        return str(best.path)
+
+    def _test(self, best: str | None) -> None:
+        """Test once, on the best checkpoint."""
+        self._tested = True
+        self._trainer.test(self._model, datamodule=self._data, ckpt_path=best, verbose=False)
+
+    def _finish_alone(self, resumption: Resumption | None) -> None:
+        """Do what one process does for all: export, check and latency."""
+        facts = self._comparability(resumption)
+        # Of several processes each has its threads from the launcher.
+        self._recorder.describe(comparability=facts, threads=facts["threads"])
+        self._recorder.add(overhead(self._observers, self._phases.readings().get("fit/wall_time")))
+        self._export()
+        with self._phases.phase("latency"):
+            self._probe()
+        self._phases.finish()
+
+    def _write_adapter(self, learned: Path, folder: Path) -> None:
+        """Record the size of the file with what was learned, and write the model card beside it."""
+        size = learned.stat().st_size
+        self._recorder.add(
+            {"adapter/file_size": Reading(size, "B", f"measured: size of {learned.name}", n=1)}
+        )
+        record = self._recorder.record("ok").to_dict()
+        write_text(folder / "README.md", self._model.card(record))
+
+    def _comparability(self, resumption: Resumption | None) -> dict[str, Any]:
+        """Return what must be equal for two rows to be compared."""
+        trainer, data = self._trainer, self._data.report()
+        return {
+            "model": self._model.model_facts()["sha256"],
+            "data": data["fingerprint"],
+            "rows": data["rows"],
+            **self._comparable(),
+            "steps": trainer.global_step,
+            "batch": self._data.batch_size * trainer.accumulate_grad_batches * trainer.world_size,
+            "resumed": resumption is not None,
+            "precision": str(trainer.precision),
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+            "world_size": trainer.world_size,
+            "device": self._device.describe()["name"],
+        }
+
+
+def status_of(error: BaseException) -> str:
+    """Return the status of a run that an exception ended: failed, oom or interrupted."""
+    if isinstance(error, Interrupted | KeyboardInterrupt):
+        return "interrupted"
+    return "oom" if is_out_of_memory(error) else "failed"
+
+
+def _sentence(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    ours = isinstance(error, HwlitError | Interrupted)
+    return text if ours else f"{type(error).__name__}: {text}"
