@@ -24,6 +24,7 @@ from transformers import (
 )
 
 from hwlit.exports import reload, stock_classifier
+from tests.pipelines import KINDS, save_tiny_pipeline
 
 WORDS = [
     "storm",
@@ -133,3 +134,9 @@ def speed_up(monkeypatch):
 def tiny_fit(tiny_models, tiny_csv, tmp_path, monkeypatch):
     speed_up(monkeypatch)
     return tiny_arguments(tiny_models, tiny_csv, tmp_path / "run")
+
+
+@pytest.fixture(scope="session")
+def tiny_pipelines(tmp_path_factory):
+    """Folders of tiny text-to-image pipelines by kind: sd, sd_v (v-prediction), sdxl."""
+    return {kind: save_tiny_pipeline(kind, tmp_path_factory.mktemp(kind)) for kind in KINDS}

