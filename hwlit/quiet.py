@@ -18,6 +18,7 @@ LOGGERS = (
     "torchao",
     "bitsandbytes",
     "transformers",
+    "diffusers",
     "datasets",
     "httpx",
     "huggingface_hub",  # each of its retries
@@ -36,4 +37,6 @@ def silence() -> None:
             os.environ.setdefault(name, value)
     for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module=r"(torch|lightning|transformers|peft|torchao)\b.*")
+    warnings.filterwarnings(
+        "ignore", module=r"(torch|lightning|transformers|diffusers|peft|torchao)\b.*"
+    )

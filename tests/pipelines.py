@@ -73,10 +73,10 @@ def text_config(tokenizer: CLIPTokenizer) -> CLIPTextConfig:
 
 
 def tiny_unet(kind: str) -> diffusers.UNet2DConditionModel:
-    xl = dict(
-        addition_embed_type="text_time", addition_time_embed_dim=8,
-        projection_class_embeddings_input_dim=8 * 6 + 32,
-    )  # fmt: skip
+    xl = {
+        "addition_embed_type": "text_time", "addition_time_embed_dim": 8,
+        "projection_class_embeddings_input_dim": 8 * 6 + 32,
+    }  # fmt: skip
     return diffusers.UNet2DConditionModel(
         sample_size=SIDE // 4, layers_per_block=1, block_out_channels=(16, 32),
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),

@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from lightning.pytorch.trainer.states import TrainerFn
 
 from hwlit.data.arguments import at_least, class_weights, part_size
-from hwlit.data.batching import Collate, LengthBatchSampler, ResumableLoader
-from hwlit.data.datamodule import Data
+from hwlit.data.batching import Collate, LengthBatchSampler
 from hwlit.data.reading import Form, Rows, read_rows
+from hwlit.data.resuming import ResumableData, ResumableLoader, loader_settings
 from hwlit.data.splitting import Split, split
 from hwlit.data.summary import fingerprint, summarise
 from hwlit.data.tokens import TokenRows, tokenise
 from hwlit.errors import DataError, UsageError
 from hwlit.networks.text import load_tokenizer
+
+
+Batches = ResumableLoader[LengthBatchSampler]
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,8 @@ class _Prepared:
     report: dict[str, Any]
 
 
-class TextData(Data, ABC):
-    """A labelled text data set, from a local file or from the hub.
-
-    The batches are made by length and divided among the processes here, so the Trainer must be
-    run with `use_distributed_sampler=False`.
+class TextData(ResumableData, ABC):
+    """A labelled text data set, from a local file or from the hub; its batches are made by length.
 
     Args:
         tokenizer: Name or path of the model whose tokenizer is used.
@@ -97,8 +96,6 @@ class TextData(Data, ABC):
         if test_path is not None and path is None:
             raise UsageError("--data.test_path needs --data.path, the file to train on")
         self._prepared: _Prepared | None = None
-        self._train_loader: ResumableLoader | None = None
-        self._position: dict[str, Any] | None = None
 
     @property
     @abstractmethod
@@ -154,44 +151,17 @@ class TextData(Data, ABC):
         """Make the parts ready on every process; all stages share one division."""
         self.prepare_data()
 
-    def train_dataloader(self) -> ResumableLoader:
+    def train_dataloader(self) -> Batches:
         """Return the training batches, shuffled anew in every epoch."""
-        loader = self._loader("train", self.batch_size, shuffle=True)
-        if self._position is not None:
-            loader.load_state_dict(self._position)
-        self._train_loader = loader
-        return loader
+        return self.resumed(self._loader("train", self.batch_size, shuffle=True))
 
-    def val_dataloader(self) -> ResumableLoader:
+    def val_dataloader(self) -> Batches:
         """Return the validation batches, each row once over all processes."""
         return self._loader("validation", self.eval_batch_size, shuffle=False)
 
-    def test_dataloader(self) -> ResumableLoader:
+    def test_dataloader(self) -> Batches:
         """Return the test batches, each row once over all processes."""
         return self._loader("test", self.eval_batch_size, shuffle=False)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the position in the training rows, and which rows these are."""
-        if self._train_loader is None:
-            return {}
-        return self._train_loader.state_dict() | {"fingerprint": self.report()["fingerprint"]}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue training at the position of a checkpoint.
-
-        Raises:
-            DataError: The checkpoint was written while training on other rows.
-        """
-        # Lightning restores the loader's own state too, but drops it where the optimizer asked for
-        # the number of steps before; a test from a checkpoint restores as well and continues none.
-        if self.trainer is None or self.trainer.state.fn != TrainerFn.FITTING:
-            return
-        if state_dict["fingerprint"] != self.report()["fingerprint"]:
-            raise DataError(
-                f"{self._ready().files[0].source} holds other rows than those that the checkpoint "
-                "was trained on; give the same data or start a new run"
-            )
-        self._position = state_dict
 
     def test_rows(self) -> list[tuple[int, str, int]]:
         """Return row id, text and class id of every test row, ascending by row id."""
@@ -274,20 +244,13 @@ class TextData(Data, ABC):
         )
         return parts, collate
 
-    def _loader(self, name: str, batch_size: int, shuffle: bool) -> ResumableLoader:
+    def _loader(self, name: str, batch_size: int, shuffle: bool) -> Batches:
         part = self._ready().parts[name]
         collate = copy.copy(self._ready().collate)
         collate.weights = self._ready().weights if name == "train" else None
-        rank, world_size = 0, 1
-        if self.trainer is not None:
-            rank, world_size = self.trainer.global_rank, self.trainer.world_size
         return ResumableLoader(
             part,
-            LengthBatchSampler(part.lengths, batch_size, self.seed, shuffle, rank, world_size),
+            LengthBatchSampler(part.lengths, batch_size, self.seed, shuffle, *self.place),
             collate_fn=collate,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
-            # of its own, so that making an iterator draws nothing from the global random numbers
-            generator=torch.Generator().manual_seed(self.seed),
+            **loader_settings(self.seed, self.num_workers),
         )

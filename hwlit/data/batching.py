@@ -1,21 +1,16 @@
-"""Batches of texts of like length, in an order that depends on seed and epoch alone.
-
-A run that is resumed, or spread over other workers, must see the same batches; nothing here draws
-from the global random numbers or remembers what was drawn before.
-"""
+"""Batches of texts of like length, in an order that depends on seed and epoch alone."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
 
+from hwlit.data.resuming import ResumableBatchSampler, seed_at
 from hwlit.errors import DataError
 
 WINDOW_BATCHES = 50
@@ -30,7 +25,7 @@ class Row:
     row_id: int
 
 
-class LengthBatchSampler(Sampler[list[int]]):
+class LengthBatchSampler(ResumableBatchSampler[int]):
     """Batches of row numbers of like length.
 
     Shuffled, the rows are permuted, cut into windows of 50 batches, sorted by length within each
@@ -64,46 +59,20 @@ class LengthBatchSampler(Sampler[list[int]]):
                 f"{len(lengths)} rows cannot be divided among {world_size} processes; "
                 "use fewer devices or more rows"
             )
+        super().__init__(rank, world_size)
         self.lengths = torch.as_tensor(np.asarray(lengths, dtype=np.int64))
         self.batch_rows = batch_size * world_size
         self.seed = seed
         self.shuffle = shuffle
-        self.rank = rank
-        self.world_size = world_size
-        self.epoch = 0
-        self._resume: tuple[int, int] | None = None
-
-    @property
-    def sampler(self) -> LengthBatchSampler:
-        """Itself: Lightning calls `set_epoch` on a batch sampler's `sampler` only."""
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order of `epoch`; Lightning calls this before every epoch."""
-        self.epoch = epoch
-
-    def resume(self, epoch: int, batches: int) -> None:
-        """Leave out the first `batches` batches the next time that `epoch` is served."""
-        self._resume = (epoch, batches)
-
-    @property
-    def first_batch(self) -> int:
-        """Number of batches that the next iteration leaves out."""
-        return self._resume[1] if self._resume and self._resume[0] == self.epoch else 0
 
     def __len__(self) -> int:
         batches, rest = divmod(len(self.lengths), self.batch_rows)
         joined = batches > 0 and rest < self.world_size
         return batches if joined else batches + 1
 
-    def __iter__(self) -> Iterator[list[int]]:
-        first = self.first_batch
-        self._resume = None
-        for batch in self._batches()[first:]:
-            yield batch[self.rank :: self.world_size].tolist()
-
-    def _batches(self) -> list[Tensor]:
-        generator = torch.Generator().manual_seed(_order_seed(self.seed, self.epoch))
+    def batches(self) -> list[list[int]]:
+        """Return the rows of each batch of the epoch, over all processes."""
+        generator = torch.Generator().manual_seed(seed_at(self.seed, self.epoch))
         if self.shuffle:
             order = torch.randperm(len(self.lengths), generator=generator)
             windows = torch.split(order, WINDOW_BATCHES * self.batch_rows)
@@ -118,47 +87,10 @@ class LengthBatchSampler(Sampler[list[int]]):
             batches[-2:] = [torch.cat(batches[-2:])]
         if self.shuffle:
             batches = [batches[i] for i in torch.randperm(len(batches), generator=generator)]
-        return batches
+        return [batch.tolist() for batch in batches]
 
     def _by_length(self, rows: Tensor) -> Tensor:
         return rows[torch.argsort(self.lengths[rows], descending=True, stable=True)]
-
-
-class ResumableLoader(DataLoader[Row]):
-    """A DataLoader that knows how many batches of the epoch it has served.
-
-    Its iterator starts at the first batch asked for, not before: Lightning makes the iterator first
-    and sets the epoch afterwards, and workers that had begun already would serve another order.
-
-    Args:
-        dataset: The rows.
-        batch_sampler: Their order.
-        settings: Further arguments of `torch.utils.data.DataLoader`.
-    """
-
-    def __init__(
-        self, dataset: Dataset[Row], batch_sampler: LengthBatchSampler, **settings: Any
-    ) -> None:
-        super().__init__(dataset, batch_sampler=batch_sampler, **settings)
-        self.order = batch_sampler
-        self._position = (0, 0)
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:  # type: ignore[override]
-        first = self.order.first_batch
-        for served, batch in enumerate(super().__iter__(), start=first + 1):
-            self._position = (self.order.epoch, served)
-            yield batch
-
-    def state_dict(self) -> dict[str, int]:
-        """Return the position: the epoch, and the batches of it that were served."""
-        epoch, served = self._position
-        return {"epoch": self.order.epoch, "served": served if epoch == self.order.epoch else 0}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue at a position that `state_dict` returned."""
-        self._position = (state["epoch"], state["served"])
-        self.order.set_epoch(state["epoch"])
-        self.order.resume(*self._position)
 
 
 class Collate:
@@ -215,9 +147,3 @@ class Collate:
         if self.weights is not None:
             tensors["weight"] = torch.tensor([self.weights[row.label] for row in rows])
         return tensors
-
-
-def _order_seed(seed: int, epoch: int) -> int:
-    # hashed, so that epoch 1 of seed 0 is not epoch 0 of seed 1
-    digest = hashlib.blake2b(f"order {seed} {epoch}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1

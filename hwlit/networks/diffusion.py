@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import diffusers
 import torch
@@ -49,7 +50,7 @@ class DiffusionNetwork(nn.Module):
             `text_encoder_2`.
     """
 
-    unet: nn.Module
+    unet: Any
 
     def __init__(
         self, unet: nn.Module, text_encoders: Mapping[str, nn.Module] | None = None
@@ -61,13 +62,19 @@ class DiffusionNetwork(nn.Module):
             self.add_module(name, encoder)
 
     @property
-    def text_encoders(self) -> tuple[nn.Module, ...]:
+    def text_encoders(self) -> tuple[Any, ...]:
         """The text encoders that learn."""
         return tuple(self.get_submodule(name) for name in self._encoder_names)
 
     def encode_prompts(self, ids: Sequence[Tensor]) -> Conditioning:
         """Return what the text encoders that learn say of prompts; see `encode`."""
         return encode(self.text_encoders, ids)
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Recompute activations in the backward pass."""
+        self.unet.enable_gradient_checkpointing()
+        for encoder in self.text_encoders:
+            encoder.gradient_checkpointing_enable({"use_reentrant": False})
 
     def forward(
         self,
@@ -107,7 +114,7 @@ class Encoders:
 
     vae: diffusers.AutoencoderKL
     tokenizers: tuple[CLIPTokenizer, ...]
-    text_encoders: tuple[nn.Module, ...]
+    text_encoders: tuple[Any, ...]
 
     @torch.no_grad()
     def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -120,7 +127,7 @@ class Encoders:
             Two fp32 tensors of (rows, channels, height / factor, width / factor).
         """
         config, parts = self.vae.config, []
-        for some in pixels.to(self.vae.device, self.vae.dtype).split(ENCODED_AT_ONCE):
+        for some in torch.split(pixels.to(self.vae.device, self.vae.dtype), ENCODED_AT_ONCE):
             found = self.vae.encode(some).latent_dist
             mean = (found.mean.float() - (config.shift_factor or 0.0)) * config.scaling_factor
             parts.append((mean, found.std.float() * config.scaling_factor))
@@ -137,7 +144,7 @@ class Encoders:
         return encode(self.text_encoders, ids)
 
 
-def encode(text_encoders: Sequence[nn.Module], ids: Sequence[Tensor]) -> Conditioning:
+def encode(text_encoders: Sequence[Any], ids: Sequence[Tensor]) -> Conditioning:
     """Return what text encoders say of prompts, as the stock pipelines do.
 
     One encoder gives its last hidden states; of two (SDXL) the last but one of each are joined,
@@ -195,8 +202,7 @@ def load_encoders(pretrained: str, dtype: torch.dtype, device: torch.device | st
         load_vae(pretrained, dtype).to(device),
         load_tokenizers(pretrained),
         tuple(
-            load_part(pretrained, name, dtype).to(device)
-            for name in text_encoder_names(pretrained)
+            load_part(pretrained, name, dtype).to(device) for name in text_encoder_names(pretrained)
         ),
     )
 
@@ -235,7 +241,7 @@ def load_pipeline(
     }
     parts["vae"] = load_vae(pretrained, dtype).to(device)
     folder = pipeline_folder(pretrained)
-    without = {"feature_extractor": None, "image_encoder": None}
+    without: dict[str, Any] = {"feature_extractor": None, "image_encoder": None}
     if pipeline_class(folder) == "StableDiffusionPipeline":
         without |= {"safety_checker": None, "requires_safety_checker": False}
     else:
@@ -246,7 +252,7 @@ def load_pipeline(
     return pipeline
 
 
-def load_part(pretrained: str, part: str, dtype: torch.dtype) -> nn.Module:
+def load_part(pretrained: str, part: str, dtype: torch.dtype) -> Any:
     """Load one part of a pipeline, such as `vae`, frozen and in eval mode.
 
     Raises:
@@ -263,7 +269,7 @@ def load_part(pretrained: str, part: str, dtype: torch.dtype) -> nn.Module:
     kind = part_class(part)
     name = "dtype" if issubclass(kind, PreTrainedModel) else "torch_dtype"
     try:
-        module, info = kind.from_pretrained(  # type: ignore[operator]  # of two libraries
+        module, info = kind.from_pretrained(
             folder, use_safetensors=True, output_loading_info=True, **{name: dtype}
         )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
@@ -277,5 +283,4 @@ def load_part(pretrained: str, part: str, dtype: torch.dtype) -> nn.Module:
             f"the {part} of {pretrained!r} lacks {len(missing)} tensors that its config.json asks "
             f"for, such as {missing[0]}; give a pipeline whose files belong together"
         )
-    loaded: nn.Module = module.eval().requires_grad_(False)
-    return loaded
+    return module.eval().requires_grad_(False)

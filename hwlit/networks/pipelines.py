@@ -13,7 +13,12 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 from torch import nn
-from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+)
 
 from hwlit.errors import UsageError
 from hwlit.networks.hub import reach, why_not
@@ -138,9 +143,9 @@ def check_parts(folder: Path) -> None:
             )
 
 
-def part_class(part: str) -> type[nn.Module]:
-    """Return the class of a part that holds weights."""
-    classes: dict[str, type[nn.Module]] = {
+def part_class(part: str) -> Any:
+    """Return the class of a part that holds weights, of diffusers or transformers."""
+    classes = {
         "unet": diffusers.UNet2DConditionModel,
         "vae": diffusers.AutoencoderKL,
         "text_encoder": CLIPTextModel,
@@ -191,7 +196,9 @@ def pipeline_facts(pretrained: str) -> dict[str, Any]:
     """Return what the record says of a pipeline: names, hash of all weights, and sizes by part."""
     folder = pipeline_folder(pretrained)
     source, kind = find_pipeline(pretrained), pipeline_class(folder)
-    files = [file for part in WEIGHTS[kind] for file in sorted((folder / part).glob("*.safetensors"))]
+    files = [
+        file for part in WEIGHTS[kind] for file in sorted((folder / part).glob("*.safetensors"))
+    ]
     digest = hashlib.sha256("".join(sha256(file) for file in files).encode()).hexdigest()
     return {
         # A folder by its absolute path, so that the run can be used from elsewhere.
@@ -210,8 +217,10 @@ def empty_part(folder: Path) -> nn.Module:
     kind = part_class(folder.name)
     with torch.device("meta"):
         if issubclass(kind, CLIPTextModel | CLIPTextModelWithProjection):
-            return kind(kind.config_class.from_pretrained(folder))
-        return kind.from_config(_config(folder))
+            module: nn.Module = kind(CLIPTextConfig.from_pretrained(folder))
+        else:
+            module = kind.from_config(_config(folder))
+        return module
 
 
 def _size(folder: Path) -> int:

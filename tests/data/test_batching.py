@@ -8,9 +8,9 @@ from hwlit.data.batching import (
     WINDOW_BATCHES,
     Collate,
     LengthBatchSampler,
-    ResumableLoader,
     Row,
 )
+from hwlit.data.resuming import ResumableLoader
 from hwlit.errors import DataError
 
 from .conftest import small_tokenizer
