@@ -20,7 +20,6 @@ from hwlit.data.tokens import TokenRows, tokenise
 from hwlit.errors import DataError, UsageError
 from hwlit.networks.text import load_tokenizer
 
-
 Batches = ResumableLoader[LengthBatchSampler]
 
 

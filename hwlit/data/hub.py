@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from datasets import Dataset, load_dataset
+from datasets import Dataset, Image, load_dataset
 from huggingface_hub import hf_hub_download
 
 from hwlit.data.reading import Rows
@@ -42,6 +42,41 @@ def read_part(name: str, part: str, classes: int) -> Rows:
                 f"{str(text)[:40]!r}; a text and a label from 0 to {classes - 1} are needed"
             )
     return Rows(columns["text"], columns["label"], name, _revision(dataset))
+
+
+def read_images(name: str, subject: str | None) -> tuple[list[tuple[str, bytes]], str | None]:
+    """Read the pictures of a hub data set, undecoded.
+
+    Args:
+        name: The data set, "owner/name", such as google/dreambooth or diffusers/dog-example.
+        subject: Its configuration, such as dog6; None where it has one alone.
+
+    Returns:
+        Name and bytes of each picture, and the commit that they are of.
+
+    Raises:
+        DataError: The data set cannot be loaded, has no column `image`, or is of several subjects.
+    """
+    try:
+        dataset = load_dataset(name, subject, split="train")
+        columns = dataset.column_names
+        labels = set(dataset["label"]) if "label" in columns else set()
+        if "image" in columns:
+            dataset = dataset.select_columns(["image"]).cast_column("image", Image(decode=False))
+    except Exception as error:  # of three libraries, with no common base
+        raise _unavailable(name, error) from error
+    if "image" not in columns:
+        raise DataError(f"{name} has the columns {columns} and none is image; give a folder")
+    if subject is None and len(labels) > 1:
+        raise DataError(
+            f"{name} holds pictures of {len(labels)} subjects; choose one by --data.subject"
+        )
+    found = []
+    for row, cell in enumerate(dataset["image"]):
+        path = Path(cell["path"] or f"{row:02d}")
+        content = cell["bytes"] if cell["bytes"] is not None else path.read_bytes()
+        found.append((path.name, content))
+    return found, _revision(dataset)
 
 
 def download(name: str, file: str) -> tuple[Path, str]:

@@ -1,0 +1,300 @@
+"""A few pictures of a concept, with prompts: what personalization learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from hwlit.data.arguments import at_least
+from hwlit.data.class_images import ClassImages
+from hwlit.data.concept_order import ConceptBatchSampler, FixedBatchSampler
+from hwlit.data.concept_rows import Ask, ConceptRows, Crop, test_rows, validation_rows
+from hwlit.data.concepts import Concept, read_concept, summarise_concept
+from hwlit.data.encoding import Encoded, device_of, dtype_of, encode_once
+from hwlit.data.framing import picture_side
+from hwlit.data.pictures import Corrupt, Picture
+from hwlit.data.prompts import check_prompts, find_identifier, remarks_on_prompts
+from hwlit.data.resuming import ResumableData, ResumableLoader, loader_settings
+from hwlit.errors import UsageError
+from hwlit.networks.pipelines import load_tokenizers
+
+
+class ConceptImages(ResumableData):
+    """Pictures of one concept: a folder of yours, or a set from the hub.
+
+    Pictures of any common format are turned upright and cut to a square. A caption beside a picture
+    (`<stem>.txt`, or `metadata.jsonl`) stands for its prompt. Validation measures the loss on these
+    same pictures at fixed noise levels, for there are too few to hold any back; quality is measured
+    on what the test prompts draw.
+
+    Args:
+        path: The folder of pictures, or a hub set such as google/dreambooth.
+        instance_prompt: Prompt of the pictures, with the identifier: "a photo of sks dog".
+        subject: Configuration of a hub set, such as dog6; null where it has one alone.
+        pretrained: The pipeline; the CLI links it from the model.
+        train_text_encoder: Whether text encoders learn, so that prompts are not cached; likewise.
+        class_prompt: Prompt of the class, without the identifier: "a photo of dog".
+        class_images: How many class pictures preserve the prior; 0 leaves prior preservation out.
+        class_images_path: A folder of class pictures; those that are missing are drawn into it.
+            null takes one in the cache.
+        class_steps: Denoising steps of class pictures that are drawn.
+        class_guidance: Their guidance scale.
+        identifier: The words that stand for the concept; null takes those of `instance_prompt` that
+            `class_prompt` lacks.
+        test_prompts: Full prompts of the concept to test with; null takes `instance_prompt`.
+        unrelated_prompts: Prompts of other things, to see what else changed.
+        images_per_prompt: Pictures to draw for each of these, with the row's number as the seed.
+        resolution: Side of the square in pixels; null takes the pipeline's own.
+        crop: Where the square is cut from a picture, "center" or "random".
+        flip: Whether half of the pictures are mirrored at random.
+        cache_latents: Whether pictures are encoded once, as distributions; random crops and flips
+            need false.
+        corrupt: What to do with a picture that cannot be read: "skip" it or stop with an "error".
+        batch_size: The concept's rows per training batch and process; class pictures come on top,
+            as many again.
+        eval_batch_size: Rows per validation batch, or pictures drawn at once, per process.
+        epoch_steps: Batches per epoch, over endlessly reshuffled pictures.
+        validation_levels: Noise levels at which each picture is validated.
+        seed: Decides the order, crops and flips in training.
+        num_workers: Worker processes that make batches; with cached latents 0 is fast.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        instance_prompt: str,
+        subject: str | None = None,
+        pretrained: str = "pocket-sd",
+        train_text_encoder: bool = False,
+        class_prompt: str | None = None,
+        class_images: int = 0,
+        class_images_path: str | None = None,
+        class_steps: int = 50,
+        class_guidance: float = 7.5,
+        identifier: str | None = None,
+        test_prompts: tuple[str, ...] | None = None,
+        unrelated_prompts: tuple[str, ...] = (),
+        images_per_prompt: int = 4,
+        resolution: int | None = None,
+        crop: Crop = "center",
+        flip: bool = False,
+        cache_latents: bool = True,
+        corrupt: Corrupt = "error",
+        batch_size: int = 1,
+        eval_batch_size: int = 4,
+        epoch_steps: int = 100,
+        validation_levels: int = 8,
+        seed: int = 0,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__()
+        self.path, self.subject = path, subject
+        self.pretrained, self.train_text_encoder = pretrained, train_text_encoder
+        self.instance_prompt, self.class_prompt = instance_prompt, class_prompt
+        self.class_images = at_least(0, "class_images", class_images)
+        self.class_images_path = class_images_path
+        self.class_steps = at_least(1, "class_steps", class_steps)
+        self.class_guidance = class_guidance
+        self.test_prompts = (instance_prompt,) if test_prompts is None else tuple(test_prompts)
+        self.unrelated_prompts = tuple(unrelated_prompts)
+        self.images_per_prompt = at_least(1, "images_per_prompt", images_per_prompt)
+        self.resolution, self.size = resolution, 0  # in pixels, known once the pipeline is read
+        self.crop, self.flip, self.cache_latents = crop, flip, cache_latents
+        self.corrupt = corrupt
+        self.batch_size = at_least(1, "batch_size", batch_size)
+        self.eval_batch_size = at_least(1, "eval_batch_size", eval_batch_size)
+        self.epoch_steps = at_least(1, "epoch_steps", epoch_steps)
+        self.validation_levels = at_least(1, "validation_levels", validation_levels)
+        self.seed = at_least(0, "seed", seed)
+        self.num_workers = at_least(0, "num_workers", num_workers)
+        self.identifier = (
+            find_identifier(instance_prompt, class_prompt) if identifier is None else identifier
+        )
+        check_prompts(self.instance_prompt, self.identifier, self.test_prompts)
+        if self.class_images and not (class_prompt or "").strip():
+            raise UsageError("--data.class_images needs --data.class_prompt: 'a photo of dog'")
+        if class_images_path is not None and not self.class_images:
+            raise UsageError("--data.class_images_path needs --data.class_images: how many to use")
+        if cache_latents and (crop == "random" or flip):
+            raise UsageError(
+                "random crops and flips need every picture encoded anew; set "
+                "--data.cache_latents false, or --data.crop center and --data.flip false"
+            )
+        self._concept: Concept | None = None
+        self._classes: tuple[Picture, ...] | None = None
+        self._drawn = 0
+        self._encoded: Encoded | None = None
+
+    def prepare_data(self) -> None:
+        """Read the pictures whole and check prompts and size; a second call returns at once.
+
+        Raises:
+            DataError: There is no picture, or one cannot be read.
+            UsageError: The resolution does not suit the pipeline.
+        """
+        if self._concept is None:
+            self.size = picture_side(self.pretrained, self.resolution)
+            self._concept = read_concept(self.path, self.subject, self.corrupt)
+
+    def prepare_class_images(self) -> None:
+        """Draw the class pictures that are missing; a second call returns at once.
+
+        Raises:
+            IntegrityError: One that was drawn before is damaged.
+            ResourceError: They cannot be written.
+        """
+        if self._classes is None:
+            self.prepare_data()
+            if self.class_images:
+                self._drawn = self._class_set.complete(device_of(self.trainer))
+            self._classes = self._class_set.pictures() if self.class_images else ()
+
+    def cache(self) -> None:
+        """Encode prompts and pictures once and let the encoders go; a second call returns at once.
+
+        Text encoders that learn leave the prompts as token ids; without `cache_latents` pictures
+        stay pictures.
+        """
+        if self._encoded is None:
+            self._encoded = encode_once(
+                self.pretrained,
+                list(dict.fromkeys(self._prompts())),
+                self._pictures() if self.cache_latents else None,
+                self.size,
+                prompts_learn=self.train_text_encoder,
+                dtype=dtype_of(self.trainer),
+                device=device_of(self.trainer),
+            )
+
+    def setup(self, stage: str) -> None:
+        """Make ready on every process what a stage reads: a test reads prompts alone."""
+        self.prepare_data()
+        if stage != "test":
+            self.prepare_class_images()
+            self.cache()
+
+    def train_dataloader(self) -> ResumableLoader[ConceptBatchSampler]:
+        """Return the training batches, in an order of their own in every epoch."""
+        instances = len(self.concept.pictures)
+        order = ConceptBatchSampler(
+            instances,
+            len(self._pictures()) - instances,
+            self.batch_size,
+            self.epoch_steps,
+            self.seed,
+            *self.place,
+        )
+        return self.resumed(self._loader(self._rows(), order))
+
+    def val_dataloader(self) -> ResumableLoader[FixedBatchSampler]:
+        """Return each picture of the concept at each noise level, once over all processes."""
+        order = FixedBatchSampler(self._asks(), self.eval_batch_size, *self.place)
+        return self._loader(self._rows(), order)
+
+    def test_dataloader(self) -> ResumableLoader[FixedBatchSampler]:
+        """Return the pictures to draw, each once over all processes: row_id, prompt and seed."""
+        rows = self.test_rows()
+        order = FixedBatchSampler(range(len(rows)), self.eval_batch_size, *self.place)
+        return self._loader(rows, order)
+
+    def test_rows(self) -> list[dict[str, Any]]:
+        """Return row_id, prompt, seed and kind, "concept" or "unrelated", of every test row.
+
+        The seed is the row's number, so that all runs with the same prompts start from the same
+        noise and their pictures can be paired.
+        """
+        return test_rows(self.test_prompts, self.unrelated_prompts, self.images_per_prompt)
+
+    @property
+    def concept(self) -> Concept:
+        """The concept's pictures and captions, read the first time."""
+        self.prepare_data()
+        assert self._concept is not None
+        return self._concept
+
+    def sample_batches(self, sizes: Sequence[int]) -> dict[int, dict[str, Tensor]]:
+        """Return one batch per size, of validation rows in turn: what latency is measured on."""
+        rows, asks = self._rows(), self._asks()
+        return {
+            size: default_collate([rows[asks[i % len(asks)]] for i in range(size)])
+            for size in sizes
+        }
+
+    def report(self) -> dict[str, Any]:
+        """Return what was read and what is asked for, as plain JSON; class pictures once made."""
+        concept, classes = self.concept, self._classes or ()
+        tokenizers = load_tokenizers(self.pretrained)
+        told = [*self._prompts(), *self.test_prompts, *self.unrelated_prompts]
+        return summarise_concept(concept, classes, self._prompts(), self.size) | {
+            "source": self.path,
+            "subject": self.subject,
+            "rows": {
+                "train": len(concept.pictures),
+                "validation": len(self._asks()),
+                "test": len(self.test_rows()),
+            },
+            "crop": self.crop,
+            "flip": self.flip,
+            "cached": {"latents": self.cache_latents, "prompts": not self.train_text_encoder},
+            "instance_prompt": self.instance_prompt,
+            "class_prompt": self.class_prompt,
+            "identifier": self.identifier,
+            "class_images": self._class_set.facts(self._drawn) if classes else None,
+            "test_prompts": list(self.test_prompts),
+            "unrelated_prompts": list(self.unrelated_prompts),
+            "images_per_prompt": self.images_per_prompt,
+            "epoch_steps": self.epoch_steps,
+            "seed": self.seed,
+            "remarks": concept.remarks(self.size)
+            + remarks_on_prompts(tokenizers, told, self.identifier),
+        }
+
+    @property
+    def _class_set(self) -> ClassImages:
+        given = self.class_images_path
+        return ClassImages(
+            pretrained=self.pretrained,
+            prompt=str(self.class_prompt),
+            count=self.class_images,
+            steps=self.class_steps,
+            guidance=self.class_guidance,
+            size=self.size,
+            dtype=dtype_of(self.trainer),
+            given=None if given is None else Path(given).expanduser(),
+        )
+
+    def _pictures(self) -> tuple[Picture, ...]:
+        """Return the concept's pictures, then those of the class."""
+        self.prepare_class_images()
+        return self.concept.pictures + (self._classes or ())
+
+    def _prompts(self) -> list[str]:
+        """Return the prompt of each picture of the concept, then of each of the class."""
+        own = self.concept.prompts(self.instance_prompt)
+        return own + [str(self.class_prompt)] * self.class_images
+
+    def _rows(self) -> ConceptRows:
+        self.cache()
+        assert self._encoded is not None
+        prompts = self._prompts()
+        numbers = {prompt: number for number, prompt in enumerate(dict.fromkeys(prompts))}
+        return ConceptRows(
+            self._pictures(),
+            len(self.concept.pictures),
+            [numbers[prompt] for prompt in prompts],
+            self._encoded,
+            self.size,
+            self.crop,
+            self.flip,
+        )
+
+    def _asks(self) -> list[Ask]:
+        return validation_rows(len(self.concept.pictures), self.validation_levels)
+
+    def _loader(self, rows: Any, order: Any) -> ResumableLoader[Any]:
+        return ResumableLoader(rows, order, **loader_settings(self.seed, self.num_workers))

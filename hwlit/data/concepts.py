@@ -1,0 +1,109 @@
+"""The pictures of a concept with their captions, from a folder or from the hub."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hwlit.data.captions import read_captions
+from hwlit.data.hub import read_images
+from hwlit.data.pictures import Corrupt, Picture, Pictures, read_all, read_folder
+from hwlit.errors import DataError
+
+
+@dataclass(frozen=True)
+class Concept:
+    """What was read of a concept.
+
+    Args:
+        found: The pictures, and what was left out.
+        captions: Captions by the picture's name, where a picture has one.
+        revision: The commit of a set from the hub, as far as it is known.
+    """
+
+    found: Pictures
+    captions: dict[str, str] = field(default_factory=dict)
+    revision: str | None = None
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """The pictures, by name."""
+        return self.found.found
+
+    def prompts(self, usual: str) -> list[str]:
+        """Return each picture's caption, or else the usual prompt."""
+        return [self.captions.get(picture.name, usual) for picture in self.pictures]
+
+    def remarks(self, size: int) -> list[str]:
+        """Return what a user should know of the pictures, a sentence each.
+
+        Args:
+            size: The side that they are scaled to, in pixels.
+        """
+        told = [f"left out: {why}" for why in self.found.skipped.values()]
+        small = [p.name for p in self.pictures if min(p.width, p.height) < size]
+        if small:
+            count = f"{len(small)} of {len(self.pictures)} pictures"
+            told.append(f"enlarged to {size} pixels: {count}, such as {small[0]}")
+        return told
+
+
+def read_concept(path: str, subject: str | None, corrupt: Corrupt) -> Concept:
+    """Read a concept's pictures and captions.
+
+    Args:
+        path: A folder, or a hub data set, "owner/name".
+        subject: The configuration of a hub data set; None where it has one alone.
+        corrupt: Whether a picture that cannot be read is left out or ends the run.
+
+    Raises:
+        DataError: There is no picture, or one cannot be read, or a caption is not as it should be.
+    """
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        found = read_folder(folder, corrupt)
+        return Concept(found, read_captions(folder, [picture.name for picture in found.found]))
+    odd = folder.exists() or folder.is_symlink() or folder.is_absolute()
+    if odd or path.startswith((".", "~")) or path.count("/") != 1:
+        raise DataError(
+            f"{path} is no folder; give that of the concept's pictures, or a hub set such as "
+            "google/dreambooth, by --data.path"
+        )
+    contents, revision = read_images(path, subject)
+    return Concept(Pictures(*read_all(contents, corrupt, path)), revision=revision)
+
+
+def summarise_concept(
+    concept: Concept, classes: Sequence[Picture], prompts: Sequence[str], size: int
+) -> dict[str, Any]:
+    """Return what was read, as plain JSON.
+
+    Args:
+        concept: The concept.
+        classes: The class pictures.
+        prompts: What training says of the pictures.
+        size: The side that they are scaled to, in pixels.
+    """
+    of_classes = [picture.sha256 for picture in classes]
+    of_concept = [picture.sha256 for picture in concept.pictures]
+    return {
+        "revision": concept.revision,
+        "fingerprint": _digest([*of_concept, *of_classes, *prompts, str(size)]),
+        "pictures": {
+            p.name: {"width": p.width, "height": p.height, "sha256": p.sha256}
+            for p in concept.pictures
+        },
+        "skipped": concept.found.skipped,
+        "other_files": concept.found.others,
+        "captions": concept.captions,
+        "resolution": size,
+        "class_pictures_sha256": _digest(of_classes) if classes else None,
+    }
+
+
+def _digest(parts: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

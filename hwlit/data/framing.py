@@ -1,0 +1,70 @@
+"""Squares cut from pictures, in the size that a pipeline takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from hwlit.data.arguments import at_least
+from hwlit.errors import UsageError
+from hwlit.networks.pipelines import picture_sizes
+
+CENTER = (0.5, 0.5)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A square cut from a picture.
+
+    Args:
+        pixels: (3, size, size), from -1 to 1.
+        time_ids: Height and width of the picture, top and left of the square in the picture as it
+            was scaled, height and width of the square: what SDXL reads beside the prompt.
+    """
+
+    pixels: Tensor
+    time_ids: tuple[int, int, int, int, int, int]
+
+
+def framed(
+    image: Image.Image, size: int, place: tuple[float, float] = CENTER, flip: bool = False
+) -> Frame:
+    """Scale a picture so that its shorter side fits, cut a square, and mirror it if asked.
+
+    Args:
+        image: In mode RGB.
+        size: Side of the square in pixels.
+        place: Where the square lies, from 0 (top, left) to 1 (bottom, right).
+        flip: Whether left and right are changed.
+    """
+    scale = size / min(image.size)
+    width, height = (max(size, round(side * scale)) for side in image.size)
+    top, left = (round(p * (side - size)) for p, side in zip(place, (height, width), strict=True))
+    scaled = image.resize((width, height), Image.Resampling.LANCZOS)
+    pixels = torch.from_numpy(np.array(scaled.crop((left, top, left + size, top + size))))
+    pixels = pixels.permute(2, 0, 1).float() / 127.5 - 1
+    if flip:
+        pixels, left = pixels.flip(-1), width - size - left
+    return Frame(pixels.contiguous(), (image.height, image.width, top, left, size, size))
+
+
+def picture_side(pretrained: str, asked: int | None) -> int:
+    """Return the side of the squares in pixels; None asks for the pipeline's own.
+
+    Raises:
+        UsageError: The pipeline cannot take it.
+    """
+    usual, multiple = picture_sizes(pretrained)
+    size = usual if asked is None else at_least(1, "resolution", asked)
+    if size % multiple:
+        lower = size // multiple * multiple
+        near = " or ".join(str(side) for side in (lower, lower + multiple) if side)
+        raise UsageError(
+            f"--data.resolution is {size}, but {pretrained} takes multiples of {multiple} pixels; "
+            f"give {near}"
+        )
+    return size

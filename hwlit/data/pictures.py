@@ -1,0 +1,193 @@
+"""Pictures from files: whatever the camera or the web made of them, upright RGB of 8 bits."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from hwlit.errors import DataError
+
+ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+WHITE = (255, 255, 255, 255)
+# Modes of one channel with more than 8 bits, as Pillow names them.
+DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+
+Corrupt = Literal["skip", "error"]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that was read whole once.
+
+    Args:
+        name: What to call it: the file's name.
+        content: Where it lies, or its bytes where it is no file.
+        width: Pixels, upright.
+        height: Pixels, upright.
+        sha256: Of its bytes.
+    """
+
+    name: str
+    content: Path | bytes
+    width: int
+    height: int
+    sha256: str
+
+    def load(self) -> Image.Image:
+        """Return it in mode RGB, upright.
+
+        Raises:
+            DataError: It cannot be read any more.
+        """
+        return decode(_bytes(self.content, self.name), self.name)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What was found at a place.
+
+    Args:
+        found: The pictures, by name.
+        skipped: Why a picture was left out, by name.
+        others: How many files are no pictures, by their ending.
+    """
+
+    found: tuple[Picture, ...]
+    skipped: dict[str, str] = field(default_factory=dict)
+    others: dict[str, int] = field(default_factory=dict)
+
+
+def decode(content: bytes, name: str) -> Image.Image:
+    """Return a picture in mode RGB with 8 bits, upright; of an animation the first frame.
+
+    What is transparent becomes white; deeper grey keeps its upper 8 bits; CMYK is converted as
+    Pillow does, without a colour profile.
+
+    Args:
+        content: The file's bytes.
+        name: What to call it in an error.
+
+    Raises:
+        DataError: It cannot be decoded, or has more pixels than Pillow takes for harmless.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Told from the header, before anything is unpacked.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.filterwarnings("ignore", module=r"PIL\b.*", category=UserWarning)
+            with Image.open(io.BytesIO(content)) as image:
+                image.load()
+                return _rgb(ImageOps.exif_transpose(image))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(
+            f"{name} has more than {Image.MAX_IMAGE_PIXELS:,} pixels, as a decompression bomb has; "
+            "make it smaller or remove it"
+        ) from error
+    except Exception as error:  # of many decoders, with no common base
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):
+            reason = "no picture that can be recognised"
+        raise DataError(f"{name} cannot be read ({reason}); replace or remove it") from error
+
+
+def read_folder(folder: Path, corrupt: Corrupt) -> Pictures:
+    """Read the pictures that lie in a folder, not those in folders below.
+
+    Args:
+        folder: The folder.
+        corrupt: Whether a picture that cannot be read is left out or ends the run.
+
+    Raises:
+        DataError: The folder cannot be read or holds no picture, or one of them cannot be read.
+    """
+    try:
+        entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
+        files = [entry for entry in entries if entry.is_file()]  # False for a loop of links
+    except OSError as error:
+        raise DataError(
+            f"the pictures in {folder} cannot be listed ({error.strerror}); give another folder "
+            "by --data.path"
+        ) from error
+    wanted = [file for file in files if file.suffix.lower() in ENDINGS]
+    others = Counter(
+        (entry.suffix.lower() or "no ending") if entry in files else "no file"
+        for entry in entries
+        if entry not in wanted
+    )
+    if not wanted:
+        known = ", ".join(f"{count} of {ending}" for ending, count in sorted(others.items()))
+        raise DataError(
+            f"{folder} holds no picture ({', '.join(ENDINGS)}), but {known or 'nothing'}; give the "
+            "folder that the pictures lie in by --data.path"
+        )
+    return Pictures(
+        *read_all([(file.name, file) for file in wanted], corrupt, str(folder)),
+        dict(sorted(others.items())),
+    )
+
+
+def read_all(
+    contents: Sequence[tuple[str, Path | bytes]], corrupt: Corrupt, source: str
+) -> tuple[tuple[Picture, ...], dict[str, str]]:
+    """Read pictures whole; return them, and why others were left out, by name.
+
+    Args:
+        contents: Name, and file or bytes, of each.
+        corrupt: Whether a picture that cannot be read is left out or ends the run.
+        source: Where they come from.
+
+    Raises:
+        DataError: One cannot be read and ends the run, or none can.
+    """
+    found, skipped = [], {}
+    for name, content in contents:
+        try:
+            data = _bytes(content, name)
+            size = decode(data, name).size
+        except DataError as error:
+            if corrupt == "error":
+                raise DataError(
+                    f"{source}: {error}, or set --data.corrupt skip to go on without it"
+                ) from error
+            skipped[name] = str(error)
+            continue
+        found.append(Picture(name, content, *size, hashlib.sha256(data).hexdigest()))
+    if not found:
+        raise DataError(
+            f"none of the {len(skipped)} pictures of {source} can be read; the first: "
+            f"{next(iter(skipped.values()), 'there is none')}"
+        )
+    return tuple(found), skipped
+
+
+def _bytes(content: Path | bytes, name: str) -> bytes:
+    if isinstance(content, bytes):
+        return content
+    try:
+        return content.read_bytes()
+    except OSError as error:
+        why = error.strerror or error
+        raise DataError(f"{name} cannot be read ({why}); replace or remove it") from error
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode in DEEP:
+        levels = np.asarray(image).astype(np.int64)
+        if not 0 <= levels.min() <= levels.max() < 1 << 16:
+            raise ValueError("more than 16 bits a pixel; save it as 8 or 16 bits")
+        return Image.fromarray((levels >> 8).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        picture = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", picture.size, WHITE), picture).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no agreed scale; save it as 8 or 16 bits")
+    return image.convert("RGB")
