@@ -22,6 +22,8 @@ from hwlit.data.resuming import ResumableData, ResumableLoader, loader_settings
 from hwlit.errors import UsageError
 from hwlit.networks.pipelines import load_tokenizers
 
+COUNTS = ("class_steps", "images_per_prompt", "batch_size", "eval_batch_size", "epoch_steps")
+
 
 class ConceptImages(ResumableData):
     """Pictures of one concept: a folder of yours, or a set from the hub.
@@ -39,8 +41,7 @@ class ConceptImages(ResumableData):
         train_text_encoder: Whether text encoders learn, so that prompts are not cached; likewise.
         class_prompt: Prompt of the class, without the identifier: "a photo of dog".
         class_images: How many class pictures preserve the prior; 0 leaves prior preservation out.
-        class_images_path: A folder of class pictures; those that are missing are drawn into it.
-            null takes one in the cache.
+        class_images_path: A folder of them, into which missing ones are drawn; null: the cache.
         class_steps: Denoising steps of class pictures that are drawn.
         class_guidance: Their guidance scale.
         identifier: The words that stand for the concept; null takes those of `instance_prompt` that
@@ -93,38 +94,22 @@ class ConceptImages(ResumableData):
         num_workers: int = 0,
     ) -> None:
         super().__init__()
-        self.path, self.subject = path, subject
+        self.path, self.subject, self.corrupt = path, subject, corrupt
         self.pretrained, self.train_text_encoder = pretrained, train_text_encoder
         self.instance_prompt, self.class_prompt = instance_prompt, class_prompt
-        self.class_images = at_least(0, "class_images", class_images)
-        self.class_images_path = class_images_path
-        self.class_steps = at_least(1, "class_steps", class_steps)
-        self.class_guidance = class_guidance
+        self.class_images, self.class_images_path = class_images, class_images_path
+        self.class_steps, self.class_guidance = class_steps, class_guidance
+        derived = find_identifier(instance_prompt, class_prompt)
+        self.identifier = derived if identifier is None else identifier
         self.test_prompts = (instance_prompt,) if test_prompts is None else tuple(test_prompts)
         self.unrelated_prompts = tuple(unrelated_prompts)
-        self.images_per_prompt = at_least(1, "images_per_prompt", images_per_prompt)
+        self.images_per_prompt = images_per_prompt
         self.resolution, self.size = resolution, 0  # in pixels, known once the pipeline is read
         self.crop, self.flip, self.cache_latents = crop, flip, cache_latents
-        self.corrupt = corrupt
-        self.batch_size = at_least(1, "batch_size", batch_size)
-        self.eval_batch_size = at_least(1, "eval_batch_size", eval_batch_size)
-        self.epoch_steps = at_least(1, "epoch_steps", epoch_steps)
-        self.validation_levels = at_least(1, "validation_levels", validation_levels)
-        self.seed = at_least(0, "seed", seed)
-        self.num_workers = at_least(0, "num_workers", num_workers)
-        self.identifier = (
-            find_identifier(instance_prompt, class_prompt) if identifier is None else identifier
-        )
-        check_prompts(self.instance_prompt, self.identifier, self.test_prompts)
-        if self.class_images and not (class_prompt or "").strip():
-            raise UsageError("--data.class_images needs --data.class_prompt: 'a photo of dog'")
-        if class_images_path is not None and not self.class_images:
-            raise UsageError("--data.class_images_path needs --data.class_images: how many to use")
-        if cache_latents and (crop == "random" or flip):
-            raise UsageError(
-                "random crops and flips need every picture encoded anew; set "
-                "--data.cache_latents false, or --data.crop center and --data.flip false"
-            )
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.epoch_steps, self.validation_levels = epoch_steps, validation_levels
+        self.seed, self.num_workers = seed, num_workers
+        self._check_arguments()
         self._concept: Concept | None = None
         self._classes: tuple[Picture, ...] | None = None
         self._drawn = 0
@@ -180,14 +165,9 @@ class ConceptImages(ResumableData):
 
     def train_dataloader(self) -> ResumableLoader[ConceptBatchSampler]:
         """Return the training batches, in an order of their own in every epoch."""
-        instances = len(self.concept.pictures)
+        kinds = len(self.concept.pictures), self.class_images
         order = ConceptBatchSampler(
-            instances,
-            len(self._pictures()) - instances,
-            self.batch_size,
-            self.epoch_steps,
-            self.seed,
-            *self.place,
+            *kinds, self.batch_size, self.epoch_steps, self.seed, *self.place
         )
         return self.resumed(self._loader(self._rows(), order))
 
@@ -253,6 +233,22 @@ class ConceptImages(ResumableData):
             "remarks": concept.remarks(self.size)
             + remarks_on_prompts(tokenizers, told, self.identifier),
         }
+
+    def _check_arguments(self) -> None:
+        for name in ("class_images", "seed", "num_workers"):
+            at_least(0, name, vars(self)[name])
+        for name in (*COUNTS, "validation_levels"):
+            at_least(1, name, vars(self)[name])
+        check_prompts(self.instance_prompt, self.identifier, self.test_prompts)
+        if self.class_images and not (self.class_prompt or "").strip():
+            raise UsageError("--data.class_images needs --data.class_prompt: 'a photo of dog'")
+        if self.class_images_path is not None and not self.class_images:
+            raise UsageError("--data.class_images_path needs --data.class_images: how many to use")
+        if self.cache_latents and (self.crop == "random" or self.flip):
+            raise UsageError(
+                "random crops and flips need every picture encoded anew; set "
+                "--data.cache_latents false, or --data.crop center and --data.flip false"
+            )
 
     @property
     def _class_set(self) -> ClassImages:
