@@ -23,7 +23,7 @@ from hwlit.callbacks.checkpoints import Checkpoints, DurableCheckpointIO
 from hwlit.callbacks.loggers import MetricsFile, TensorBoard
 from hwlit.callbacks.phases import Phases
 from hwlit.callbacks.ranks import Place, node_devices
-from hwlit.data.datamodule import Data
+from hwlit.data.resuming import ResumableData
 from hwlit.devices.selection import device_for
 from hwlit.errors import Interrupted, UsageError
 from hwlit.explain import explain
@@ -172,7 +172,7 @@ class HwlitCLI(LightningCLI):
         """Run from training to the finished row, and print it."""
         assert self.output is not None
         assert isinstance(model, Task)
-        assert isinstance(datamodule, Data)
+        assert isinstance(datamodule, ResumableData)
         config = self._resolved()
         run: Run[Any, Any] | None = None
         resumes = self._asked("resume") is not None
@@ -282,7 +282,7 @@ def main(arguments: list[str], cli: type[HwlitCLI] = HwlitCLI) -> int:
     try:
         cli(
             Task,
-            Data,
+            ResumableData,
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,

@@ -110,6 +110,8 @@ class ResumableData(LightningDataModule, ABC):
     `use_distributed_sampler=False`.
     """
 
+    batch_size: int  # rows per training batch and process
+
     def __init__(self) -> None:
         super().__init__()
         self._train_loader: ResumableLoader[Any] | None = None
@@ -117,7 +119,10 @@ class ResumableData(LightningDataModule, ABC):
 
     @abstractmethod
     def report(self) -> dict[str, Any]:
-        """Return what was read, as plain JSON; `fingerprint` and `source` are in it."""
+        """Return what was read, as plain JSON.
+
+        `fingerprint`, `source`, and `rows` by part are in it.
+        """
 
     @property
     def place(self) -> tuple[int, int]:

@@ -22,7 +22,7 @@ from hwlit.callbacks.parameters import Parameters
 from hwlit.callbacks.phases import Phases
 from hwlit.callbacks.recorder import RunRecorder, environment
 from hwlit.callbacks.steps import Steps
-from hwlit.data.datamodule import Data
+from hwlit.data.resuming import ResumableData
 from hwlit.devices.base import Device
 from hwlit.errors import (
     OUT_OF_MEMORY,
@@ -44,7 +44,7 @@ WARMUP_STEPS = 5
 LATENCY_SECONDS = 1.0
 
 TaskT = TypeVar("TaskT", bound=Task)
-DataT = TypeVar("DataT", bound=Data)
+DataT = TypeVar("DataT", bound=ResumableData)
 
 
 class Run(ABC, Generic[TaskT, DataT]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hwlit.data.datamodule import Data
+from hwlit.data.resuming import ResumableData
 from hwlit.errors import UsageError
 from hwlit.runs.base import Run
 from hwlit.runs.text import TextRun
@@ -13,7 +13,7 @@ from hwlit.tasks.base import Task
 KINDS: tuple[type[Run[Any, Any]], ...] = (TextRun,)
 
 
-def run_for(model: Task, data: Data) -> type[Run[Any, Any]]:
+def run_for(model: Task, data: ResumableData) -> type[Run[Any, Any]]:
     """Return the kind of run of a task.
 
     Raises:
