@@ -1,0 +1,100 @@
+"""LoRA files: what is drawn after stock diffusers has read them."""
+
+import json
+from itertools import product
+
+import numpy as np
+import pytest
+from peft import LoHaConfig
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from hwlit.adapters.lora import Lora
+from hwlit.errors import UsageError
+from hwlit.exports.diffusers_lora import WEIGHTS, write_diffusers_lora
+from tests.tiny_diffusion import drawn, learnable, moved, tiny_sd, tiny_sdxl
+
+ATTENTION = ("unet.*.to_[qkv]", "unet.*.to_out.0")
+
+
+def exported(pipeline, adapter, parts, folder):
+    """The picture of a pipeline whose parts were moved, after writing what was learned."""
+    network = learnable(pipeline, *parts)
+    adapter.attach(network)
+    moved(network)
+    write_diffusers_lora(folder, adapter.peft_config(network), adapter.peft_state(network))
+    return drawn(pipeline)
+
+
+@pytest.mark.parametrize("switches", [*product([False, True], repeat=3)], ids=str)
+def test_every_variant_draws_the_same_after_the_stock_loader(switches, tmp_path):
+    variant = dict(zip(("dora", "rslora", "pissa"), switches, strict=True))
+    adapter = Lora(rank=4, alpha=6, targets=ATTENTION, **variant)
+    live = exported(tiny_sd(), adapter, ["unet"], tmp_path)
+    pipeline = tiny_sd()
+    base = drawn(pipeline)
+    pipeline.load_lora_weights(tmp_path)
+    assert np.abs(drawn(pipeline) - live).max() < 1e-4
+    assert np.abs(base - live).max() > 1e-2
+
+
+@pytest.mark.parametrize("make", [tiny_sd, tiny_sdxl])
+@pytest.mark.parametrize(
+    "targets",
+    [("*.q_proj", "*.k_proj", "*.v_proj", "*.out_proj"), ("*.fc1",), ("*.q_proj", "*.fc[12]")],
+    ids=str,
+)
+def test_text_encoders_travel_in_the_same_file(make, targets, tmp_path):
+    parts = [name for name in make().components if name in ("text_encoder", "text_encoder_2")]
+    adapter = Lora(rank=2, alpha=6, targets=(*ATTENTION, *targets))
+    live = exported(make(), adapter, ["unet", *parts], tmp_path)
+    pipeline = make()
+    pipeline.load_lora_weights(tmp_path)
+    assert np.abs(drawn(pipeline) - live).max() < 1e-4
+    for part in parts:
+        keys = [key for key in load_file(tmp_path / WEIGHTS) if key.startswith(f"{part}.")]
+        assert keys
+        assert all(key.startswith(f"{part}.text_model.encoder.layers.") for key in keys)
+
+
+def test_convolutions_travel_too(tmp_path):
+    adapter = Lora(rank=2, targets=("unet.*.conv1", "unet.conv_in", "unet.*.to_q"))
+    live = exported(tiny_sd(), adapter, ["unet"], tmp_path)
+    pipeline = tiny_sd()
+    pipeline.load_lora_weights(tmp_path)
+    assert np.abs(drawn(pipeline) - live).max() < 1e-4
+
+
+def test_strength_goes_from_the_base_to_what_was_learned(tmp_path):
+    live = exported(tiny_sd(), Lora(rank=4, targets=ATTENTION), ["unet"], tmp_path)
+    pipeline = tiny_sd()
+    base = drawn(pipeline)
+    pipeline.load_lora_weights(tmp_path, adapter_name="own")
+    for strength, wanted in ((0.0, base), (1.0, live)):
+        pipeline.set_adapters(["own"], [strength])
+        assert np.abs(drawn(pipeline) - wanted).max() < 1e-4
+
+
+def test_the_header_holds_alpha_and_facts(tmp_path):
+    network = learnable(tiny_sd(), "unet")
+    adapter = Lora(rank=4, alpha=6, targets=ATTENTION)
+    adapter.attach(network)
+    config, state = adapter.peft_config(network), adapter.peft_state(network)
+    write_diffusers_lora(tmp_path, config, state, {"base_model": "some/base"})
+    with safe_open(tmp_path / WEIGHTS, "pt") as file:
+        header = file.metadata()
+    settings = json.loads(header["lora_adapter_metadata"])
+    assert header["base_model"] == "some/base"
+    assert (settings["unet.r"], settings["unet.lora_alpha"]) == (4, 6)
+    assert not any(name.startswith("unet.") for name in settings["unet.target_modules"])
+
+
+def test_what_diffusers_could_not_read_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="LoHaConfig has no file that diffusers reads"):
+        write_diffusers_lora(tmp_path, LoHaConfig(), {})
+    network = learnable(tiny_sd(), "vae")
+    adapter = Lora(rank=2, targets=("vae.*.to_q",))
+    adapter.attach(network)
+    with pytest.raises(UsageError, match="and not vae"):
+        write_diffusers_lora(tmp_path, adapter.peft_config(network), adapter.peft_state(network))
+    assert not list(tmp_path.iterdir())
