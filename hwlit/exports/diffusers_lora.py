@@ -61,7 +61,11 @@ def write_diffusers_lora(
         if own:
             saved |= {f"{part}.{n}": t for n, t in _in_file(part, own).items()}
             settings |= {f"{part}.{k}": v for k, v in _settings(config, part).items()}
-    header = {**(facts or {}), "format": "pt", "lora_adapter_metadata": json.dumps(settings)}
+    header = {
+        **(facts or {}),
+        "format": "pt",
+        "lora_adapter_metadata": json.dumps(settings, default=list),
+    }
     with replacing(folder / WEIGHTS) as file:
         # Cloned, for safetensors refuses tensors that share memory.
         file.write(save({n: t.contiguous().clone() for n, t in saved.items()}, metadata=header))
@@ -83,12 +87,16 @@ def _in_file(part: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _settings(config: LoraConfig, part: str) -> dict[str, Any]:
-    """Return the config of one part as JSON can hold it, its targets as that part names them."""
-    prefix = f"{part}."
+    """Return the config of one part as JSON can hold it, its targets as that part names them.
+
+    What PEFT sets by itself is left out: its older versions refuse names that they do not know. So
+    is dropout, which diffusers would leave on when it draws.
+    """
+    usual, prefix = vars(LoraConfig(lora_dropout=config.lora_dropout)), f"{part}."
     targets = [name for name in config.target_modules or () if name.startswith(prefix)]
-    plain = {key: _plain(value) for key, value in config.to_dict().items()}
-    return plain | {"target_modules": [name.removeprefix(prefix) for name in targets]}
-
-
-def _plain(value: Any) -> Any:
-    return sorted(value) if isinstance(value, set) else value
+    found = {key: value for key, value in vars(config).items() if value != usual[key]}
+    return found | {
+        "r": config.r,
+        "lora_alpha": config.lora_alpha,
+        "target_modules": sorted(name.removeprefix(prefix) for name in targets),
+    }

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hwlit.errors import IntegrityError
+from hwlit.exports.fresh_process import run_fresh
 
 SCRIPT = Path(__file__).with_name("stock_classifier.py")
 # Largest absolute difference of logits. fp32 differs by the order of sums alone; in half precision
@@ -67,22 +64,4 @@ def check_reload(
 
 
 def _run(job: dict[str, Any], folder: Path, timeout: float) -> Any:
-    # Isolated: neither the working directory nor PYTHONPATH can bring hwlit in.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    environment |= {"TOKENIZERS_PARALLELISM": "false", "CUDA_VISIBLE_DEVICES": ""}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-I", str(SCRIPT)],
-            input=json.dumps(job),
-            capture_output=True,
-            text=True,
-            env=environment,
-            timeout=timeout,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise IntegrityError(f"{folder} did not reload within {timeout:.0f} s") from None
-    if done.returncode != 0:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise IntegrityError(f"{folder} does not reload in a fresh process: {reason}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    return run_fresh(SCRIPT, job, folder, timeout)

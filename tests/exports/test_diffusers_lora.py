@@ -21,6 +21,7 @@ def exported(pipeline, adapter, parts, folder):
     """The picture of a pipeline whose parts were moved, after writing what was learned."""
     network = learnable(pipeline, *parts)
     adapter.attach(network)
+    network.eval()
     moved(network)
     write_diffusers_lora(folder, adapter.peft_config(network), adapter.peft_state(network))
     return drawn(pipeline)
@@ -29,7 +30,7 @@ def exported(pipeline, adapter, parts, folder):
 @pytest.mark.parametrize("switches", [*product([False, True], repeat=3)], ids=str)
 def test_every_variant_draws_the_same_after_the_stock_loader(switches, tmp_path):
     variant = dict(zip(("dora", "rslora", "pissa"), switches, strict=True))
-    adapter = Lora(rank=4, alpha=6, targets=ATTENTION, **variant)
+    adapter = Lora(rank=4, alpha=6, dropout=0.1, targets=ATTENTION, **variant)
     live = exported(tiny_sd(), adapter, ["unet"], tmp_path)
     pipeline = tiny_sd()
     base = drawn(pipeline)
@@ -87,6 +88,12 @@ def test_the_header_holds_alpha_and_facts(tmp_path):
     assert header["base_model"] == "some/base"
     assert (settings["unet.r"], settings["unet.lora_alpha"]) == (4, 6)
     assert not any(name.startswith("unet.") for name in settings["unet.target_modules"])
+    # An older PEFT refuses the names of settings that it does not know.
+    assert {name.removeprefix("unet.") for name in settings} == {
+        "r",
+        "lora_alpha",
+        "target_modules",
+    }
 
 
 def test_what_diffusers_could_not_read_is_refused(tmp_path):
