@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 import torch
@@ -49,6 +49,40 @@ def bootstrap_interval(
     counts = np.random.default_rng(seed).multinomial(n, shares, size=RESAMPLES)
     values = statistic(torch.from_numpy(counts).double().view(RESAMPLES, *confusion.shape))
     low, high = torch.quantile(values, torch.tensor([0.025, 0.975], dtype=values.dtype)).tolist()
+    return low, high
+
+
+def mean_interval(
+    values: Tensor, groups: Sequence[Hashable], seed: int = 0
+) -> tuple[float, float] | None:
+    """Return the 95 % percentile bootstrap interval of a mean whose values come in groups.
+
+    Values of a group, such as pictures of one prompt, are alike, so whole groups are drawn with
+    replacement; a single group is drawn from value by value.
+
+    Args:
+        values: The values, (n,).
+        groups: The group of each.
+        seed: Seed of the resampling.
+
+    Returns:
+        The interval; None where there is but one value.
+
+    Source: Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8.
+    """
+    if len(values) < 2:
+        return None
+    names = list(dict.fromkeys(groups))
+    if len(names) == 1:
+        groups = names = list(range(len(values)))
+    places = torch.tensor([names.index(group) for group in groups])
+    sums = torch.zeros(len(names), dtype=torch.double).index_add(0, places, values.double())
+    sizes = torch.bincount(places).double()
+    even = np.full(len(names), 1 / len(names))
+    drawn = np.random.default_rng(seed).multinomial(len(names), even, size=RESAMPLES)
+    counts = torch.from_numpy(drawn).double()
+    means = (counts @ sums) / (counts @ sizes)
+    low, high = torch.quantile(means, torch.tensor([0.025, 0.975], dtype=means.dtype)).tolist()
     return low, high
 
 

@@ -19,12 +19,13 @@ WITHOUT_NETWORK = (
 
 
 @cache
-def reach(location: str, file: str = "config.json") -> None:
+def reach(location: str, file: str = "config.json", otherwise: str = WITHOUT_NETWORK) -> None:
     """Ask once whether the hub answers: the loaders would ask for half a minute.
 
     Args:
         location: A hub id, or a folder, for which nothing is asked.
         file: One that every model of its kind has: it says whether the model is in the cache.
+        otherwise: What to do without a network.
 
     Raises:
         UsageError: It does not, and the model is not in the cache.
@@ -40,14 +41,14 @@ def reach(location: str, file: str = "config.json") -> None:
     except Exception as error:  # of the HTTP library, which huggingface_hub has changed before
         raise UsageError(
             f"the model {location!r} is not in the cache, and {constants.ENDPOINT} does not answer "
-            f"({error}); {WITHOUT_NETWORK}"
+            f"({error}); {otherwise}"
         ) from error
 
 
-def why_not(error: Exception) -> str:
-    """Return what to do where the hub did not give a model."""
+def why_not(error: Exception, otherwise: str = WITHOUT_NETWORK) -> str:
+    """Return what to do where the hub did not give a model; else what to do without a network."""
     if isinstance(error.__cause__, GatedRepoError):
         return "ask for access on its page at the hub, then log in: hf auth login"
     if isinstance(error.__cause__, RepositoryNotFoundError):
         return "there is none of that name at the hub, or it is private: hf auth login"
-    return WITHOUT_NETWORK
+    return otherwise

@@ -10,6 +10,7 @@ from hwlit.metrics.intervals import (
     f1_per_class,
     f1_positive,
     f1_weighted,
+    mean_interval,
     wilson_interval,
 )
 
@@ -59,3 +60,28 @@ def test_the_bootstrap_repeats_itself():
     counts = torch.tensor([[701, 103], [207, 1001]])
     assert bootstrap_interval(counts, f1_macro) == bootstrap_interval(counts, f1_macro)
     assert bootstrap_interval(counts, f1_macro) != bootstrap_interval(counts, f1_macro, seed=1)
+
+
+def test_a_mean_of_independent_values_is_as_sure_as_its_standard_error_says():
+    values = torch.randn(400, generator=torch.Generator().manual_seed(0)) * 3 + 1
+    low, high = mean_interval(values, range(400))
+    error = float(values.std()) / 20
+    assert low == pytest.approx(float(values.mean()) - 1.96 * error, abs=0.1 * error)
+    assert high == pytest.approx(float(values.mean()) + 1.96 * error, abs=0.1 * error)
+
+
+def test_values_of_a_group_count_once():
+    values = torch.tensor([0.0, 1.0, 1.0, 0.0])
+    alone = mean_interval(values, "abcd")
+    copied = mean_interval(values.repeat_interleave(50), [g for g in "abcd" for _ in range(50)])
+    assert copied == pytest.approx(alone)
+    low, high = mean_interval(values.repeat_interleave(50), range(200))
+    assert high - low < 0.5 * (copied[1] - copied[0])
+
+
+def test_two_groups_can_tell_nothing_and_one_is_drawn_from_by_value():
+    assert mean_interval(torch.tensor([0.0, 1.0]), "ab") == (0.0, 1.0)
+    values = torch.tensor([0.0, 0.0, 1.0, 1.0])
+    assert mean_interval(values, "aaaa") == mean_interval(values, "abcd")
+    assert mean_interval(torch.tensor([0.5, 0.5]), "ab") == (0.5, 0.5)
+    assert mean_interval(torch.tensor([0.5]), "a") is None

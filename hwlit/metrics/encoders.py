@@ -1,0 +1,109 @@
+"""Image encoders from a hub id or a local folder: how the metrics load them, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from torch import Tensor
+from torch.nn.functional import normalize
+from transformers import AutoConfig, AutoImageProcessor, PreTrainedModel
+from transformers.utils.hub import cached_file
+
+from hwlit.errors import IntegrityError, UsageError
+from hwlit.networks.hub import reach, why_not
+from hwlit.storage import sha256
+
+BATCH = 32  # pictures or texts per call
+WEIGHTS = "model.safetensors"
+
+
+class Encoder:
+    """A frozen network in fp32 that turns pictures into unit features.
+
+    Args:
+        checkpoint: Its public name: what was asked for.
+        location: A folder or a hub id.
+        model: The class that loads it.
+        types: The `model_type` of configs that may be loaded.
+        device: Device of torch.
+
+    Raises:
+        UsageError: There is no such checkpoint, it is no such network, or has no safetensors.
+        IntegrityError: Its weights are damaged.
+    """
+
+    def __init__(
+        self, checkpoint: str, location: str, model: Any, types: tuple[str, ...], device: str
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.location = location
+        self._device = device
+        otherwise = f"give a folder that holds {WEIGHTS}, or a hub id that lies in the cache"
+        reach(location, otherwise=otherwise)
+        try:
+            config = AutoConfig.from_pretrained(location, trust_remote_code=False)
+            if config.model_type not in types:
+                raise UsageError(
+                    f"{checkpoint!r} is a {config.model_type!r} network, and not one of "
+                    f"{', '.join(types)}; give another checkpoint"
+                )
+            weights = cached_file(location, WEIGHTS)
+            self.network: PreTrainedModel
+            self.network, info = model.from_pretrained(
+                location,
+                dtype=torch.float32,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+            # Not torchvision's, so that the same pixels arrive on every machine.
+            self._prepare = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
+                location, backend="pil", trust_remote_code=False
+            )
+        except SafetensorError as error:
+            raise IntegrityError(
+                f"the weights of {checkpoint!r} are damaged ({error}); fetch them again"
+            ) from error
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            reason = str(error).strip().partition("\n")[0].rstrip(". :")
+            raise UsageError(
+                f"the checkpoint {checkpoint!r} cannot be loaded ({type(error).__name__}: "
+                f"{reason}); {why_not(error, otherwise)}"
+            ) from error
+        # A pooler is not used, and DINO's checkpoints have none.
+        if missing := [k for k in sorted(info["missing_keys"]) if not k.startswith("pooler.")]:
+            raise UsageError(
+                f"the weights of {checkpoint!r} lack {len(missing)} tensors, such as {missing[0]}; "
+                "give another checkpoint"
+            )
+        self.sha256 = sha256(Path(str(weights)))
+        self.network.to(device).requires_grad_(False).train(False)  # type: ignore[arg-type]
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the record says about the encoder."""
+        kind = type(self.network).__name__
+        return {"checkpoint": self.checkpoint, "sha256": self.sha256, "architecture": kind}
+
+    def batches(self, items: Sequence[Any], features: Callable[[Sequence[Any]], Tensor]) -> Tensor:
+        """Return unit features of all items, (items, d) on the CPU, computed batch by batch.
+
+        Args:
+            items: Pictures or texts, at least one.
+            features: Returns the features of a batch, (batch, d).
+        """
+        found = []
+        with torch.inference_mode():
+            for start in range(0, len(items), BATCH):
+                found.append(features(items[start : start + BATCH]).float().cpu())
+        return normalize(torch.cat(found).clone(), dim=-1)
+
+    def pixels(self, pictures: Sequence[Image.Image]) -> Tensor:
+        """Return pictures as the network takes them, (pictures, 3, h, w)."""
+        images = [picture.convert("RGB") for picture in pictures]
+        pixels: Tensor = self._prepare(images=images, return_tensors="pt").pixel_values
+        return pixels.to(self._device)

@@ -1,0 +1,90 @@
+"""How near pictures come to a concept and to their prompts, over unit features of an encoder.
+
+Source of subject and prompt fidelity: Ruiz et al., DreamBooth, 2022, section 4.2,
+https://arxiv.org/abs/2208.12242. All features are rows of length 1, so that products are cosines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+
+def subject_fidelity(generated: Tensor, real: Tensor) -> Tensor:
+    """Return the mean cosine of each generated picture and the real ones, (generated,).
+
+    Its mean, over all pairs, is called CLIP-I for features of CLIP and DINO for those of DINO.
+
+    Args:
+        generated: Features of pictures of the concept, (generated, d).
+        real: Features of its photos, (real, d).
+    """
+    return (generated @ real.T).mean(dim=1)
+
+
+def prompt_fidelity(generated: Tensor, prompts: Tensor) -> Tensor:
+    """Return the cosine of each picture and its prompt, (generated,); its mean is called CLIP-T.
+
+    Args:
+        generated: Features of the pictures, (generated, d).
+        prompts: Features of the prompt of each, without the identifier, (generated, d).
+    """
+    return (generated * prompts).sum(dim=1)
+
+
+def diversity(generated: Tensor, prompts: Sequence[str]) -> dict[str, float]:
+    """Return how far the pictures of a prompt lie apart: the mean of 1 - cosine over its pairs.
+
+    Args:
+        generated: Features of the pictures, (generated, d).
+        prompts: The prompt of each.
+
+    Returns:
+        One value per prompt that has two pictures or more.
+    """
+    apart = 1 - generated @ generated.T
+    found = {}
+    for prompt in dict.fromkeys(prompts):
+        rows = [row for row, other in enumerate(prompts) if other == prompt]
+        if pairs := list(combinations(rows, 2)):
+            found[prompt] = float(torch.stack([apart[pair] for pair in pairs]).mean())
+    return found
+
+
+def memorising(generated: Tensor, photos: Tensor) -> Tensor:
+    """Return the largest cosine of each generated picture to any single training photo.
+
+    Where it comes near 1, a photo was learned by heart instead of what it shows.
+
+    Args:
+        generated: Features of pictures of the concept, (generated, d).
+        photos: Features of the photos that were trained on, (photos, d).
+    """
+    return (generated @ photos.T).amax(dim=1)
+
+
+def drift(base: Tensor, tuned: Tensor) -> Tensor:
+    """Return 1 - cosine of what base and tuned model draw from one prompt and seed, (pairs,).
+
+    Args:
+        base: Features of the base model's pictures of prompts unrelated to the concept, (pairs, d).
+        tuned: Those of the tuned model's, in the same order.
+    """
+    return 1 - (base * tuned).sum(dim=1)
+
+
+def without_identifier(prompt: str, identifier: str) -> str:
+    """Return a prompt without the words that name the concept, which CLIP has never seen.
+
+    Args:
+        prompt: The prompt, such as "a photo of sks dog".
+        identifier: The words, such as "sks"; nothing is dropped where it is empty.
+    """
+    if not identifier:
+        return prompt
+    bounded = rf"(?<!\w){re.escape(identifier)}(?!\w)"
+    return " ".join(re.sub(bounded, " ", prompt).split())

@@ -1,0 +1,105 @@
+"""Features of a CLIP made from a config; what does not load says why."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from transformers import CLIPImageProcessorPil, CLIPModel
+
+from hwlit.errors import IntegrityError, UsageError
+from hwlit.metrics.clip import Clip
+from hwlit.storage import sha256
+from tests.tiny_diffusion import LENGTH, save_tiny_clip, tiny_tokenizer
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return save_tiny_clip(tmp_path_factory.mktemp("clip"))
+
+
+def noise(seed, size=(40, 24)):
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def test_features_are_those_of_the_stock_model(folder):
+    pictures, texts = [noise(seed) for seed in range(3)], ["a dog", "a red ball"]
+    model = CLIPModel.from_pretrained(folder)
+    pixels = CLIPImageProcessorPil.from_pretrained(folder)(pictures, return_tensors="pt")
+    words = tiny_tokenizer()(texts, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        stock = model(**pixels, **words)
+    clip = Clip(str(folder))
+    assert torch.allclose(clip.images(pictures), stock.image_embeds, atol=1e-6)
+    assert torch.allclose(clip.texts(texts), stock.text_embeds, atol=1e-6)
+    assert torch.allclose(clip.images(pictures).norm(dim=1), torch.ones(3))
+
+
+def test_batches_change_nothing(folder, monkeypatch):
+    pictures, texts = [noise(seed) for seed in range(5)], ["a", "a dog", "red", "", "a ball"]
+    clip = Clip(str(folder))
+    together = clip.images(pictures), clip.texts(texts)
+    monkeypatch.setattr("hwlit.metrics.encoders.BATCH", 2)
+    for whole, parts in zip(together, (clip.images(pictures), clip.texts(texts)), strict=True):
+        assert torch.allclose(whole, parts, atol=1e-6)
+
+
+def test_grey_and_transparent_pictures_are_read(folder):
+    assert Clip(str(folder)).images([noise(0).convert("L"), noise(1).convert("RGBA")]).shape[0] == 2
+
+
+def test_a_text_that_is_too_long_is_cut_and_told(folder):
+    clip = Clip(str(folder))
+    fits, long = "a" * (LENGTH - 2), "a" * (LENGTH - 1)
+    assert clip.too_long([fits, long]) == [long]
+    assert clip.texts([long, fits]).shape[0] == 2
+
+
+def test_it_says_what_it_is(folder):
+    facts = Clip(str(folder)).facts()
+    assert facts == {
+        "checkpoint": str(folder),
+        "sha256": sha256(folder / "model.safetensors"),
+        "architecture": "CLIPModel",
+    }
+
+
+def spoil_type(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "bert"}))
+
+
+def spoil_names(folder):
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["visual_projection.weight"]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "told"),
+    [
+        (spoil_type, UsageError, "is a 'bert' network, and not one of clip"),
+        (spoil_names, UsageError, "lack 1 tensors, such as visual_projection.weight"),
+        (lambda f: (f / "model.safetensors").unlink(), UsageError, "model.safetensors"),
+        (lambda f: (f / "config.json").unlink(), UsageError, "cannot be loaded"),
+        (lambda f: (f / "preprocessor_config.json").unlink(), UsageError, "cannot be loaded"),
+        (
+            lambda f: (f / "model.safetensors").write_bytes(b"damaged!"),
+            IntegrityError,
+            "are damaged",
+        ),
+    ],
+    ids=["type", "names", "weights", "config", "preprocessor", "damaged"],
+)
+def test_what_does_not_load_says_why(spoil, error, told, tmp_path):
+    spoil(save_tiny_clip(tmp_path))
+    with pytest.raises(error, match=told):
+        Clip(str(tmp_path))
+
+
+def test_a_checkpoint_that_is_nowhere_is_told():
+    with pytest.raises(UsageError, match=r"'nobody/nothing' cannot be loaded.*give a folder"):
+        Clip("nobody/nothing")
