@@ -29,7 +29,8 @@ def load(folder: str, base: str, dtype: str, device: str) -> Any:
     whole = (Path(folder) / "model_index.json").is_file()
     source = folder if whole else base
     index = diffusers.DiffusionPipeline.load_config(source)
-    pipeline = diffusers.DiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
+    from_pretrained: Any = diffusers.DiffusionPipeline.from_pretrained  # it has no types
+    pipeline = from_pretrained(
         source,
         dtype=getattr(torch, dtype),
         use_safetensors=True,

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from hwlit.adapters.lora import Lora
 from hwlit.errors import UsageError
 from hwlit.exports.diffusers_lora import WEIGHTS, write_diffusers_lora
-from tests.tiny_diffusion import drawn, learnable, moved, tiny_sd, tiny_sdxl
+from tests.drawing import drawn, learnable, loaded, moved
 
 ATTENTION = ("unet.*.to_[qkv]", "unet.*.to_out.0")
 
@@ -28,28 +28,32 @@ def exported(pipeline, adapter, parts, folder):
 
 
 @pytest.mark.parametrize("switches", [*product([False, True], repeat=3)], ids=str)
-def test_every_variant_draws_the_same_after_the_stock_loader(switches, tmp_path):
+def test_every_variant_draws_the_same_after_the_stock_loader(switches, tiny_pipelines, tmp_path):
     variant = dict(zip(("dora", "rslora", "pissa"), switches, strict=True))
     adapter = Lora(rank=4, alpha=6, dropout=0.1, targets=ATTENTION, **variant)
-    live = exported(tiny_sd(), adapter, ["unet"], tmp_path)
-    pipeline = tiny_sd()
+    live = exported(loaded(tiny_pipelines["sd"]), adapter, ["unet"], tmp_path)
+    pipeline = loaded(tiny_pipelines["sd"])
     base = drawn(pipeline)
     pipeline.load_lora_weights(tmp_path)
     assert np.abs(drawn(pipeline) - live).max() < 1e-4
     assert np.abs(base - live).max() > 1e-2
 
 
-@pytest.mark.parametrize("make", [tiny_sd, tiny_sdxl])
+@pytest.mark.parametrize("kind", ["sd", "sdxl"])
 @pytest.mark.parametrize(
     "targets",
     [("*.q_proj", "*.k_proj", "*.v_proj", "*.out_proj"), ("*.fc1",), ("*.q_proj", "*.fc[12]")],
     ids=str,
 )
-def test_text_encoders_travel_in_the_same_file(make, targets, tmp_path):
-    parts = [name for name in make().components if name in ("text_encoder", "text_encoder_2")]
+def test_text_encoders_travel_in_the_same_file(kind, targets, tiny_pipelines, tmp_path):
+    parts = [
+        name
+        for name in loaded(tiny_pipelines[kind]).components
+        if name in ("text_encoder", "text_encoder_2")
+    ]
     adapter = Lora(rank=2, alpha=6, targets=(*ATTENTION, *targets))
-    live = exported(make(), adapter, ["unet", *parts], tmp_path)
-    pipeline = make()
+    live = exported(loaded(tiny_pipelines[kind]), adapter, ["unet", *parts], tmp_path)
+    pipeline = loaded(tiny_pipelines[kind])
     pipeline.load_lora_weights(tmp_path)
     assert np.abs(drawn(pipeline) - live).max() < 1e-4
     for part in parts:
@@ -58,17 +62,19 @@ def test_text_encoders_travel_in_the_same_file(make, targets, tmp_path):
         assert all(key.startswith(f"{part}.text_model.encoder.layers.") for key in keys)
 
 
-def test_convolutions_travel_too(tmp_path):
+def test_convolutions_travel_too(tiny_pipelines, tmp_path):
     adapter = Lora(rank=2, targets=("unet.*.conv1", "unet.conv_in", "unet.*.to_q"))
-    live = exported(tiny_sd(), adapter, ["unet"], tmp_path)
-    pipeline = tiny_sd()
+    live = exported(loaded(tiny_pipelines["sd"]), adapter, ["unet"], tmp_path)
+    pipeline = loaded(tiny_pipelines["sd"])
     pipeline.load_lora_weights(tmp_path)
     assert np.abs(drawn(pipeline) - live).max() < 1e-4
 
 
-def test_strength_goes_from_the_base_to_what_was_learned(tmp_path):
-    live = exported(tiny_sd(), Lora(rank=4, targets=ATTENTION), ["unet"], tmp_path)
-    pipeline = tiny_sd()
+def test_strength_goes_from_the_base_to_what_was_learned(tiny_pipelines, tmp_path):
+    live = exported(
+        loaded(tiny_pipelines["sd"]), Lora(rank=4, targets=ATTENTION), ["unet"], tmp_path
+    )
+    pipeline = loaded(tiny_pipelines["sd"])
     base = drawn(pipeline)
     pipeline.load_lora_weights(tmp_path, adapter_name="own")
     for strength, wanted in ((0.0, base), (1.0, live)):
@@ -76,8 +82,8 @@ def test_strength_goes_from_the_base_to_what_was_learned(tmp_path):
         assert np.abs(drawn(pipeline) - wanted).max() < 1e-4
 
 
-def test_the_header_holds_alpha_and_facts(tmp_path):
-    network = learnable(tiny_sd(), "unet")
+def test_the_header_holds_alpha_and_facts(tiny_pipelines, tmp_path):
+    network = learnable(loaded(tiny_pipelines["sd"]), "unet")
     adapter = Lora(rank=4, alpha=6, targets=ATTENTION)
     adapter.attach(network)
     config, state = adapter.peft_config(network), adapter.peft_state(network)
@@ -96,10 +102,10 @@ def test_the_header_holds_alpha_and_facts(tmp_path):
     }
 
 
-def test_what_diffusers_could_not_read_is_refused(tmp_path):
+def test_what_diffusers_could_not_read_is_refused(tiny_pipelines, tmp_path):
     with pytest.raises(UsageError, match="LoHaConfig has no file that diffusers reads"):
         write_diffusers_lora(tmp_path, LoHaConfig(), {})
-    network = learnable(tiny_sd(), "vae")
+    network = learnable(loaded(tiny_pipelines["sd"]), "vae")
     adapter = Lora(rank=2, targets=("vae.*.to_q",))
     adapter.attach(network)
     with pytest.raises(UsageError, match="and not vae"):

@@ -3,7 +3,6 @@
 import shutil
 from collections import namedtuple
 
-import diffusers
 import numpy as np
 import pytest
 import torch
@@ -13,13 +12,13 @@ from hwlit.adapters.bitfit import BitFit
 from hwlit.adapters.full import Full
 from hwlit.errors import ResourceError
 from hwlit.exports.pipeline_folder import pipeline_size, write_pipeline_folder
-from tests.tiny_diffusion import drawn, learnable, moved, tiny_sd
+from tests.drawing import drawn, learnable, loaded, moved
 
 Usage = namedtuple("Usage", "total used free")
 
 
-def exported(adapter, folder, parts=("unet",)):
-    pipeline = tiny_sd()
+def exported(adapter, pretrained, folder, parts=("unet",)):
+    pipeline = loaded(pretrained)
     network = learnable(pipeline, *parts)
     adapter.attach(network)
     moved(network, by=0.02)
@@ -27,37 +26,38 @@ def exported(adapter, folder, parts=("unet",)):
     return drawn(pipeline), files, network
 
 
-def test_a_tuned_pipeline_reloads_in_stock_diffusers(tmp_path):
-    live, files, _ = exported(Full(), tmp_path)
-    found = drawn(diffusers.DiffusionPipeline.from_pretrained(tmp_path))
+def test_a_tuned_pipeline_reloads_in_stock_diffusers(tiny_pipelines, tmp_path):
+    live, files, _ = exported(Full(), tiny_pipelines["sd"], tmp_path)
+    found = drawn(loaded(tmp_path))
     assert np.array_equal(found, live)
-    assert np.abs(drawn(tiny_sd()) - live).max() > 1e-2
+    assert np.abs(drawn(loaded(tiny_pipelines["sd"])) - live).max() > 1e-2
     assert files == (tmp_path / "unet" / "diffusion_pytorch_model.safetensors",)
 
 
-def test_each_part_that_learned_is_named(tmp_path):
-    _, files, _ = exported(Full(), tmp_path, ("unet", "text_encoder"))
+def test_each_part_that_learned_is_named(tiny_pipelines, tmp_path):
+    _, files, _ = exported(Full(), tiny_pipelines["sd"], tmp_path, ("unet", "text_encoder"))
     assert [file.parent.name for file in files] == ["text_encoder", "unet"]
 
 
-def test_what_learned_alone_lies_beside_the_whole(tmp_path):
-    _, (file,), network = exported(BitFit(), tmp_path)
+def test_what_learned_alone_lies_beside_the_whole(tiny_pipelines, tmp_path):
+    _, (file,), network = exported(BitFit(), tiny_pipelines["sd"], tmp_path)
     found = load_file(file)
     assert set(found) == {n for n, p in network.named_parameters() if p.requires_grad}
     assert all(torch.equal(network.get_parameter(n), t) for n, t in found.items())
 
 
-def test_no_path_of_this_machine_is_written(tmp_path):
-    tiny_sd().save_pretrained(tmp_path / "base")
-    pipeline = diffusers.DiffusionPipeline.from_pretrained(tmp_path / "base")
+def test_no_path_of_this_machine_is_written(tiny_pipelines, tmp_path):
+    pipeline = loaded(tiny_pipelines["sd"])
     write_pipeline_folder(tmp_path / "own", pipeline, {}, "some/base")
     texts = [path.read_text() for path in (tmp_path / "own").rglob("*.json")]
-    assert not any(str(tmp_path) in text for text in texts)
+    assert not any(tiny_pipelines["sd"] in text for text in texts)
     assert sum('"_name_or_path": "some/base"' in text for text in texts) == 3
 
 
-def test_a_disk_without_room_is_told_before_anything_is_written(tmp_path, monkeypatch):
-    pipeline = tiny_sd()
+def test_a_disk_without_room_is_told_before_anything_is_written(
+    tiny_pipelines, tmp_path, monkeypatch
+):
+    pipeline = loaded(tiny_pipelines["sd"])
     size = pipeline_size(pipeline)
     assert size > 4 * sum(p.numel() for p in pipeline.unet.parameters())
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, size))

@@ -12,9 +12,9 @@ from hwlit.exports import redraw, stock_pipeline
 from hwlit.exports.diffusers_lora import WEIGHTS, write_diffusers_lora
 from hwlit.exports.pipeline_folder import write_pipeline_folder
 from hwlit.exports.redraw import Drawing, check_redraw
-from tests.tiny_diffusion import learnable, moved, tiny_sd
+from tests.drawing import learnable, loaded, moved
 
-DRAWING = Drawing(["a dog", "red ball in snow"], [3, 5], steps=2, guidance=3.0)
+DRAWING = Drawing(["photo of sks dog", "red circle on the beach"], [3, 5], steps=2, guidance=3.0)
 LORA = Lora(rank=4, alpha=6, targets=("unet.*.to_[qkv]",))
 
 
@@ -25,21 +25,18 @@ def pictures(pipeline):
     ]
 
 
-def exported(adapter, folder, by=0.2):
+def exported(adapter, pretrained, own, by=0.2):
     """Write a tuned pipeline; return what the check needs."""
-    folder.mkdir()
-    tiny_sd().save_pretrained(folder / "base")
-    pipeline = tiny_sd()
+    pipeline = loaded(pretrained)
     untuned = pictures(pipeline)
     network = learnable(pipeline, "unet")
     adapter.attach(network)
     moved(network, by)
-    own = folder / "own"
     if adapter is LORA:
         write_diffusers_lora(own, adapter.peft_config(network), adapter.peft_state(network))
     else:
         write_pipeline_folder(own, pipeline, adapter.state(network), "some/base")
-    return own, str(folder / "base"), DRAWING, pictures(pipeline), untuned
+    return own, pretrained, DRAWING, pictures(pipeline), untuned
 
 
 @pytest.fixture
@@ -50,8 +47,10 @@ def here(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("adapter", "by"), [(LORA, 0.2), (Full(), 0.02)], ids=["lora", "full"])
-def test_an_export_draws_the_same_in_a_fresh_process(adapter, by, tmp_path):
-    report = check_redraw(*exported(adapter, tmp_path / "run", by), torch.float32)
+def test_an_export_draws_the_same_in_a_fresh_process(adapter, by, tiny_pipelines, tmp_path):
+    report = check_redraw(
+        *exported(adapter, tiny_pipelines["sd"], tmp_path / "own", by), torch.float32
+    )
     assert report["pictures"] == 2
     assert report["max_pixel_difference"] <= 1
     assert report["mean_difference_from_base"] > 1
@@ -59,8 +58,8 @@ def test_an_export_draws_the_same_in_a_fresh_process(adapter, by, tmp_path):
 
 
 @pytest.mark.usefixtures("here")
-def test_half_of_what_was_learned_is_found(tmp_path):
-    own, *others = exported(LORA, tmp_path / "run")
+def test_half_of_what_was_learned_is_found(tiny_pipelines, tmp_path):
+    own, *others = exported(LORA, tiny_pipelines["sd"], tmp_path / "own")
     tensors = load_file(own / WEIGHTS)
     lost = {name: t * (".up_blocks." not in name) for name, t in tensors.items()}
     save_file(lost, own / WEIGHTS)
@@ -69,8 +68,8 @@ def test_half_of_what_was_learned_is_found(tmp_path):
 
 
 @pytest.mark.usefixtures("here")
-def test_what_is_not_in_the_export_is_found_where_it_hardly_shows(tmp_path):
-    own, base, drawing, _, untuned = exported(LORA, tmp_path / "run")
+def test_what_is_not_in_the_export_is_found_where_it_hardly_shows(tiny_pipelines, tmp_path):
+    own, base, drawing, _, untuned = exported(LORA, tiny_pipelines["sd"], tmp_path / "own")
     save_file({name: 0 * t for name, t in load_file(own / WEIGHTS).items()}, own / WEIGHTS)
     hardly = untuned[0].copy()
     hardly.putpixel((0, 0), tuple(min(255, level + 1) for level in hardly.getpixel((0, 0))))

@@ -7,12 +7,12 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from transformers import CLIPImageProcessorPil, CLIPModel
+from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.metrics.clip import Clip
 from hwlit.storage import sha256
-from tests.tiny_diffusion import LENGTH, save_tiny_clip, tiny_tokenizer
+from tests.drawing import save_tiny_clip
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_features_are_those_of_the_stock_model(folder):
     pictures, texts = [noise(seed) for seed in range(3)], ["a dog", "a red ball"]
     model = CLIPModel.from_pretrained(folder)
     pixels = CLIPImageProcessorPil.from_pretrained(folder)(pictures, return_tensors="pt")
-    words = tiny_tokenizer()(texts, padding=True, return_tensors="pt")
+    words = CLIPTokenizer.from_pretrained(folder)(texts, padding=True, return_tensors="pt")
     with torch.no_grad():
         stock = model(**pixels, **words)
     clip = Clip(str(folder))
@@ -53,7 +53,7 @@ def test_grey_and_transparent_pictures_are_read(folder):
 
 def test_a_text_that_is_too_long_is_cut_and_told(folder):
     clip = Clip(str(folder))
-    fits, long = "a" * (LENGTH - 2), "a" * (LENGTH - 1)
+    fits, long = "z" * 75, "z" * 76  # tokens beside start and end, of which CLIP reads 77
     assert clip.too_long([fits, long]) == [long]
     assert clip.texts([long, fits]).shape[0] == 2
 

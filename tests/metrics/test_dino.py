@@ -8,7 +8,7 @@ from transformers import Dinov2Config, Dinov2Model, ViTConfig, ViTImageProcessor
 
 from hwlit.errors import UsageError
 from hwlit.metrics.dino import Dino
-from tests.tiny_diffusion import save_tiny_clip
+from tests.drawing import save_tiny_clip
 
 SHAPE = {
     "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32,
