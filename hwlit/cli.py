@@ -88,6 +88,8 @@ class HwlitCLI(LightningCLI):
         )
         parser.add_lightning_class_args(Checkpoints, "checkpoint")
         parser.link_arguments("model.init_args.pretrained", "data.init_args.tokenizer")
+        for name in ("pretrained", "train_text_encoder"):
+            parser.link_arguments(f"model.init_args.{name}", f"data.init_args.{name}")
         parser.link_arguments("seed_everything", "data.init_args.seed")
         parser.link_arguments("seed_everything", "model.init_args.seed")
         parser.link_arguments("data.labels", "model.init_args.labels", apply_on="instantiate")
@@ -134,7 +136,7 @@ class HwlitCLI(LightningCLI):
             super().instantiate_classes()
         except (ValueError, TypeError, ImportError, MisconfigurationException) as error:
             raise root_cause(error) from error
-        check_monitors(self.trainer, self.model.metric_names)
+        check_monitors(self.trainer, self.model.metric_names, self.model.best_by)
         if self.output is not None and self.trainer.is_global_zero:
             self._made = missing_directories(self.output)
             if self.lock is None:

@@ -22,6 +22,8 @@ LINKED = {
     "--model.seed": "--seed_everything",
     "--data.seed": "--seed_everything",
     "--data.tokenizer": "--model.pretrained",
+    "--data.pretrained": "--model.pretrained",
+    "--data.train_text_encoder": "--model.train_text_encoder",
     "--trainer.default_root_dir": "--output",
 }
 

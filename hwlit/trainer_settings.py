@@ -139,12 +139,13 @@ def check_devices(config: Mapping[str, Any]) -> None:
         )
 
 
-def check_monitors(trainer: Trainer, logged: Sequence[str]) -> None:
-    """Refuse callbacks that wait for a metric that nobody logs.
+def check_monitors(trainer: Trainer, logged: Sequence[str], usual: str) -> None:
+    """Give the checkpoints their metric; refuse callbacks that wait for one that nobody logs.
 
     Args:
         trainer: The trainer with its callbacks.
         logged: The names of the metrics that the task logs.
+        usual: The one that decides which checkpoint is the best, unless the run says so.
 
     Raises:
         UsageError: There is no such metric; names the nearest.
@@ -152,6 +153,8 @@ def check_monitors(trainer: Trainer, logged: Sequence[str]) -> None:
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if not isinstance(callback, EarlyStopping | ModelCheckpoint | Checkpoints):
             continue
+        if isinstance(callback, Checkpoints):
+            callback.monitor = callback.monitor or usual
         name = callback.monitor
         if name is not None and name not in logged:
             flag = "trainer.callbacks" if isinstance(callback, EarlyStopping) else "checkpoint"

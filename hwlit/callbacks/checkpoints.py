@@ -102,16 +102,17 @@ class Checkpoints(Checkpoint):
     the step and ends it.
 
     Args:
-        monitor: The metric that decides which checkpoint is the best, such as val/f1_macro.
-        mode: Whether more of it is better (max) or less (min).
+        monitor: The metric that decides which checkpoint is the best, such as val/f1_macro; null
+            takes the task's own: val/accuracy for classifiers, val/loss for personalization.
+        mode: Whether more of it is better (max) or less (min); null takes min for a loss.
         every_minutes: Saves after so many minutes without a checkpoint, so that no more is lost.
         every_n_steps: Saves after every so many optimizer steps too; null does not.
     """
 
     def __init__(
         self,
-        monitor: str = "val/accuracy",
-        mode: Literal["min", "max"] = "max",
+        monitor: str | None = None,
+        mode: Literal["min", "max"] | None = None,
         every_minutes: float = 10.0,
         every_n_steps: int | None = None,
     ) -> None:
@@ -119,7 +120,7 @@ class Checkpoints(Checkpoint):
             raise UsageError(f"--checkpoint.every_minutes must be above 0, got {every_minutes}")
         if every_n_steps is not None and every_n_steps < 1:
             raise UsageError(f"--checkpoint.every_n_steps must be 1 or more, got {every_n_steps}")
-        self.monitor, self.mode = monitor, mode
+        self.monitor, self._mode = monitor or "", mode
         self.every_minutes, self.every_n_steps = every_minutes, every_n_steps
         self.folder = Path("checkpoints")
         self.signals = Signals()
@@ -128,6 +129,11 @@ class Checkpoints(Checkpoint):
         self._score: float | None = None
         self._saved_at = time.monotonic()
         self._was_stopping = False
+
+    @property
+    def mode(self) -> str:
+        """Whether more of the metric is better (max) or less (min)."""
+        return self._mode or ("min" if str(self.monitor).endswith("loss") else "max")
 
     @property
     def validated(self) -> bool:

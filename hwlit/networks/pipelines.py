@@ -192,20 +192,23 @@ def picture_sizes(pretrained: str) -> tuple[int, int]:
 
 
 @cache
+@cache
+def _digest(folder: Path, parts: tuple[str, ...]) -> str:
+    """Return one hash over all weight files; some gigabytes, so read once."""
+    files = [file for part in parts for file in sorted((folder / part).glob("*.safetensors"))]
+    return hashlib.sha256("".join(sha256(file) for file in files).encode()).hexdigest()
+
+
 def pipeline_facts(pretrained: str) -> dict[str, Any]:
     """Return what the record says of a pipeline: names, hash of all weights, and sizes by part."""
     folder = pipeline_folder(pretrained)
     source, kind = find_pipeline(pretrained), pipeline_class(folder)
-    files = [
-        file for part in WEIGHTS[kind] for file in sorted((folder / part).glob("*.safetensors"))
-    ]
-    digest = hashlib.sha256("".join(sha256(file) for file in files).encode()).hexdigest()
     return {
         # A folder by its absolute path, so that the run can be used from elsewhere.
         "pretrained": pretrained if pretrained == "pocket-sd" else source.location,
         "hub_id": source.hub_id,
         "revision": folder.name if folder.parent.name == "snapshots" else None,
-        "sha256": digest,
+        "sha256": _digest(folder, WEIGHTS[kind]),
         "architecture": kind,
         "prediction_type": load_noise_schedule(pretrained).config.prediction_type,
         "parameters": {part: _size(folder / part) for part in WEIGHTS[kind]},

@@ -225,11 +225,12 @@ class Run(ABC, Generic[TaskT, DataT]):
             self._probe()
         self._phases.finish()
 
-    def _write_adapter(self, learned: Path, folder: Path) -> None:
-        """Record the size of the file with what was learned, and write the model card beside it."""
-        size = learned.stat().st_size
+    def _write_adapter(self, folder: Path) -> None:
+        """Export, record the size of the files with what was learned, and write the model card."""
+        files = self._model.export(folder)
+        size, names = sum(file.stat().st_size for file in files), ", ".join(f.name for f in files)
         self._recorder.add(
-            {"adapter/file_size": Reading(size, "B", f"measured: size of {learned.name}", n=1)}
+            {"adapter/file_size": Reading(size, "B", f"measured: size of {names}", n=len(files))}
         )
         record = self._recorder.record("ok").to_dict()
         write_text(folder / "README.md", self._model.card(record))

@@ -7,10 +7,11 @@ from typing import Any
 from hwlit.data.resuming import ResumableData
 from hwlit.errors import UsageError
 from hwlit.runs.base import Run
+from hwlit.runs.personalization import PersonalizationRun
 from hwlit.runs.text import TextRun
 from hwlit.tasks.base import Task
 
-KINDS: tuple[type[Run[Any, Any]], ...] = (TextRun,)
+KINDS: tuple[type[Run[Any, Any]], ...] = (TextRun, PersonalizationRun)
 
 
 def run_for(model: Task, data: ResumableData) -> type[Run[Any, Any]]:

@@ -46,7 +46,7 @@ class TextRun(Run[TextClassification, TextData]):
         write_text(self._output / "predictions.csv", self._predictions.to_csv(self._texts()))
         folder = self._output / "adapter"
         with self._phases.phase("export"):
-            self._write_adapter(self._model.export(folder), folder)
+            self._write_adapter(folder)
         with self._phases.phase("check"):
             count = min(CHECKED_ROWS, len(self._predictions.row_ids))
             texts = self._texts()

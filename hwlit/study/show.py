@@ -15,6 +15,8 @@ MAIN = (
     "test/accuracy", "test/f1_macro", "test/f1_weighted", "test/f1_positive",
     "test/precision_macro", "test/recall_macro", "test/average_precision",
     "test/calibration_error", "test/brier_score", "test/loss",
+    "test/clip_i", "base/clip_i", "test/clip_t", "base/clip_t", "test/dino", "test/diversity",
+    "test/memorising", "test/drift",
     "params/trainable", "params/total", "params/trainable_share", "adapter/file_size",
     "fit/wall_time", "fit/step_time", "fit/step_time/p95", "fit/samples_per_second",
     "fit/tokens_per_second", "fit/token_slots_per_second", "fit/padding_share",
@@ -44,12 +46,7 @@ def show(record: Mapping[str, Any], console: Console) -> None:
     for name, reason in record["absent"].items():
         console.print(Text(f"absent  {name}: {reason}", style="dim"), soft_wrap=True)
     if "check" in record:
-        check = record["check"]
-        console.print(
-            f"reload check: {check['rows']} test rows in a fresh process, largest difference of "
-            f"logits {check['max_abs_difference']:.1e} (tolerance {check['tolerance']:.0e})",
-            soft_wrap=True,
-        )
+        console.print(f"reload check: {_check(record['check'])}", soft_wrap=True)
 
 
 def show_files(folder: Path, console: Console) -> None:
@@ -80,6 +77,20 @@ def in_unit(value: float, unit: str) -> str:
     if unit in ("1", "nat"):
         return f"{value:,.0f}" if value == int(value) and abs(value) > 1 else f"{value:.4g}"
     return f"{value:,.4g} {unit}"
+
+
+def _check(check: Mapping[str, Any]) -> str:
+    if "pictures" in check:
+        return (
+            f"{check['pictures']} pictures drawn again in a fresh process, mean difference "
+            f"{check['mean_pixel_difference']:.2g} of 255 levels (tolerance "
+            f"{check['tolerance']['mean']:.2g}), largest {check['max_pixel_difference']}; from the "
+            f"untuned model's {check['mean_difference_from_base']:.2g}"
+        )
+    return (
+        f"{check['rows']} test rows in a fresh process, largest difference of "
+        f"logits {check['max_abs_difference']:.1e} (tolerance {check['tolerance']:.0e})"
+    )
 
 
 def _headline(record: Mapping[str, Any]) -> Text:

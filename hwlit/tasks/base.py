@@ -40,6 +40,8 @@ class Task(LightningModule, ABC):
         seed: Seed of the fresh weights and of every step; the CLI links it from seed_everything.
     """
 
+    best_by: str  # the metric that decides which checkpoint is the best, unless a run says so
+
     def __init__(
         self,
         adapter: Adapter,
@@ -81,8 +83,8 @@ class Task(LightningModule, ABC):
         """Return what the record says about the pretrained network, plain data."""
 
     @abstractmethod
-    def export(self, folder: Path) -> Path:
-        """Write what was learned in the ecosystem's own format; return the file that holds it."""
+    def export(self, folder: Path) -> tuple[Path, ...]:
+        """Write what was learned in the ecosystem's own format; return the files that hold it."""
 
     @abstractmethod
     def card(self, record: dict[str, Any]) -> str:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+from pathlib import Path
 from typing import Any
 
 import diffusers
 import numpy as np
 import torch
 from lightning.pytorch.cli import OptimizerCallable
+from peft import LoraConfig
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from hwlit.adapters.base import Adapter
 from hwlit.errors import UsageError
+from hwlit.exports.diffusers_lora import write_diffusers_lora
+from hwlit.exports.pipeline_folder import write_pipeline_folder
 from hwlit.networks.diffusion import (
     Conditioning,
     DiffusionNetwork,
@@ -21,13 +26,14 @@ from hwlit.networks.diffusion import (
     load_encoders,
     load_pipeline,
 )
-from hwlit.networks.pipelines import load_noise_schedule, pipeline_facts
+from hwlit.networks.pipelines import find_pipeline, load_noise_schedule, pipeline_facts
 from hwlit.networks.sampling import draw
 from hwlit.tasks.base import Schedule, Task
 from hwlit.tasks.denoising import min_snr_weights, noised, squared_errors, target, with_prior
 from hwlit.tasks.seeding import seed_of
 
 Batch = dict[str, Any]
+CLIP = "openai/clip-vit-base-patch32"  # what the DreamBooth and Custom Diffusion papers measure by
 
 
 class Personalization(Task):
@@ -49,6 +55,10 @@ class Personalization(Task):
         sampling_steps: Denoising steps of the test's pictures.
         guidance: Their guidance scale.
         picture_size: Their side in pixels; null takes the pipeline's own.
+        sample_every_n_steps: Draw the test prompts after every so many updates; 0 draws none.
+        clip: The CLIP that compares pictures with the concept and with prompts, a hub id or a
+            folder; null takes pocket-clip for pocket-sd, else openai/clip-vit-base-patch32.
+        dino: A DINO beside it, such as facebook/dino-vits16; null leaves test/dino out.
         optimizer: The optimizer; its learning rate is the adapter's, and its weight decay is for
             matrices alone: biases and norms are never decayed.
         warmup: Share of the steps over which the learning rate rises from 0.
@@ -57,6 +67,7 @@ class Personalization(Task):
     """
 
     network: DiffusionNetwork
+    best_by = "val/loss"
 
     def __init__(
         self,
@@ -70,6 +81,9 @@ class Personalization(Task):
         sampling_steps: int = 50,
         guidance: float = 7.5,
         picture_size: int | None = None,
+        sample_every_n_steps: int = 0,
+        clip: str | None = None,
+        dino: str | None = None,
         optimizer: OptimizerCallable = torch.optim.AdamW,
         warmup: float = 0.0,
         schedule: Schedule = "constant_with_warmup",
@@ -83,6 +97,9 @@ class Personalization(Task):
             raise UsageError(f"--model.min_snr_gamma is {min_snr_gamma}; give a number above 0")
         if sampling_steps < 1:
             raise UsageError(f"--model.sampling_steps is {sampling_steps}; give at least 1")
+        if sample_every_n_steps < 0:
+            told = f"--model.sample_every_n_steps is {sample_every_n_steps}"
+            raise UsageError(f"{told}; give a number of updates, or 0 for no samples")
         self.pretrained = pretrained
         self.train_text_encoder = train_text_encoder
         self.prior_weight = prior_weight
@@ -92,6 +109,9 @@ class Personalization(Task):
         self.sampling_steps = sampling_steps
         self.guidance = guidance
         self.picture_size = picture_size
+        self.sample_every_n_steps = sample_every_n_steps
+        self.clip = clip or ("pocket-clip" if pretrained == "pocket-sd" else CLIP)
+        self.dino = dino
         self.validation_loss = MeanMetric()
         self._prediction = ""
         self._alphas = torch.empty(0)  # of the noise levels; no buffer, for nothing casts it
@@ -168,7 +188,7 @@ class Personalization(Task):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the denoising loss at random noise levels, with the prior's where there is one."""
         prior = batch["prior"]
-        mean, deviation = self._distribution(batch)
+        mean, deviation = self.distribution(batch)
         latents = mean + deviation * torch.randn_like(mean)
         noise = torch.randn_like(latents)
         timesteps = torch.randint(len(self._alphas), prior.shape, device=latents.device)
@@ -188,7 +208,7 @@ class Personalization(Task):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Update the validation loss: noise and noise level belong to the row, in any run."""
-        mean, deviation = self._distribution(batch)
+        mean, deviation = self.distribution(batch)
         draws = [
             torch.randn(2, *mean.shape[1:], generator=torch.Generator().manual_seed(seed))
             for seed in (seed_of(0, "validation", row) for row in batch["row_id"].tolist())
@@ -237,6 +257,25 @@ class Personalization(Task):
         """Return the stock pipeline around the network as it is now, on its device."""
         return load_pipeline(self.pretrained, self.frozen_dtype, self.device, self.network)
 
+    def export(self, folder: Path) -> tuple[Path, ...]:
+        """Write LoRA as diffusers reads it, anything else as a whole pipeline; see `Task.export`.
+
+        Raises:
+            NotMergeableError: What was learned is neither LoRA nor can be folded into the weights.
+        """
+        network, hub_id = self.network, find_pipeline(self.pretrained).hub_id
+        config = self.adapter.peft_config(network)
+        if isinstance(config, LoraConfig):
+            state = self.adapter.peft_state(network)
+            return (write_diffusers_lora(folder, config, state, {"base_model": hub_id}),)
+        learned = self.learned_state()
+        if self.adapter.wraps:
+            network = copy.deepcopy(network)
+            self.adapter.merge(network)
+            learned = dict(network.named_parameters())
+        pipeline = load_pipeline(self.pretrained, self.frozen_dtype, self.device, network)
+        return write_pipeline_folder(folder, pipeline, learned, hub_id)
+
     @property
     def encoders(self) -> Encoders:
         """The parts that are only read, loaded where a batch holds pixels or prompts."""
@@ -244,7 +283,7 @@ class Personalization(Task):
             self._encoders = load_encoders(self.pretrained, self.frozen_dtype, self.device)
         return self._encoders
 
-    def _distribution(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def distribution(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of the latents, each (rows, channels, h, w)."""
         if "pixels" in batch:
             return self.encoders.encode_images(batch["pixels"])

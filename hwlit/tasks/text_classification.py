@@ -59,6 +59,7 @@ class TextClassification(Task):
     """
 
     network: PreTrainedModel
+    best_by = "val/accuracy"
 
     def __init__(
         self,
@@ -183,8 +184,8 @@ class TextClassification(Task):
         self.test_metrics.reset()
         self.test_loss.reset()
 
-    def export(self, folder: Path) -> Path:
-        """Write what was learned in the ecosystem's own format; return the file that holds it."""
+    def export(self, folder: Path) -> tuple[Path, ...]:
+        """Write what was learned in the ecosystem's own format; return the files that hold it."""
         tokenizer = load_tokenizer(self.pretrained)
         config = self.adapter.peft_config(self.network)
         if config is None:
@@ -192,8 +193,8 @@ class TextClassification(Task):
             if self.adapter.wraps:
                 plain = copy.deepcopy(plain)
                 self.adapter.merge(plain)
-            return write_transformers_folder(folder, plain, tokenizer, self.learned_state())
-        return write_peft_folder(
+            return (write_transformers_folder(folder, plain, tokenizer, self.learned_state()),)
+        file = write_peft_folder(
             folder,
             self.network,
             config,
@@ -203,6 +204,7 @@ class TextClassification(Task):
             revision(self.pretrained),
             tokenizer,
         )
+        return (file,)
 
     def card(self, record: dict[str, Any]) -> str:
         """Return the model card for a run's record."""

@@ -1,0 +1,250 @@
+"""A run of personalization: class pictures, test pictures scored, the export drawn elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from hwlit.callbacks.checkpoints import NEWEST_KEPT
+from hwlit.callbacks.latency import Batch, Forward, Input
+from hwlit.callbacks.loggers import TensorBoard
+from hwlit.callbacks.monitor import Monitor
+from hwlit.callbacks.pictures import Pictures
+from hwlit.callbacks.samples import Samples
+from hwlit.callbacks.scores import Concept
+from hwlit.data.concept_images import ConceptImages
+from hwlit.errors import ResourceError
+from hwlit.exports.redraw import Drawing, check_redraw
+from hwlit.metrics.clip import Clip
+from hwlit.metrics.dino import Dino
+from hwlit.networks.diffusion import DiffusionNetwork, load_pipeline
+from hwlit.networks.pipelines import find_pipeline
+from hwlit.networks.sampling import draw
+from hwlit.records import Reading
+from hwlit.runs.base import Run
+from hwlit.tasks.personalization import Personalization
+
+CHECKED_PICTURES = 2
+MOMENTS = 2  # AdamW keeps two more numbers for each that learns
+MARGIN = 64 * 2**20  # bytes: pictures, curves, model card
+
+
+class PersonalizationRun(Run[Personalization, ConceptImages]):
+    """Takes a diffusion pipeline and the pictures of a concept through one run."""
+
+    task = Personalization
+    rows = ConceptImages
+    learns_from = "pictures of a concept"
+
+    def _collectors(self) -> list[Monitor]:
+        self._pictures = Pictures()
+        self._base: dict[int, Image.Image] = {}
+        return [self._pictures]
+
+    def _load(self) -> str:
+        data, model = self._data, self._model
+        with self._phases.phase("read"):
+            data.prepare_data()
+        with self._phases.phase("load"):
+            model.configure_model()
+        self._check_room()
+        if model.learns:
+            with self._phases.phase("class_images"):
+                data.prepare_class_images()
+            with self._phases.phase("cache"):
+                data.cache()
+            self._draw_samples()
+        return "\n".join(data.report()["remarks"])
+
+    def _check_room(self) -> None:
+        """Compare what checkpoints and export take with what is free.
+
+        Raises:
+            ResourceError: There is less.
+        """
+        learned = sum(tensor.nbytes for tensor in self._model.learned_state().values())
+        whole = 0
+        if self._model.adapter.peft_config(self._model.network) is None:
+            numbers = sum(self._model.model_facts()["parameters"].values())
+            whole = numbers * self._model.frozen_dtype.itemsize
+        needed = (NEWEST_KEPT + 2) * (1 + MOMENTS) * learned + whole + MARGIN
+        free = shutil.disk_usage(self._output).free
+        if needed > free:
+            raise ResourceError(
+                f"the run writes up to {needed / 2**30:.1f} GiB ({NEWEST_KEPT + 2} checkpoints and "
+                f"the export), and {self._output} has {free / 2**30:.1f} GiB left; make room, give "
+                "another --output, or take an adapter that learns less"
+            )
+
+    def _draw_samples(self) -> None:
+        """Draw the first test prompts while training goes on, where that was asked for."""
+        model = self._model
+        if model.sample_every_n_steps:
+            rows = [row for row in self._data.test_rows() if row["kind"] == "concept"]
+            samples = Samples(
+                model.pipeline,
+                [row["prompt"] for row in rows],
+                [row["seed"] for row in rows],
+                every_n_steps=model.sample_every_n_steps,
+                steps=model.sampling_steps,
+                guidance=model.guidance,
+                size=model.picture_size,
+                folder=self._output / "samples",
+                sampling=lambda: self._phases.phase("samples"),
+            )
+            self._trainer.callbacks.insert(0, samples)  # type: ignore[attr-defined]
+
+    def _export(self) -> None:
+        with self._phases.phase("base_pictures"):
+            self._draw_base()
+        with self._phases.phase("score"):
+            concept = self._concept()
+            device = str(self._trainer.strategy.root_device)
+            dino = self._model.dino and Dino(self._model.dino, device)
+            self._pictures.score(concept, Clip(self._model.clip, device), dino or None)
+            self._sheet = self._pictures.write(self._output / "samples", concept)
+        folder = self._output / "adapter"
+        with self._phases.phase("export"):
+            self._write_adapter(folder)
+        with self._phases.phase("check"):
+            self._recorder.add({}, check=self._redraw(folder))
+
+    def _draw_base(self) -> None:
+        """Draw the test rows with the pretrained pipeline, as it was."""
+        rows = self._data.test_rows()
+        if not self._model.learns:
+            self._base = dict(self._pictures.images)  # that was the pretrained pipeline
+            return
+        pipeline = self._pretrained()
+        with self._trainer.precision_plugin.forward_context(), torch.inference_mode():
+            drawn = draw(
+                pipeline,
+                [row["prompt"] for row in rows],
+                [row["seed"] for row in rows],
+                steps=self._model.sampling_steps,
+                guidance=self._model.guidance,
+                batch_size=self._data.eval_batch_size,
+                size=self._model.picture_size,
+            )
+        self._base = {row["row_id"]: image for row, image in zip(rows, drawn, strict=True)}
+
+    def _pretrained(self) -> Any:
+        device = self._trainer.strategy.root_device
+        return load_pipeline(self._model.pretrained, self._model.frozen_dtype, device)
+
+    def _concept(self) -> Concept:
+        photos = [picture.load() for picture in self._data.concept.pictures]
+        return Concept(self._data.test_rows(), photos, self._data.identifier, self._base)
+
+    def _redraw(self, folder: Path) -> dict[str, Any]:
+        """Draw from the export in a fresh process; the network in memory draws the same anew.
+
+        Anew, one picture at a time and without autocast: as a stranger's process does.
+        """
+        model = self._model.to(self._trainer.strategy.root_device)
+        rows = self._data.test_rows()[:CHECKED_PICTURES]
+        drawing = Drawing(
+            [row["prompt"] for row in rows],
+            [row["seed"] for row in rows],
+            model.sampling_steps,
+            model.guidance,
+            model.picture_size,
+        )
+        model.network.eval()
+        with torch.inference_mode():
+            live, untuned = (
+                draw(
+                    pipeline,
+                    drawing.prompts,
+                    drawing.seeds,
+                    steps=drawing.steps,
+                    guidance=drawing.guidance,
+                    batch_size=1,
+                    size=drawing.size,
+                )
+                for pipeline in (model.pipeline(), self._pretrained())
+            )
+        location = find_pipeline(model.pretrained).location
+        return check_redraw(
+            folder, location, drawing, live, untuned, model.frozen_dtype, str(model.device)
+        )
+
+    def _probe(self) -> None:
+        """Time one denoising step as guidance calls it, and one whole picture."""
+        model = self._model.to(self._trainer.strategy.root_device)
+        variants = model.variants()
+        networks: dict[str, Any] = dict(variants.networks)
+        for network in networks.values():
+            network.eval()
+        (batch,) = self._data.sample_batches((2,)).values()
+        batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
+        shape = " x ".join(map(str, batch["latent_mean"].shape)) if "latent_mean" in batch else ""
+        steps = {name: self._forward(network) for name, network in networks.items()}
+        what = f"one denoising step of a picture with guidance: latents of {shape}"
+        self._latency.probe(steps, {"denoising_step": Input(batch, what)})
+        what = f"one picture of {model.sampling_steps} steps, prompt and decoder included"
+        pictures = Input({}, what, warmup_calls=1, min_calls=3, block=1)
+        self._latency.probe(self._draws(networks), {"picture": pictures})
+        self._latency.missing(variants.absent)
+        if variants.same:
+            self._latency.same("the adapter adds none")
+        if "merged" in steps:
+            with torch.inference_mode():
+                difference = (steps["merged"](batch) - steps["unmerged"](batch)).abs().max()
+            method = "measured: largest difference that merging makes to one denoising step"
+            self._recorder.add(
+                {"adapter/merge_difference": Reading(float(difference), "1", method)}
+            )
+
+    def _forward(self, network: DiffusionNetwork) -> Forward:
+        """Return one denoising step of a network in the trainer's precision."""
+
+        def forward(batch: Batch) -> torch.Tensor:
+            with self._trainer.precision_plugin.forward_context():
+                latents, _ = self._model.distribution(batch)
+                times = torch.full((len(latents),), 500, device=latents.device)
+                return self._model.predictions(network, batch, latents, times)
+
+        return forward
+
+    def _draws(self, networks: dict[str, nn.Module]) -> dict[str, Forward]:
+        """Return for each network what draws one picture with it, in one pipeline for all."""
+        model, row = self._model, self._data.test_rows()[0]
+        pipeline = model.pipeline()
+
+        def drawing(network: nn.Module) -> Forward:
+            def forward(batch: Batch) -> Image.Image:
+                pipeline.register_modules(**dict(network.named_children()))
+                with self._trainer.precision_plugin.forward_context():
+                    return draw(
+                        pipeline,
+                        [row["prompt"]],
+                        [row["seed"]],
+                        steps=model.sampling_steps,
+                        guidance=model.guidance,
+                        size=model.picture_size,
+                    )[0]
+
+            return forward
+
+        return {name: drawing(network) for name, network in networks.items()}
+
+    def _comparable(self) -> dict[str, Any]:
+        model = self._model
+        return {
+            "rows_tested": len(self._pictures.images),
+            "resolution": self._data.size,
+            "sampling_steps": model.sampling_steps,
+            "guidance": model.guidance,
+            "clip": model.clip,
+        }
+
+    def _show(self, board: TensorBoard) -> None:
+        board.experiment.add_image("test/pictures", np.asarray(self._sheet), dataformats="HWC")
+        board.experiment.flush()
