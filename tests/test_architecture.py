@@ -15,7 +15,7 @@ ALLOWED = {
     "resume": {"errors", "storage"},
     "records": {"errors", "storage"},
     "shipped": {"errors"},
-    "metrics": set(),
+    "metrics": {"errors", "networks", "storage"},
     "adapters": {"errors"},
     "networks": {"errors", "storage"},
     "exports": {"errors", "storage"},

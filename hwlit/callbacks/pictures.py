@@ -1,0 +1,143 @@
+"""The test pictures: what was drawn for each prompt, and how near it comes to the concept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from PIL import Image
+from torch import Tensor
+
+from hwlit.callbacks.monitor import Monitor
+from hwlit.callbacks.scores import Concept, Rows, Scores, places_of
+from hwlit.exports.contact_sheet import contact_sheet
+from hwlit.exports.png import write_png
+from hwlit.metrics.clip import Clip
+from hwlit.metrics.dino import Dino
+from hwlit.records import Reading
+
+QUALITY = ("test/clip_i", "test/clip_t", "test/dino", "test/diversity", "test/memorising")
+UNTESTED = "the run ended before the test"
+
+
+class Pictures(Monitor):
+    """Collects the pictures of the test rows and, once they are scored, what they tell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts: list[tuple[Tensor, Tensor]] = []
+        self._readings: dict[str, Reading] = {}
+        self._absent = dict.fromkeys((*QUALITY, "test/drift"), UNTESTED)
+        self._details: dict[str, Any] = {}
+        self.images: dict[int, Image.Image] = {}
+        """The pictures by row id, in its order."""
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget an earlier test."""
+        self._parts.clear()
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the pictures of the batch."""
+        self._parts.append((outputs["row_id"].cpu(), outputs["pictures"].cpu()))
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Order the pictures; where there are other processes, theirs are awaited."""
+        if trainer.world_size == 1:
+            self.join([])
+
+    def share(self) -> list[tuple[Tensor, Tensor]]:
+        """Return row ids, (n,), and pictures, uint8 (n, h, w, 3), of this process's batches."""
+        return self._parts
+
+    def join(self, others: Sequence[list[tuple[Tensor, Tensor]]]) -> None:
+        """Put the pictures of all processes in the order of their row ids."""
+        parts = [part for share in (self._parts, *others) for part in share]
+        found = {
+            int(row): Image.fromarray(pixels.numpy())
+            for rows, pictures in parts
+            for row, pixels in zip(rows, pictures, strict=True)
+        }
+        self.images = dict(sorted(found.items()))
+
+    def score(self, concept: Concept, clip: Clip, dino: Dino | None = None) -> None:
+        """Compare the pictures with the concept, their prompts and the base model's pictures.
+
+        Args:
+            concept: What they are compared with; its rows are those that were drawn.
+            clip: Gives every measure but one.
+            dino: Gives `test/dino`, if there is one.
+        """
+        scores = Scores(concept, self.images, clip, dino)
+        self._readings = scores.readings()
+        self._absent = scores.absent()
+        self._details = scores.details()
+
+    def readings(self) -> Mapping[str, Reading]:
+        """Return quality and drift, with 95 % intervals; see `hwlit.metrics.similarity`."""
+        return self._readings
+
+    def absent(self) -> Mapping[str, str]:
+        """Say why a measure is missing."""
+        return self._absent
+
+    def details(self) -> Mapping[str, Any]:
+        """Return the table by prompt, and which encoders looked."""
+        return self._details
+
+    def write(self, folder: Path, concept: Concept) -> Image.Image:
+        """Write each picture as PNG, the base model's beside them, and return the contact sheet.
+
+        Args:
+            folder: Where to write; made if need be.
+            concept: What was drawn and learned from.
+        """
+        for name, images in (("test", self.images), ("base", concept.base)):
+            for row in (row for row in concept.rows if row["row_id"] in images):
+                path = folder / f"{name}-{row['row_id']:04d}.png"
+                write_png(path, images[row["row_id"]], {k: row[k] for k in ("prompt", "seed")})
+        sheet = self.sheet(concept)
+        write_png(folder / "test.png", sheet)
+        return sheet
+
+    def sheet(self, concept: Concept) -> Image.Image:
+        """Return a contact sheet: a row of photos, then a row per prompt, the base's below it."""
+        columns = max(len(group) for group in _by_prompt(concept.rows).values())
+        size = next(iter(self.images.values())).size
+        blank = Image.new("RGB", size, "white")
+        photos = [_fitted(photo, size) for photo in concept.photos[:columns]]
+        tiles = [(photo, f"photo {i + 1}") for i, photo in enumerate(photos)]
+        tiles += [(blank, "")] * (columns - len(photos))
+        for rows in _by_prompt(concept.rows).values():
+            for images, who in ((self.images, "tuned"), (concept.base, "base")):
+                found = [
+                    (images[row["row_id"]], f"{who}, seed {row['seed']}: {row['prompt']}")
+                    for row in rows
+                    if row["row_id"] in images
+                ]
+                tiles += found + [(blank, "")] * (columns - len(found) if found else 0)
+        pictures, captions = zip(*tiles, strict=True)
+        return contact_sheet(pictures, captions, columns)
+
+
+def _by_prompt(rows: Rows) -> dict[str, list[Mapping[str, Any]]]:
+    return {
+        prompt: [rows[place] for place in places]
+        for prompt, places in places_of(row["prompt"] for row in rows).items()
+    }
+
+
+def _fitted(photo: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return a photo made to fit into a size."""
+    copy = photo.convert("RGB")
+    copy.thumbnail(size)
+    return copy

@@ -1,0 +1,184 @@
+"""How near test pictures come to a concept, its prompts and what the model drew before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from hwlit.metrics.clip import Clip
+from hwlit.metrics.dino import Dino
+from hwlit.metrics.intervals import mean_interval
+from hwlit.metrics.similarity import (
+    diversity,
+    drift,
+    memorising,
+    prompt_fidelity,
+    subject_fidelity,
+    without_identifier,
+)
+from hwlit.records import Reading
+
+CONCEPT, UNRELATED = "concept", "unrelated"  # kinds of test rows
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Concept:
+    """What the test pictures are compared with.
+
+    Args:
+        rows: The test rows: `row_id`, `prompt`, `seed`, and `kind`, "concept" or "unrelated".
+        photos: The pictures that were trained on.
+        identifier: The words of the prompts that name the concept; may be empty.
+        base: What the untuned model draws for rows, by row id: of unrelated ones for the drift, and
+            of the concept's, where its own quality is asked for.
+    """
+
+    rows: Rows
+    photos: Sequence[Image.Image]
+    identifier: str
+    base: Mapping[int, Image.Image]
+
+
+class Scores:
+    """The measures of one set of pictures; arguments as of `Pictures.score`.
+
+    Args:
+        concept: What the pictures are compared with.
+        images: The pictures by row id.
+        clip: Gives every measure but one.
+        dino: Gives `test/dino`, if there is one.
+    """
+
+    def __init__(
+        self,
+        concept: Concept,
+        images: Mapping[int, Image.Image],
+        clip: Clip,
+        dino: Dino | None,
+    ) -> None:
+        self._concept, self._clip, self._dino = concept, clip, dino
+        rows = [row for row in concept.rows if row["row_id"] in images]
+        self._own = [row for row in rows if row["kind"] == CONCEPT]
+        self._unrelated = [
+            row for row in rows if row["kind"] == UNRELATED and row["row_id"] in concept.base
+        ]
+        self._prompts = [row["prompt"] for row in self._own]
+        self._texts = [without_identifier(prompt, concept.identifier) for prompt in self._prompts]
+        self._measure(images)
+
+    def _measure(self, images: Mapping[int, Image.Image]) -> None:
+        clip, photos = self._clip, self._clip.images(self._concept.photos)
+        said = clip.texts(self._texts)
+        drawn = clip.images([images[row["row_id"]] for row in self._own])
+        self._values = {
+            "test/clip_i": subject_fidelity(drawn, photos),
+            "test/clip_t": prompt_fidelity(drawn, said),
+            "test/memorising": memorising(drawn, photos),
+        }
+        self._spread = diversity(drawn, self._prompts)
+        if self._dino is not None:
+            real = self._dino.images(self._concept.photos)
+            own = self._dino.images([images[row["row_id"]] for row in self._own])
+            self._values["test/dino"] = subject_fidelity(own, real)
+        base = self._concept.base
+        if all(row["row_id"] in base for row in self._own):
+            before = clip.images([base[row["row_id"]] for row in self._own])
+            self._values["base/clip_i"] = subject_fidelity(before, photos)
+            self._values["base/clip_t"] = prompt_fidelity(before, said)
+        self._drift = torch.empty(0)
+        if self._unrelated:
+            pairs = [[p[row["row_id"]] for row in self._unrelated] for p in (base, images)]
+            self._drift = drift(*(clip.images(pair) for pair in pairs))
+
+    def readings(self) -> dict[str, Reading]:
+        """Return what could be measured."""
+        clip, photos = self._clip.checkpoint, len(self._concept.photos)
+        dropped = f"{self._concept.identifier!r} dropped" if self._concept.identifier else "whole"
+        subject = f"mean cosine over all pairs with {photos} photos"
+        prompt = f"mean cosine of picture and prompt ({dropped}), CLIP {clip}"
+        methods = {
+            "test/clip_i": f"{subject}, CLIP {clip}",
+            "test/clip_t": prompt,
+            "test/dino": f"{subject}, DINO {self._dino.checkpoint if self._dino else ''}",
+            "base/clip_i": f"{subject}, CLIP {clip}; untuned model",
+            "base/clip_t": f"{prompt}; untuned model",
+        }
+        found = {
+            name: _mean(self._values[name], self._prompts, method)
+            for name, method in methods.items()
+            if name in self._values
+        }
+        found["test/memorising"] = Reading(
+            float(self._values["test/memorising"].max()),
+            "1",
+            f"measured: largest cosine of a picture to one of {photos} photos, CLIP {clip}",
+            n=len(self._own),
+        )
+        if self._spread:
+            found["test/diversity"] = _mean(
+                torch.tensor(list(self._spread.values())),
+                list(self._spread),
+                f"mean of 1 - cosine over pairs of one prompt, then over prompts, CLIP {clip}",
+            )
+        if len(self._drift):
+            found["test/drift"] = _mean(
+                self._drift,
+                [row["prompt"] for row in self._unrelated],
+                f"mean of 1 - cosine to the untuned model's picture of the same unrelated prompt "
+                f"and seed, CLIP {clip}",
+            )
+        return found
+
+    def absent(self) -> dict[str, str]:
+        """Say why a measure is missing."""
+        reasons = {} if self._dino else {"test/dino": "no DINO checkpoint was given"}
+        if not self._spread:
+            reasons["test/diversity"] = "one picture per prompt has none"
+        if not self._unrelated:
+            reasons["test/drift"] = "nothing was drawn for unrelated prompts"
+        return reasons
+
+    def details(self) -> dict[str, Any]:
+        """Return the table by prompt, and which encoders looked."""
+        table = []
+        for prompt, places in places_of(self._prompts).items():
+            means = {
+                name.partition("/")[2]: float(values[places].mean())
+                for name, values in self._values.items()
+                if name.startswith("test/")
+            }
+            means["memorising"] = float(self._values["test/memorising"][places].max())
+            spread = {"diversity": self._spread[prompt]} if prompt in self._spread else {}
+            table.append({"prompt": prompt, "kind": CONCEPT, "n": len(places), **means, **spread})
+        for prompt, places in places_of([row["prompt"] for row in self._unrelated]).items():
+            moved = {"drift": float(self._drift[places].mean())}
+            table.append({"prompt": prompt, "kind": UNRELATED, "n": len(places), **moved})
+        encoders = {"clip": self._clip, "dino": self._dino}
+        return {
+            "per_prompt": table,
+            "encoders": {name: coder.facts() for name, coder in encoders.items() if coder},
+            "cut_for_clip": sorted(set(self._clip.too_long(self._texts))),
+        }
+
+
+def _mean(values: Tensor, prompts: Sequence[str], method: str) -> Reading:
+    """Return a mean with its interval over prompts."""
+    low, high = mean_interval(values, prompts) or (None, None)
+    what = "prompts" if len(set(prompts)) > 1 else "pictures"
+    bootstrap = "" if low is None else f"; bootstrap over {what}"
+    mean = float(values.double().mean())
+    return Reading(mean, "1", f"measured: {method}{bootstrap}", low, high, len(values))
+
+
+def places_of(prompts: Iterable[str]) -> dict[str, list[int]]:
+    """Return where each prompt stands."""
+    found: dict[str, list[int]] = {}
+    for place, prompt in enumerate(prompts):
+        found.setdefault(prompt, []).append(place)
+    return found

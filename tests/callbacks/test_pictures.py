@@ -1,0 +1,183 @@
+"""What test pictures tell, with encoders whose features are known."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hwlit.callbacks.pictures import Pictures
+from hwlit.callbacks.scores import Concept
+
+# A picture is one colour; its features are that colour as a unit vector, and texts name colours.
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+VECTORS = {"red": RED, "green": GREEN, "blue": BLUE}
+
+
+def unit(rows):
+    return torch.nn.functional.normalize(torch.tensor(rows, dtype=torch.float32), dim=1)
+
+
+class ColourClip:
+    checkpoint = "colours"
+
+    def images(self, pictures):
+        return unit([picture.getpixel((0, 0)) for picture in pictures])
+
+    def texts(self, texts):
+        assert not any("sks" in text for text in texts)
+        return unit([VECTORS[text.split()[-1]] for text in texts])
+
+    def facts(self):
+        return {"checkpoint": self.checkpoint, "sha256": "0"}
+
+    def too_long(self, texts):
+        return [text for text in texts if "endless" in text]
+
+
+ROWS = [
+    {"row_id": 0, "prompt": "sks red", "seed": 0, "kind": "concept"},
+    {"row_id": 1, "prompt": "sks red", "seed": 1, "kind": "concept"},
+    {"row_id": 2, "prompt": "sks endless green", "seed": 2, "kind": "concept"},
+    {"row_id": 3, "prompt": "sks endless green", "seed": 3, "kind": "concept"},
+    {"row_id": 4, "prompt": "blue", "seed": 4, "kind": "unrelated"},
+    {"row_id": 5, "prompt": "blue", "seed": 5, "kind": "unrelated"},
+]
+DRAWN = [RED, RED, RED, GREEN, BLUE, RED]
+
+
+def tile(colour, size=(8, 8)):
+    return Image.new("RGB", size, colour)
+
+
+def concept(rows=ROWS, base=(), photos=(RED, BLUE), identifier="sks"):
+    return Concept(rows, [tile(photo, (30, 20)) for photo in photos], identifier, dict(base))
+
+
+def collected(rows=ROWS, colours=DRAWN, order=None):
+    """Pictures after a test in two batches, the rows in some order."""
+    pictures = Pictures()
+    ids = torch.tensor(order or [row["row_id"] for row in rows])
+    pixels = torch.stack([torch.from_numpy(np.array(tile(colours[i]))) for i in ids.tolist()])
+    pictures.on_test_start(None, None)
+    for part in (slice(0, 2), slice(2, None)):
+        outputs = {"row_id": ids[part], "pictures": pixels[part]}
+        pictures.on_test_batch_end(None, None, outputs, None, 0)
+    pictures.on_test_epoch_end(SimpleNamespace(world_size=1), None)
+    return pictures
+
+
+def scored(dino=None, **changes):
+    pictures = collected()
+    pictures.score(concept(**changes), ColourClip(), dino)
+    return pictures
+
+
+def values(pictures):
+    return {name: reading.value for name, reading in pictures.readings().items()}
+
+
+def test_the_measures_of_a_known_set():
+    base = {4: tile(BLUE), 5: tile(BLUE)}
+    found = scored(base=base).readings()
+    assert values(scored(base=base)) == pytest.approx(
+        {
+            "test/clip_i": 3 * 0.5 / 4,  # three of four pictures are like one of two photos
+            "test/clip_t": 3 / 4,
+            "test/memorising": 1.0,
+            "test/diversity": 0.5,  # 0 for the first prompt, 1 for the second
+            "test/drift": 0.5,  # one of two became another
+        }
+    )
+    assert {name: reading.n for name, reading in found.items()} == {
+        "test/clip_i": 4,
+        "test/clip_t": 4,
+        "test/memorising": 4,
+        "test/diversity": 2,
+        "test/drift": 2,
+    }
+    assert (found["test/clip_t"].low, found["test/clip_t"].high) == (0.5, 1.0)
+    assert found["test/memorising"].low is None
+
+
+def test_methods_name_the_checkpoint_and_what_was_done():
+    methods = {name: reading.method for name, reading in scored().readings().items()}
+    assert all("colours" in method for method in methods.values())
+    assert all(method.startswith("measured: ") for method in methods.values())
+    assert "'sks' dropped" in methods["test/clip_t"]
+    assert "2 photos" in methods["test/clip_i"]
+
+
+def test_the_base_model_is_measured_where_it_drew_the_concept():
+    base = {row["row_id"]: tile(GREEN) for row in ROWS}
+    found = values(scored(base=base))
+    assert (found["base/clip_i"], found["base/clip_t"]) == (0.0, 0.5)
+    assert "base/clip_i" not in values(scored(base={4: tile(BLUE), 5: tile(BLUE)}))
+
+
+def test_dino_looks_with_its_own_eyes():
+    def blind(pictures):
+        return unit([[1, 0] for _ in pictures])
+
+    dino = SimpleNamespace(checkpoint="eyes", images=blind, facts=dict)
+    pictures = scored(dino=dino)
+    assert pictures.readings()["test/dino"].value == 1.0
+    assert "DINO eyes" in pictures.readings()["test/dino"].method
+    assert set(pictures.details()["encoders"]) == {"clip", "dino"}
+
+
+def test_what_is_missing_says_why():
+    pictures = Pictures()
+    assert not pictures.readings()
+    assert pictures.absent()["test/clip_i"] == "the run ended before the test"
+    single = collected()
+    single.score(concept(rows=[ROWS[0], ROWS[2]]), ColourClip())
+    assert single.absent() == {
+        "test/dino": "no DINO checkpoint was given",
+        "test/diversity": "one picture per prompt has none",
+        "test/drift": "nothing was drawn for unrelated prompts",
+    }
+    assert not set(single.absent()) & set(single.readings())
+
+
+def test_the_table_has_a_row_per_prompt():
+    details = scored(base={4: tile(BLUE), 5: tile(BLUE)}).details()
+    red, green, blue = details["per_prompt"]
+    assert (red["prompt"], red["n"], red["clip_t"], red["diversity"]) == ("sks red", 2, 1.0, 0.0)
+    assert (green["clip_t"], green["diversity"], green["memorising"]) == (0.5, 1.0, 1.0)
+    assert (blue["kind"], blue["drift"]) == ("unrelated", 0.5)
+    assert details["cut_for_clip"] == ["endless green"]
+
+
+def test_processes_are_joined_in_the_order_of_rows():
+    alone = collected()
+    first, second = Pictures(), collected(order=[5, 3, 1, 2])
+    first._parts = collected(order=[4, 0, 5])._parts  # 5 fills up the last batch
+    first.join([second.share()])
+    assert list(first.images) == list(alone.images) == list(range(6))
+    assert all(first.images[row].tobytes() == alone.images[row].tobytes() for row in range(6))
+
+
+def test_pictures_and_sheet_are_written(tmp_path):
+    base = {4: tile(BLUE), 5: tile(BLUE)}
+    own = concept(base=base)
+    sheet = collected().write(tmp_path, own)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["base-0004.png", "base-0005.png", *(f"test-{i:04d}.png" for i in range(6)),
+                     "test.png"]  # fmt: skip
+    with Image.open(tmp_path / "test-0003.png") as picture:
+        assert picture.getpixel((0, 0)) == GREEN
+        assert picture.text == {"prompt": "sks endless green", "seed": "3"}
+    # Two columns; photos, two prompts of the concept, the unrelated one tuned and untuned.
+    pixels = np.asarray(sheet)
+    assert [int((pixels == colour).all(-1).any(1).sum()) for colour in (RED, GREEN, BLUE)] == [
+        100 + 3 * 160, 160, 100 + 2 * 160,
+    ]  # fmt: skip
+
+
+def test_each_test_begins_anew():
+    pictures = collected()
+    pictures.on_test_start(None, None)
+    pictures.join([])
+    assert not pictures.images
