@@ -1,4 +1,7 @@
+import io
+
 import datasets
+import PIL.Image
 import pytest
 
 from hwlit.data import hub
@@ -21,7 +24,9 @@ def serve(tmp_path, monkeypatch):
         monkeypatch.setattr(
             hub,
             "load_dataset",
-            lambda name, split: REAL_LOAD("parquet", data_files=files, split=split),
+            lambda name, subject=None, *, split: REAL_LOAD(
+                "parquet", data_files=files, split=split
+            ),
         )
 
     return serving
@@ -91,3 +96,46 @@ def test_the_revision_is_the_commit_that_was_read(serve, monkeypatch, tmp_path):
     file = tmp_path / "snapshots" / commit / "train.csv"
     monkeypatch.setattr(hub, "hf_hub_download", lambda name, file_, repo_type: str(file))
     assert hub.download("x/y", "train.csv") == (file, commit)
+
+
+def pictures(*colours):
+    return [PIL.Image.new("RGB", (4, 4), colour) for colour in colours]
+
+
+@pytest.fixture
+def serve_pictures(tmp_path, monkeypatch):
+    """Serves pictures as any hub data set, as its Parquet files would."""
+    asked = []
+
+    def serving(**columns):
+        kinds = {"image": datasets.Image(), "label": datasets.Value("int64")}
+        features = datasets.Features({name: kinds[name] for name in columns})
+        made = datasets.Dataset.from_dict(columns, features)
+        monkeypatch.setattr(
+            hub, "load_dataset", lambda *given, **named: asked.append((given, named)) or made
+        )
+        return asked
+
+    return serving
+
+
+def test_pictures_come_as_their_files_bytes(serve_pictures):
+    asked = serve_pictures(image=pictures("red", "blue"))
+    found, _ = hub.read_images("some/set", "dog6")
+    assert asked == [(("some/set", "dog6"), {"split": "train"})]
+    opened = [PIL.Image.open(io.BytesIO(content)).getpixel((0, 0)) for _, content in found]
+    assert opened == [(255, 0, 0), (0, 0, 255)]
+    assert len({name for name, _ in found}) == 2
+
+
+def test_pictures_of_several_subjects_are_refused(serve_pictures):
+    serve_pictures(image=pictures("red", "blue"), label=[0, 1])
+    with pytest.raises(DataError, match=r"holds pictures of 2 subjects; choose one by --data\.sub"):
+        hub.read_images("google/dreambooth", None)
+    assert len(hub.read_images("google/dreambooth", "dog6")[0]) == 2
+
+
+def test_a_set_without_pictures_is_refused(serve_pictures):
+    serve_pictures(label=[0])
+    with pytest.raises(DataError, match="none is image; give a folder"):
+        hub.read_images("some/texts", None)
