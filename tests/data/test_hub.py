@@ -24,9 +24,7 @@ def serve(tmp_path, monkeypatch):
         monkeypatch.setattr(
             hub,
             "load_dataset",
-            lambda name, subject=None, *, split: REAL_LOAD(
-                "parquet", data_files=files, split=split
-            ),
+            lambda name, split: REAL_LOAD("parquet", data_files=files, split=split),
         )
 
     return serving
