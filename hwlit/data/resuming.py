@@ -124,6 +124,10 @@ class ResumableData(LightningDataModule, ABC):
         `fingerprint`, `source`, and `rows` by part are in it.
         """
 
+    def __str__(self) -> str:
+        """Return the name alone: Lightning would make every loader, and the parser asks for it."""
+        return type(self).__name__
+
     @property
     def place(self) -> tuple[int, int]:
         """This process's number, and the number of processes."""

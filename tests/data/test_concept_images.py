@@ -203,6 +203,11 @@ def test_a_test_draws_no_class_pictures_and_encodes_nothing(make, monkeypatch):
     assert data._encoded is None
 
 
+def test_a_name_loads_nothing(make, monkeypatch):
+    monkeypatch.setattr("hwlit.data.concept_images.encode_once", None)
+    assert str(make()) == "ConceptImages"
+
+
 def test_loaders_draw_nothing_from_the_global_random_numbers(make):
     data = make(class_images=1, **VARIED, epoch_steps=3)
     data.setup("fit")
