@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import errno
 import itertools
@@ -14,10 +13,10 @@ import textwrap
 import traceback
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
 
 from hwlit import __version__, quiet
 from hwlit.errors import HwlitError, Interrupted, ResourceError, UsageError
+from hwlit.options import generate_parser, parser, predict_parser
 from hwlit.shipped import adapter_card, adapter_folder, adapters, config_names, find_config
 
 HELP = """\
@@ -34,6 +33,7 @@ train and measure
 use a finished run
   show RUN              print its row again
   predict RUN           label texts: --text "..." | --file texts.csv | -
+  generate RUN          draw pictures: --prompt "..." --out DIR
   export RUN            write a plain model folder: --merged DIR
 
 examples
@@ -65,7 +65,7 @@ time; each problem with its remedy. Ends with ok, or with the exit code of the f
 `hwlit fit --help` lists the options."""
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 CONFIG = ("--config", "-c")
-COMMANDS = ("fit", "check", "validate", "test", "adapters", "show", "predict", "export")
+COMMANDS = ("fit", "check", "validate", "test", "adapters", "show", "predict", "generate", "export")
 
 
 def main(arguments: list[str]) -> int:
@@ -137,6 +137,8 @@ def _dispatch(arguments: list[str]) -> int:
         return _show(rest)
     if command == "predict":
         return _predict(rest)
+    if command == "generate":
+        return _generate(rest)
     if command == "export":
         return _export(rest)
     if command == "check":
@@ -181,9 +183,9 @@ def _found(option: str, value: str, folder: str) -> str:
 
 
 def _adapters(arguments: list[str]) -> int:
-    parser = _parser("adapters", "List the adapters that come with hwlit, or show one's card.")
-    parser.add_argument("name", nargs="?", help="the one to show: its card and its config")
-    asked = parser.parse_args(arguments)
+    options = parser("adapters", "List the adapters that come with hwlit, or show one's card.")
+    options.add_argument("name", nargs="?", help="the one to show: its card and its config")
+    asked = options.parse_args(arguments)
     if asked.name is not None:
         print(adapter_card(asked.name), end="")
         return 0
@@ -202,10 +204,10 @@ def _check(arguments: list[str]) -> int:
 
 
 def _show(arguments: list[str]) -> int:
-    parser = _parser("show", "Print a run's row again.")
-    parser.add_argument("run", type=Path, help="the run's directory")
-    parser.add_argument("--json", action="store_true", help="print the record itself")
-    asked = parser.parse_args(arguments)
+    options = parser("show", "Print a run's row again.")
+    options.add_argument("run", type=Path, help="the run's directory")
+    options.add_argument("--json", action="store_true", help="print the record itself")
+    asked = options.parse_args(arguments)
     from hwlit.records import read_record
 
     record = read_record(asked.run)
@@ -223,25 +225,7 @@ def _show(arguments: list[str]) -> int:
 
 
 def _predict(arguments: list[str]) -> int:
-    parser = _parser("predict", "Label texts with a finished run; writes CSV, in the order given.")
-    parser.add_argument("run", type=Path, help="the run's directory")
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--text", action="append", help="a text; may be repeated")
-    source.add_argument(
-        "--file", type=Path,
-        help="a .csv, .tsv, .jsonl or .parquet file with a column of texts, or one text a line "
-        "(.txt)",
-    )  # fmt: skip
-    source.add_argument(
-        "stdin", nargs="?", choices=["-"], help="one text a line from standard input"
-    )
-    parser.add_argument(
-        "--column", help="the column of the texts (default: the one the run read, or text)"
-    )
-    parser.add_argument("--batch-size", type=int, default=32, help="texts per call (default: 32)")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, mps, ... (default: cpu)")
-    parser.add_argument("--output", type=Path, help="write here instead of standard output")
-    asked = parser.parse_args(arguments)
+    asked = predict_parser().parse_args(arguments)
     from hwlit import inference
     from hwlit.records import read_record
 
@@ -255,28 +239,29 @@ def _predict(arguments: list[str]) -> int:
     return 0
 
 
+def _generate(arguments: list[str]) -> int:
+    asked = vars(generate_parser().parse_args(arguments))
+    from hwlit.generation import Request, generate
+
+    run, out, device = (asked.pop(name) for name in ("run", "out", "device"))
+    for path in generate(run, Request(tuple(asked.pop("prompt")), **asked), out, device):
+        print(path)
+    return 0
+
+
 def _export(arguments: list[str]) -> int:
-    parser = _parser("export", "Write a finished run in another format.")
-    parser.add_argument("run", type=Path, help="the run's directory")
-    parser.add_argument(
+    options = parser("export", "Write a finished run in another format.")
+    options.add_argument("run", type=Path, help="the run's directory")
+    options.add_argument(
         "--merged", type=Path, required=True, metavar="DIR",
         help="a plain transformers model folder with the adapter folded in; new or empty",
     )  # fmt: skip
-    asked = parser.parse_args(arguments)
+    asked = options.parse_args(arguments)
     from hwlit import inference
 
     inference.export_merged(asked.run, asked.merged)
     print(f"written: {asked.merged}/")
     return 0
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; {self.prog} --help lists the options")
-
-
-def _parser(command: str, description: str) -> argparse.ArgumentParser:
-    return _Parser(prog=f"hwlit {command}", description=description, allow_abbrev=False)
 
 
 if __name__ == "__main__":

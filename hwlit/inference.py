@@ -116,8 +116,11 @@ def load(run: Path, record: dict[str, Any]) -> tuple[Classifier, PreTrainedToken
         record: Its record.
 
     Raises:
+        UsageError: The run is none of text classification.
         IntegrityError: The run holds no exported model, or its base model has changed.
     """
+    if "labels" not in record.get("model", {"labels": ()}):
+        raise UsageError(f"{run} labels no texts: it draws pictures, by hwlit generate")
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     folder = run / "adapter"
     if not (folder / "config.json").is_file():

@@ -10,6 +10,7 @@ LEAVES = {"adapters", "networks", "devices", "records", "storage", "errors", "me
 ALLOWED = {
     "errors": set(),
     "quiet": set(),
+    "options": {"errors"},
     "signals": {"errors"},
     "storage": {"errors"},
     "resume": {"errors", "storage"},
@@ -25,6 +26,7 @@ ALLOWED = {
     "callbacks": LEAVES | {"signals"},
     "study": {"records", "storage", "errors", "metrics"},
     "inference": LEAVES | {"data"},
+    "generation": LEAVES | {"data", "yaml_files"},
     "yaml_files": {"errors"},
     "signatures": set(),
     "explain": {"errors", "signatures", "yaml_files"},
@@ -39,7 +41,7 @@ ALLOWED = {
     | {"tasks", "data", "callbacks", "study"}
     | {"cli", "parsing", "signals", "trainer_settings"},
 }
-NEVER_LIGHTNING = LEAVES | {"study", "shipped", "quiet", "inference"}
+NEVER_LIGHTNING = LEAVES | {"study", "shipped", "quiet", "options", "inference", "generation"}
 # Optional back ends, each in the one file that owns it.
 LOCAL_IMPORTS = {
     "devices/nvml.py": {"pynvml"},

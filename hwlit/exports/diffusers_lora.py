@@ -76,14 +76,15 @@ def _in_file(part: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors of a part by the names that every loader of such files knows."""
     if part == "unet":
         return tensors
-    # transformers 5 has no `text_model.` any more; older tools know nothing else.
-    return {
-        "text_model."
-        + name.removeprefix("text_model.")
-        .replace(".lora_A.", ".lora_linear_layer.down.")
-        .replace(".lora_B.", ".lora_linear_layer.up."): tensor
-        for name, tensor in tensors.items()
-    }
+    found = {}
+    for name, tensor in tensors.items():
+        # transformers 5 has no `text_model.` any more; older tools know nothing else.
+        name = "text_model." + name.removeprefix("text_model.")
+        name = name.replace(".lora_A.", ".lora_linear_layer.down.")
+        name = name.replace(".lora_B.", ".lora_linear_layer.up.")
+        # DoRA's lengths, which transformers would leave out, where diffusers hands them on.
+        found[name + ".weight" * name.endswith(".lora_magnitude_vector")] = tensor
+    return found
 
 
 def _settings(config: LoraConfig, part: str) -> dict[str, Any]:

@@ -82,9 +82,8 @@ def without_identifier(prompt: str, identifier: str) -> str:
 
     Args:
         prompt: The prompt, such as "a photo of sks dog".
-        identifier: The words, such as "sks"; nothing is dropped where it is empty.
+        identifier: The words, such as "sks", in any case and order; may be empty.
     """
-    if not identifier:
-        return prompt
-    bounded = rf"(?<!\w){re.escape(identifier)}(?!\w)"
-    return " ".join(re.sub(bounded, " ", prompt).split())
+    for word in identifier.split():
+        prompt = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", " ", prompt, flags=re.IGNORECASE)
+    return " ".join(prompt.split())

@@ -62,6 +62,16 @@ def test_text_encoders_travel_in_the_same_file(kind, targets, tiny_pipelines, tm
         assert all(key.startswith(f"{part}.text_model.encoder.layers.") for key in keys)
 
 
+@pytest.mark.parametrize("kind", ["sd", "sdxl"])
+def test_the_lengths_of_dora_reach_the_text_encoders(kind, tiny_pipelines, tmp_path):
+    parts = [name for name in loaded(tiny_pipelines[kind]).components if "text_encoder" in name]
+    adapter = Lora(rank=2, alpha=2, targets=("*.q_proj", "*.fc1"), dora=True)
+    live = exported(loaded(tiny_pipelines[kind]), adapter, parts, tmp_path)
+    pipeline = loaded(tiny_pipelines[kind])
+    pipeline.load_lora_weights(tmp_path)
+    assert np.abs(drawn(pipeline) - live).max() < 1e-4
+
+
 def test_convolutions_travel_too(tiny_pipelines, tmp_path):
     adapter = Lora(rank=2, targets=("unet.*.conv1", "unet.conv_in", "unet.*.to_q"))
     live = exported(loaded(tiny_pipelines["sd"]), adapter, ["unet"], tmp_path)
