@@ -13,13 +13,15 @@ from torch import Tensor
 from transformers import AutoTokenizer, CLIPModel
 
 from hwlit.metrics.encoders import Encoder
+from hwlit.networks.pocket import pocket_clip_path
 
 
 class Clip(Encoder):
     """Any CLIP checkpoint of transformers, frozen, in fp32.
 
     Args:
-        checkpoint: A folder, or a hub id such as openai/clip-vit-large-patch14.
+        checkpoint: `pocket-clip` for the offline one, a folder, or a hub id such as
+            openai/clip-vit-base-patch32.
         device: Device of torch.
 
     Raises:
@@ -30,7 +32,8 @@ class Clip(Encoder):
     network: CLIPModel
 
     def __init__(self, checkpoint: str, device: str = "cpu") -> None:
-        super().__init__(checkpoint, checkpoint, CLIPModel, ("clip",), device)
+        location = str(pocket_clip_path()) if checkpoint == "pocket-clip" else checkpoint
+        super().__init__(checkpoint, location, CLIPModel, ("clip",), device)
         self._tokenizer = AutoTokenizer.from_pretrained(self.location, trust_remote_code=False)
         self._length = self.network.config.get_text_config().max_position_embeddings
 

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 from transformers import AutoConfig, AutoImageProcessor, PreTrainedModel
-from transformers.utils.hub import cached_file
 
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.networks.hub import reach, why_not
-from hwlit.storage import sha256
 
 BATCH = 32  # pictures or texts per call
-WEIGHTS = "model.safetensors"
 
 
 class Encoder:
@@ -43,7 +40,7 @@ class Encoder:
         self.checkpoint = checkpoint
         self.location = location
         self._device = device
-        otherwise = f"give a folder that holds {WEIGHTS}, or a hub id that lies in the cache"
+        otherwise = "give a folder that holds model.safetensors, or a hub id that lies in the cache"
         reach(location, otherwise=otherwise)
         try:
             config = AutoConfig.from_pretrained(location, trust_remote_code=False)
@@ -52,7 +49,6 @@ class Encoder:
                     f"{checkpoint!r} is a {config.model_type!r} network, and not one of "
                     f"{', '.join(types)}; give another checkpoint"
                 )
-            weights = cached_file(location, WEIGHTS)
             self.network: PreTrainedModel
             self.network, info = model.from_pretrained(
                 location,
@@ -81,7 +77,7 @@ class Encoder:
                 f"the weights of {checkpoint!r} lack {len(missing)} tensors, such as {missing[0]}; "
                 "give another checkpoint"
             )
-        self.sha256 = sha256(Path(str(weights)))
+        self.sha256 = weights_sha256(self.network)
         self.network.to(device).requires_grad_(False).train(False)  # type: ignore[arg-type]
 
     def facts(self) -> dict[str, Any]:
@@ -107,3 +103,15 @@ class Encoder:
         images = [picture.convert("RGB") for picture in pictures]
         pixels: Tensor = self._prepare(images=images, return_tensors="pt").pixel_values
         return pixels.to(self._device)
+
+
+def weights_sha256(network: nn.Module) -> str:
+    """Return a hash over the names and values of a network's tensors, in the order of the names.
+
+    Not over a file: of some models the hub converts the file to safetensors on the way.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()

