@@ -26,6 +26,30 @@ tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
 ```"""
 
 
+# What pocket-sd holds is in fp16, and of one precision a pipeline must be.
+LOAD_IMAGES = """```python
+import torch
+from diffusers import DiffusionPipeline
+{imports}
+folder = "."  # this folder
+pipeline = DiffusionPipeline.from_pretrained({source}, dtype=torch.float32)
+{lora}pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
+picture = pipeline(
+    {prompt},
+    num_inference_steps={steps},
+    guidance_scale={guidance},
+    generator=torch.Generator().manual_seed(0),
+).images[0]
+picture.save("picture.png")
+```"""
+POCKET_SD = 'files("hwlit") / "assets" / "pocket-sd"'  # it is on no hub, but comes with hwlit
+TEXT_RESULTS = ("test/accuracy", "test/f1_macro", "test/f1_positive", "test/loss")
+IMAGE_RESULTS = (
+    "test/clip_i", "base/clip_i", "test/clip_t", "base/clip_t", "test/dino", "test/diversity",
+    "test/memorising", "test/drift",
+)  # fmt: skip
+
+
 def text_model_card(record: dict[str, Any], peft: bool) -> str:
     """Return the README.md of an exported text classifier.
 
@@ -50,7 +74,7 @@ def text_model_card(record: dict[str, Any], peft: bool) -> str:
         "## Load",
         load,
         "## Result",
-        _results(record["readings"]),
+        _results(record["readings"], TEXT_RESULTS),
         f"Settings: `{json.dumps(settings)}`",
         f"Intervals are 95 %. Training data: {data['rows']['train']} rows; test: "
         f"{data['rows']['test']} rows; always saying the commonest class scores "
@@ -59,9 +83,53 @@ def text_model_card(record: dict[str, Any], peft: bool) -> str:
     return "\n\n".join(lines) + "\n"
 
 
-def _results(readings: dict[str, Any]) -> str:
+def image_model_card(record: dict[str, Any], lora: bool, steps: int, guidance: float) -> str:
+    """Return the README.md of an exported diffusion model that learned a concept.
+
+    Args:
+        record: The run's record as plain data; the figures are taken from it.
+        lora: Whether the folder holds LoRA weights rather than a whole pipeline.
+        steps: Denoising steps of the test's pictures.
+        guidance: Their guidance scale.
+    """
+    model, adapter, data = record["model"], record["adapter"], record["data"]
+    front = ModelCardData(
+        base_model=model["hub_id"],
+        library_name="diffusers",
+        pipeline_tag="text-to-image",
+        instance_prompt=data["instance_prompt"],
+        tags=["hwlit", "text-to-image", "diffusers", "lora" if lora else "dreambooth"],
+    )
+    pocket = lora and model["hub_id"] == "pocket-sd"
+    base = f"str({POCKET_SD})" if pocket else json.dumps(model["hub_id"])
+    load = LOAD_IMAGES.format(
+        imports="from importlib.resources import files\n" if pocket else "",
+        source=base if lora else "folder",
+        lora="pipeline.load_lora_weights(folder)\n" if lora else "",
+        prompt=json.dumps(data["instance_prompt"]),
+        steps=steps,
+        guidance=guidance,
+    )
+    settings = {k: v for k, v in adapter.items() if k not in ("class", "name", "sites", "heads")}
+    clip = record["encoders"]["clip"]["checkpoint"] if "encoders" in record else "none"
+    lines = [
+        f"---\n{front.to_yaml()}\n---",
+        f"# {adapter['name']} on {model['hub_id']}: {data['instance_prompt']}",
+        f'Draws what {data["rows"]["train"]} pictures showed it, as "{data["instance_prompt"]}". '
+        f"Trained by hwlit {record['versions']['hwlit']}, seed {record['seed']}.",
+        "## Draw",
+        load,
+        "## Result",
+        _results(record["readings"], IMAGE_RESULTS),
+        f"Measured by CLIP {clip}; `base/...` is the model before training. Intervals are 95 %.",
+        f"Settings: `{json.dumps(settings)}`",
+    ]
+    return "\n\n".join(lines) + "\n"
+
+
+def _results(readings: dict[str, Any], names: tuple[str, ...]) -> str:
     rows = ["| measure | value | interval |", "|---|---|---|"]
-    for name in ("test/accuracy", "test/f1_macro", "test/f1_positive", "test/loss"):
+    for name in names:
         if name in readings:
             reading = readings[name]
             interval = f"{reading['low']:.3f} - {reading['high']:.3f}" if "low" in reading else ""

@@ -17,6 +17,7 @@ from torchmetrics import MeanMetric
 from hwlit.adapters.base import Adapter
 from hwlit.errors import UsageError
 from hwlit.exports.diffusers_lora import write_diffusers_lora
+from hwlit.exports.model_card import image_model_card
 from hwlit.exports.pipeline_folder import write_pipeline_folder
 from hwlit.networks.diffusion import (
     Conditioning,
@@ -275,6 +276,11 @@ class Personalization(Task):
             learned = dict(network.named_parameters())
         pipeline = load_pipeline(self.pretrained, self.frozen_dtype, self.device, network)
         return write_pipeline_folder(folder, pipeline, learned, hub_id)
+
+    def card(self, record: dict[str, Any]) -> str:
+        """Return the model card for a run's record."""
+        lora = isinstance(self.adapter.peft_config(self.network), LoraConfig)
+        return image_model_card(record, lora, self.sampling_steps, self.guidance)
 
     @property
     def encoders(self) -> Encoders:
