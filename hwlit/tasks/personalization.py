@@ -101,16 +101,11 @@ class Personalization(Task):
         if sample_every_n_steps < 0:
             told = f"--model.sample_every_n_steps is {sample_every_n_steps}"
             raise UsageError(f"{told}; give a number of updates, or 0 for no samples")
-        self.pretrained = pretrained
-        self.train_text_encoder = train_text_encoder
-        self.prior_weight = prior_weight
-        self.min_snr_gamma = min_snr_gamma
-        self.gradient_checkpointing = gradient_checkpointing
-        self.channels_last = channels_last
-        self.sampling_steps = sampling_steps
-        self.guidance = guidance
-        self.picture_size = picture_size
-        self.sample_every_n_steps = sample_every_n_steps
+        self.pretrained, self.train_text_encoder = pretrained, train_text_encoder
+        self.prior_weight, self.min_snr_gamma = prior_weight, min_snr_gamma
+        self.gradient_checkpointing, self.channels_last = gradient_checkpointing, channels_last
+        self.sampling_steps, self.guidance = sampling_steps, guidance
+        self.picture_size, self.sample_every_n_steps = picture_size, sample_every_n_steps
         self.clip = clip or ("pocket-clip" if pretrained == "pocket-sd" else CLIP)
         self.dino = dino
         self.validation_loss = MeanMetric()
