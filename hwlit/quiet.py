@@ -10,6 +10,7 @@ ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",  # else a warning at each fork
     "JSONARGPARSE_DEPRECATION_WARNINGS": "off",  # Lightning 2.6 calls what v5 removes
     "TRANSFORMERS_VERBOSITY": "error",
+    "DIFFUSERS_VERBOSITY": "error",  # it sets the level of its logger anew when it is imported
     "TORCH_CPP_LOG_LEVEL": "ERROR",
     "DS_ACCELERATOR": os.environ.get("DS_ACCELERATOR", ""),
     "BITSANDBYTES_NOWELCOME": "1",

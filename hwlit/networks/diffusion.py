@@ -198,21 +198,16 @@ def load_diffusion(
 
 def load_encoders(pretrained: str, dtype: torch.dtype, device: torch.device | str) -> Encoders:
     """Load the parts that are only read, frozen; see `load_diffusion` for what it raises."""
+    vae = load_part(pretrained, "vae", dtype)
+    if dtype == torch.float16 and vae.config.force_upcast:  # it overflows, as SDXL's does
+        vae = load_part(pretrained, "vae", torch.float32)
     return Encoders(
-        load_vae(pretrained, dtype).to(device),
+        vae.to(device),
         load_tokenizers(pretrained),
         tuple(
             load_part(pretrained, name, dtype).to(device) for name in text_encoder_names(pretrained)
         ),
     )
-
-
-def load_vae(pretrained: str, dtype: torch.dtype) -> diffusers.AutoencoderKL:
-    """Load the autoencoder, frozen; one that overflows in fp16, as SDXL's, in fp32."""
-    vae = load_part(pretrained, "vae", dtype)
-    if dtype == torch.float16 and vae.config.force_upcast:
-        vae = load_part(pretrained, "vae", torch.float32)
-    return vae
 
 
 def load_pipeline(
@@ -239,7 +234,8 @@ def load_pipeline(
         name: own[name] if name in own else load_part(pretrained, name, dtype).to(device)
         for name in ("unet", *text_encoder_names(pretrained))
     }
-    parts["vae"] = load_vae(pretrained, dtype).to(device)
+    # The pipelines upcast it by themselves where it overflows in fp16.
+    parts["vae"] = load_part(pretrained, "vae", dtype).to(device)
     folder = pipeline_folder(pretrained)
     without: dict[str, Any] = {"feature_extractor": None, "image_encoder": None}
     if pipeline_class(folder) == "StableDiffusionPipeline":

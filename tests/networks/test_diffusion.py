@@ -1,6 +1,7 @@
 import shutil
 
 import diffusers
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -119,6 +120,19 @@ def test_a_vae_that_overflows_in_fp16_stays_in_fp32(tiny_pipelines):
     encoders = load_encoders(tiny_pipelines["sd"], torch.float16, "cpu")
     assert encoders.vae.config.force_upcast
     assert (encoders.vae.dtype, encoders.text_encoders[0].dtype) == (torch.float32, torch.float16)
+
+
+@pytest.mark.filterwarnings("ignore:`upcast_vae` is deprecated:FutureWarning")  # its own
+@pytest.mark.parametrize("kind", ["sd", "sdxl"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_pipeline_draws_in_half_precision(kind, dtype, tiny_pipelines):
+    pipeline = load_pipeline(tiny_pipelines[kind], dtype, "cpu")
+    whole = load_pipeline(tiny_pipelines[kind], torch.float32, "cpu")
+    found, wanted = (
+        torch.from_numpy(np.asarray(draw(one, PROMPTS[:1], [3], steps=2, guidance=2.0)[0]).copy())
+        for one in (pipeline, whole)
+    )
+    assert (found.float() - wanted.float()).abs().mean() < 10  # of 255
 
 
 @pytest.mark.parametrize("kind", KINDS)
