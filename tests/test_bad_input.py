@@ -61,7 +61,7 @@ def mutants():
         text = (config_root() / f"{name}.yaml").read_text()
         for number, line in enumerate(text.splitlines()):
             key = line.partition(":")[0].strip()
-            if not line.startswith("#") and key:
+            if not line.startswith("#") and ":" in line:
                 yield name, number, key, next(kinds)
 
 

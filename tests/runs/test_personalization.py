@@ -1,0 +1,184 @@
+import csv
+import json
+
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from hwlit.__main__ import main
+from hwlit.exports import redraw, stock_pipeline
+from hwlit.tasks.personalization import Personalization
+from tests.drawing import drawn, loaded, save_tiny_clip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Five pictures of a concept: squares of two colours."""
+    folder = tmp_path_factory.mktemp("concept")
+    for number in range(5):
+        picture = Image.new("RGB", (40, 36), (200, 40 * number, 30))
+        picture.paste((20, 60, 220), (8 + number, 8, 24 + number, 24))
+        picture.save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return str(save_tiny_clip(tmp_path_factory.mktemp("clip")))
+
+
+@pytest.fixture
+def fit(folder, clip, tiny_pipelines, tmp_path, monkeypatch):
+    """Return what runs `hwlit fit` on a tiny pipeline and gives its exit code and directory."""
+
+    def redrawn(job, folder, timeout, device):
+        return stock_pipeline.draw(**job)
+
+    monkeypatch.setattr(redraw, "_run", redrawn)
+    monkeypatch.setattr("hwlit.runs.base.LATENCY_SECONDS", 0.0)
+
+    def run(*words, kind="sd", config="pocket/dreambooth_lora", name="run"):
+        code = main([
+            "fit", "--config", config, "--model.pretrained", tiny_pipelines[kind],
+            "--model.clip", clip, "--model.sampling_steps", "2", "--data.path", str(folder),
+            "--data.instance_prompt", "photo of sks dog", "--data.class_prompt", "photo of dog",
+            "--data.test_prompts", '["photo of sks dog", "sks dog on the beach"]',
+            "--data.unrelated_prompts", '["photo of red square"]', "--data.images_per_prompt", "2",
+            "--data.class_images", "3", "--data.class_steps", "2", "--data.batch_size", "2",
+            "--data.epoch_steps", "6", "--trainer.max_epochs", "2", "--trainer.accelerator", "cpu",
+            "--trainer.enable_progress_bar", "false", "--output", str(tmp_path / name), *words,
+        ])  # fmt: skip
+        return code, tmp_path / name
+
+    return run
+
+
+def record_of(output):
+    return json.loads((output / "record.json").read_text())
+
+
+@pytest.mark.slow
+def test_lora_from_pictures_to_a_file_that_stock_diffusers_draws_from(fit, tiny_pipelines):
+    code, output = fit("--model.sample_every_n_steps", "6", "--model.min_snr_gamma", "5")
+    assert code == 0
+    record = record_of(output)
+    readings = record["readings"]
+    for name in (
+        "test/clip_i", "base/clip_i", "test/clip_t", "test/diversity", "test/memorising",
+        "test/drift", "fit/step_time", "fit/peak_memory", "params/trainable", "adapter/file_size",
+        "latency/base/denoising_step/p50", "latency/merged/picture/p50",
+        "latency/unmerged/picture/over_base", "adapter/merge_difference",
+    ):  # fmt: skip
+        assert name in readings, name
+    assert record["check"]["max_pixel_difference"] <= 4
+    phases = [row["name"] for row in record["phases"]]
+    assert {"class_images", "cache", "samples", "base_pictures", "score"} <= set(phases)
+    assert record["data"]["class_images"]["drawn_in_this_run"] == 3
+    assert record["data"]["identifier"] == "sks"
+    assert len(list((output / "samples").glob("test-*.png"))) == 6
+    assert (output / "samples" / "step-000006.png").is_file()
+    pipeline = loaded(tiny_pipelines["sd"])
+    before = drawn(pipeline)
+    pipeline.load_lora_weights(output / "adapter")
+    assert abs(drawn(pipeline) - before).max() > 0
+    with safe_open(output / "adapter" / "pytorch_lora_weights.safetensors", "pt") as file:
+        assert all(name.startswith("unet.") for name in file.keys())  # noqa: SIM118
+    events = EventAccumulator(str(output / "tensorboard")).Reload()
+    assert {"test/pictures", "samples"} <= set(events.Tags()["images"])
+    with (output / "metrics.csv").open(newline="") as file:
+        columns = next(csv.reader(file))
+    assert {"train/loss", "train/prior_loss", "val/loss"} <= set(columns)
+    assert "sks dog" in (output / "adapter" / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_whole_denoiser_becomes_a_pipeline_folder(fit, tiny_pipelines):
+    code, output = fit("--model.adapter.learning_rate", "1e-3", config="pocket/dreambooth")
+    assert code == 0
+    pipeline = DiffusionPipeline.from_pretrained(output / "adapter")
+    base = loaded(tiny_pipelines["sd"])
+    moved = [
+        bool((new != old).any())
+        for new, old in zip(pipeline.unet.parameters(), base.unet.parameters(), strict=True)
+    ]
+    assert sum(moved) > len(moved) / 2
+    for part in ("vae", "text_encoder"):
+        pairs = zip(
+            getattr(pipeline, part).parameters(), getattr(base, part).parameters(), strict=True
+        )
+        assert all(torch.equal(new, old) for new, old in pairs)
+    readings = record_of(output)["readings"]
+    same = readings["latency/merged/picture/p50"]
+    assert "same modules" in same["method"]
+
+
+@pytest.mark.slow
+def test_untuned_draws_what_the_base_draws(fit):
+    code, output = fit("--model.adapter", "untuned")
+    assert code == 0
+    record = record_of(output)
+    assert record["readings"]["test/drift"]["value"] == pytest.approx(0, abs=1e-6)
+    assert record["readings"]["test/clip_i"]["value"] == record["readings"]["base/clip_i"]["value"]
+    assert record["data"]["class_images"] is None  # nothing learns, so none were drawn
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sd_v", "sdxl"])
+def test_other_pipelines_learn_with_their_text_encoders(fit, kind):
+    targets = '["unet.*.to_[qv]", "text_encoder*.q_proj"]'
+    code, output = fit(
+        "--model.adapter.targets", targets, "--model.train_text_encoder", "true", kind=kind
+    )
+    assert code == 0
+    sites = record_of(output)["adapter"]["sites"]
+    assert any(site.startswith("text_encoder.") for site in sites)
+
+
+@pytest.mark.slow
+def test_a_stopped_run_goes_on_to_the_same_weights(fit, monkeypatch):
+    words = ["--model.adapter.dropout", "0.1", "--checkpoint.every_n_steps", "4"]
+    code, whole = fit(*words, name="whole")
+    assert code == 0
+    learn, steps = Personalization.training_step, iter(range(100))
+
+    def training_step(self, batch, index):
+        if next(steps) == 9:  # the middle of the second epoch
+            raise RuntimeError("the power went out")
+        return learn(self, batch, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Personalization, "training_step", training_step)
+        code, part = fit(*words, name="part")
+    assert code == 1
+    assert main(["fit", "--resume", str(part)]) == 0
+    assert record_of(part)["resumed_from"]["step"] == 8
+    # Tensor by tensor: the header of such a file is in no fixed order.
+    one, other = (
+        load_file(folder / "adapter" / "pytorch_lora_weights.safetensors")
+        for folder in (part, whole)
+    )
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_texts_teach_no_picture(tmp_path, capsys, tiny_csv, tiny_pipelines):
+    words = ["--model.pretrained", tiny_pipelines["sd"], "--trainer.accelerator", "cpu"]
+    data = ["--data", "hwlit.data.tweets.Tweets", "--data.path", tiny_csv]
+    output = tmp_path / "run"
+    arguments = ["--config", "pocket/dreambooth_lora", *words, *data, "--output", str(output)]
+    assert main(["fit", *arguments]) == 2
+    assert "learns from pictures of a concept, but --data is Tweets" in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_a_disk_that_is_too_small_is_said_before_training(fit, monkeypatch, capsys):
+    usage = type("Usage", (), {"free": 1000})()
+    monkeypatch.setattr("hwlit.runs.personalization.shutil.disk_usage", lambda path: usage)
+    code, output = fit()
+    assert code == 6
+    assert "make room" in capsys.readouterr().err
+    assert not output.exists()
