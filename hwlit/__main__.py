@@ -29,7 +29,7 @@ train and measure
   fit --config NAME     train, test, measure; writes one directory with one record
   fit --resume RUN      go on with a run that was stopped
   validate, test        evaluate a config, or a checkpoint of it (--ckpt_path)
-  adapters              list the methods of --model.adapter; adapters NAME shows its card
+  adapters [--image]    list the methods of --model.adapter; adapters NAME shows its card
 use a finished run
   show RUN              print its row again
   predict RUN           label texts: --text "..." | --file texts.csv | -
@@ -185,11 +185,13 @@ def _found(option: str, value: str, folder: str) -> str:
 def _adapters(arguments: list[str]) -> int:
     options = parser("adapters", "List the adapters that come with hwlit, or show one's card.")
     options.add_argument("name", nargs="?", help="the one to show: its card and its config")
+    options.add_argument("--image", action="store_true", help="those for text-to-image models")
     asked = options.parse_args(arguments)
+    kind = "image" if asked.image else "text"
     if asked.name is not None:
-        print(adapter_card(asked.name), end="")
+        print(adapter_card(asked.name, kind), end="")
         return 0
-    for name, line in adapters():
+    for name, line in adapters(kind):
         print(f"{name:<12} {line}")
     return 0
 

@@ -55,16 +55,17 @@ def _text(path: str) -> str:
         return ""
 
 
-def adapter_card(name: str) -> str:
+def adapter_card(name: str, folder: str = "text") -> str:
     """Return the card of a shipped adapter: the docstring of its module, and its config.
 
     Args:
         name: Its name, or the path of a config of one's own.
+        folder: The kind of network that it is for.
 
     Raises:
         UsageError: There is no such config.
     """
-    config = Path(find_config(name, "adapters/text")).read_text(encoding="utf-8")
+    config = Path(find_config(name, f"adapters/{folder}")).read_text(encoding="utf-8")
     module = re.search(r"^class_path: hwlit\.([\w.]+)\.\w+$", config, re.MULTILINE)
     if module is None:
         return config

@@ -59,6 +59,13 @@ def test_a_card_tells_idea_source_cost_and_when_it_loses(name):
             assert part in method, part
 
 
+def test_adapters_for_images_are_listed_and_shown():
+    listed = dict(adapters("image"))
+    assert {f"adapters/image/{name}" for name in listed} <= set(config_names())
+    for name in listed:
+        assert re.search(r"^Loses", adapter_card(name, "image"), re.MULTILINE)
+
+
 @pytest.mark.parametrize("name", config_names())
 def test_a_config_is_short_and_says_what_it_is_for(name):
     text = (config_root() / f"{name}.yaml").read_text()

@@ -34,7 +34,8 @@ class ConceptImages(ResumableData):
     on what the test prompts draw.
 
     Args:
-        path: The folder of pictures, or a hub set such as google/dreambooth.
+        path: The folder of pictures, a hub set such as google/dreambooth, or one of the concepts
+            that come with hwlit: checked-mug, crowned-fish.
         instance_prompt: Prompt of the pictures, with the identifier: "a photo of sks dog".
         subject: Configuration of a hub set, such as dog6; null where it has one alone.
         pretrained: The pipeline; the CLI links it from the model.

@@ -13,6 +13,7 @@ from hwlit.data.captions import read_captions
 from hwlit.data.hub import read_images
 from hwlit.data.pictures import Corrupt, Picture, Pictures, read_all, read_folder
 from hwlit.errors import DataError
+from hwlit.networks.pocket import concepts
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def read_concept(path: str, subject: str | None, corrupt: Corrupt) -> Concept:
     """Read a concept's pictures and captions.
 
     Args:
-        path: A folder, or a hub data set, "owner/name".
+        path: A folder, a concept that comes with hwlit, or a hub data set, "owner/name".
         subject: The configuration of a hub data set; None where it has one alone.
         corrupt: Whether a picture that cannot be read is left out or ends the run.
 
@@ -64,14 +65,16 @@ def read_concept(path: str, subject: str | None, corrupt: Corrupt) -> Concept:
         DataError: There is no picture, or one cannot be read, or a caption is not as it should be.
     """
     folder = Path(path).expanduser()
+    if not folder.exists():
+        folder = concepts().get(path, folder)
     if folder.is_dir():
         found = read_folder(folder, corrupt)
         return Concept(found, read_captions(folder, [picture.name for picture in found.found]))
     odd = folder.exists() or folder.is_symlink() or folder.is_absolute()
     if odd or path.startswith((".", "~")) or path.count("/") != 1:
         raise DataError(
-            f"{path} is no folder; give that of the concept's pictures, or a hub set such as "
-            "google/dreambooth, by --data.path"
+            f"{path} is no folder; give that of the concept's pictures, a hub set such as "
+            f"google/dreambooth, or one of {', '.join(concepts())}, by --data.path"
         )
     contents, revision = read_images(path, subject)
     return Concept(Pictures(*read_all(contents, corrupt, path)), revision=revision)
