@@ -214,7 +214,7 @@ def test_a_place_that_cannot_be_written_is_told_before_drawing(runs, tmp_path, c
     assert "cannot write to --out /proc/pictures" in capsys.readouterr().err
 
 
-def test_it_teaches_without_loading_torch(capsys):
+def test_its_help_teaches(capsys):
     with pytest.raises(SystemExit) as end:
         main(["generate", "--help"])
     assert end.value.code == 0

@@ -110,21 +110,23 @@ class Pictures(Monitor):
         return sheet
 
     def sheet(self, concept: Concept) -> Image.Image:
-        """Return a contact sheet: a row of photos, then a row per prompt, the base's below it."""
-        columns = max(len(group) for group in _by_prompt(concept.rows).values())
+        """Return a contact sheet: photos, then a row per prompt, the base's at its right."""
+        groups = _by_prompt(concept.rows)
+        width = max(len(rows) for rows in groups.values())
+        sides = [("tuned", self.images), *([("base", concept.base)] if concept.base else [])]
+        columns = width * len(sides)
         size = next(iter(self.images.values())).size
-        blank = Image.new("RGB", size, "white")
-        photos = [_fitted(photo, size) for photo in concept.photos[:columns]]
-        tiles = [(photo, f"photo {i + 1}") for i, photo in enumerate(photos)]
-        tiles += [(blank, "")] * (columns - len(photos))
-        for rows in _by_prompt(concept.rows).values():
-            for images, who in ((self.images, "tuned"), (concept.base, "base")):
-                found = [
+        blank = Image.new("RGB", size, "white"), ""
+        tiles = [(_fitted(p, size), f"photo {i}") for i, p in enumerate(concept.photos, 1)]
+        tiles = [*tiles, *[blank] * columns][:columns]
+        for rows in groups.values():
+            for who, images in sides:
+                own = [
                     (images[row["row_id"]], f"{who}, seed {row['seed']}: {row['prompt']}")
                     for row in rows
                     if row["row_id"] in images
                 ]
-                tiles += found + [(blank, "")] * (columns - len(found) if found else 0)
+                tiles += [*own, *[blank] * width][:width]
         pictures, captions = zip(*tiles, strict=True)
         return contact_sheet(pictures, captions, columns)
 

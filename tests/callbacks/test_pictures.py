@@ -169,11 +169,13 @@ def test_pictures_and_sheet_are_written(tmp_path):
     with Image.open(tmp_path / "test-0003.png") as picture:
         assert picture.getpixel((0, 0)) == GREEN
         assert picture.text == {"prompt": "sks endless green", "seed": "3"}
-    # Two columns; photos, two prompts of the concept, the unrelated one tuned and untuned.
+    # Photos, two prompts of the concept, and the unrelated one with what the base drew beside it.
     pixels = np.asarray(sheet)
     assert [int((pixels == colour).all(-1).any(1).sum()) for colour in (RED, GREEN, BLUE)] == [
-        100 + 3 * 160, 160, 100 + 2 * 160,
+        100 + 3 * 160, 160, 100 + 160,
     ]  # fmt: skip
+    left, right = np.hsplit(pixels, 2)
+    assert (right == BLUE).all(-1).sum() > (left == BLUE).all(-1).sum() > 160 * 160
 
 
 def test_each_test_begins_anew():
