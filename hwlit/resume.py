@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ def resume_arguments(arguments: Sequence[str]) -> list[str]:
     run = Path(words[at + 1])
     config = run / "config.yaml"
     changes = words[1:at] + words[at + 2 :]
-    for name, value in zip(changes[::2], [*changes[1::2], ""], strict=False):
+    pairs = list(zip_longest(changes[::2], changes[1::2], fillvalue=""))
+    for name, value in pairs:
         # Processes that this one starts have the config in their arguments already.
         if name not in CHANGEABLE and (name, value) != ("--config", str(config)):
             raise UsageError(
@@ -84,12 +86,13 @@ def resume_arguments(arguments: Sequence[str]) -> list[str]:
                 f"{', '.join(CHANGEABLE)} may be given (start a new run from a checkpoint by "
                 "--ckpt_path)"
             )
+        if not value or value.startswith("--"):
+            raise UsageError(f"{name} has no value; give one: {name} VALUE")
     if not config.is_file():
         raise UsageError(
             f"{run} holds no config.yaml, so there is no run to resume; start one with --config"
         )
     _refuse_finished(run)
-    pairs = zip(changes[::2], changes[1::2], strict=False)
     changed = [f"{name}={value}" for name, value in pairs if name != "--config"]
     return ["fit", "--config", str(config), "--resume", str(run), *changed]
 

@@ -68,6 +68,12 @@ def test_arguments_are_those_of_the_run(stopped):
         (["fit", "--resume", "{run}", "--data.batch_size", "9"], "--data.batch_size would change"),
         (["fit", "--resume", "{run}", "--config", "quickstart"], "--config would change"),
         (["fit", "--resume", "{run}/checkpoints"], "holds no config.yaml"),
+        (["fit", "--resume", "{run}", "--trainer.max_epochs"], "max_epochs has no value"),
+        (["fit", "--trainer.max_epochs", "--resume", "{run}"], "max_epochs has no value"),
+        (
+            ["fit", "--resume", "{run}", "--trainer.devices", "--trainer.max_epochs", "3"],
+            "devices has no value",
+        ),
     ],
 )
 def test_what_would_make_another_run_is_refused(words, told, stopped):
