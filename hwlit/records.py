@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -96,6 +97,11 @@ def read_record(run: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and (run / "config.yaml").is_file():
+            raise IntegrityError(
+                f"{run} has no record yet: it is going on, or it was killed; where it was, go on "
+                f"with: hwlit fit --resume {shlex.quote(str(run))}"
+            ) from None
         raise IntegrityError(
             f"{run} holds no readable record.json ({error.strerror}); give the directory of a run"
         ) from None

@@ -52,3 +52,9 @@ def test_records_and_show_need_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+def test_a_run_without_a_record_can_go_on(tmp_path):
+    (tmp_path / "config.yaml").write_text("seed_everything: 0\n")
+    with pytest.raises(IntegrityError, match=r"no record.*hwlit fit --resume .*test_a_run_without"):
+        read_record(tmp_path)
