@@ -111,6 +111,16 @@ def test_more_epochs_are_marked(tiny_fit, tmp_path):
     assert record["name"] == "quickstart"
 
 
+def test_a_run_killed_after_its_training_says_what_was_trained_before(tiny_fit, tmp_path):
+    run = tmp_path / "run"
+    assert main([*tiny_fit, "--trainer.max_epochs", "1"]) == 0
+    (run / "record.json").unlink()
+    assert main(["fit", "--resume", str(run)]) == 0
+    record = json.loads((run / "record.json").read_text())
+    told = "nothing was trained since the run was resumed at step 7"
+    assert record["absent"]["fit/step_time"] == told
+
+
 def test_the_checkpoint_that_a_run_began_from_may_be_gone(tiny_fit, tmp_path):
     first, second = tmp_path / "run", tmp_path / "second"
     assert main([*tiny_fit, "--trainer.max_epochs", "1"]) == 0

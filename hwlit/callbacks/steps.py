@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 
 from hwlit.callbacks.monitor import Monitor
 from hwlit.devices.base import Device
@@ -35,6 +36,14 @@ class Steps(Monitor):
         self._samples: list[int] = []
         self._tokens: list[tuple[torch.Tensor, int]] = []
         self._others: list[tuple[int, int, int]] = []
+        self._resumed_at = 0
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Note where a run goes on; a test goes on from nothing."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            self._resumed_at = checkpoint["global_step"]
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -106,6 +115,8 @@ class Steps(Monitor):
         if self._step_times():
             return {}
         why = "nothing was trained" if not self._starts else "every step was a warm-up step"
+        if self._resumed_at and not self._starts:
+            why += f" since the run was resumed at step {self._resumed_at}"
         return {"fit/step_time": why, "fit/samples_per_second": why}
 
     def details(self) -> Mapping[str, Any]:

@@ -1,7 +1,9 @@
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 
 from hwlit.callbacks.steps import Steps
 from hwlit.devices.selection import device_for
@@ -51,6 +53,20 @@ def test_no_steps_is_absent_with_a_reason():
     monitor = Steps(device_for(torch.device("cpu")), warmup_steps=2)
     assert monitor.readings() == {}
     assert monitor.absent()["fit/step_time"] == "nothing was trained"
+
+
+@pytest.mark.parametrize(
+    ("stage", "step", "told"),
+    [
+        (TrainerFn.FITTING, 26, "nothing was trained since the run was resumed at step 26"),
+        (TrainerFn.TESTING, 26, "nothing was trained"),
+    ],
+)
+def test_a_run_resumed_after_its_training_says_so(stage, step, told):
+    monitor = Steps(device_for(torch.device("cpu")), warmup_steps=2)
+    trainer = SimpleNamespace(state=SimpleNamespace(fn=stage))
+    monitor.on_load_checkpoint(trainer, None, {"global_step": step})
+    assert monitor.absent()["fit/step_time"] == told
 
 
 def test_a_step_cut_short_is_left_out(steps):
