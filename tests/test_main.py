@@ -145,6 +145,18 @@ def test_the_saved_config_gives_the_same_row(finished, tmp_path, tiny_fit):
     assert (finished / "predictions.csv").read_text() == (again / "predictions.csv").read_text()
 
 
+def test_names_are_printed_as_they_stand(tiny_models, tiny_fit, tmp_path, capsys):
+    model, run = tmp_path / "[bold]model", tmp_path / "o[/b] :fire:"
+    shutil.copytree(tiny_models["bert"], model)
+    more = ["--model.pretrained", str(model), "--trainer.max_epochs", "1", "--output", str(run)]
+    assert main([*tiny_fit, *more]) == 0
+    told = capsys.readouterr()
+    assert f"Lora on {model}: " in told.err
+    assert f"writing to {run}\n" in told.err
+    assert f"Lora on {model}, " in told.out
+    assert f"  {run}/record.json  " in told.out
+
+
 def test_show_prints_the_row(finished, capsys):
     assert main(["show", str(finished)]) == 0
     told = capsys.readouterr().out

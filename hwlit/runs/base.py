@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from lightning.pytorch import Trainer
 from rich.console import Console
+from rich.text import Text
 
 from hwlit.callbacks.checkpoints import Checkpoints
 from hwlit.callbacks.latency import Latency
@@ -169,12 +170,13 @@ class Run(ABC, Generic[TaskT, DataT]):
         if not trainer.is_global_zero:
             return
         share = parameters.readings()["params/trainable_share"].value
-        Console(stderr=True).print(
+        line = (
             f"{model.adapter.title} on {facts['hub_id']}: {100 * share:.3g} % of the "
             f"parameters learn; {data.report()['rows']['train']} training rows; "
-            f"writing to {self._output}" + (f"\n{told}" if told else ""),
-            highlight=False, soft_wrap=True,
-        )  # fmt: skip
+            f"writing to {self._output}" + (f"\n{told}" if told else "")
+        )
+        # As it stands: brackets in a path are no markup, and colons no emoji.
+        Console(stderr=True).print(Text(line), soft_wrap=True)
 
     def _train(self, resumption: Resumption | None) -> str | None:
         """Train, and return the best checkpoint; None where nothing learns."""
