@@ -25,6 +25,7 @@ from transformers.utils import logging as transformers_logging
 from hwlit.data.reading import with_fields
 from hwlit.data.tables import read_table
 from hwlit.errors import DataError, IntegrityError, ResourceError, UsageError
+from hwlit.exports.stock_classifier import encode
 from hwlit.networks.text import load_classifier, weights_sha256
 from hwlit.records import read_record
 from hwlit.storage import write_text
@@ -163,14 +164,8 @@ def probabilities(
     shares = torch.empty(len(texts), len(network.config.id2label or ()))
     for start in tqdm(range(0, len(order), batch_size), "predict", disable=None, leave=False):
         rows = order[start : start + batch_size]
-        inputs = tokenizer(
-            [texts[i] for i in rows],
-            truncation=True,
-            max_length=max_length,
-            padding=True,
-            return_tensors="pt",
-        ).to(network.device)
-        shares[rows] = network(**inputs).logits.float().softmax(dim=-1).cpu()
+        inputs = encode(tokenizer, [texts[i] for i in rows], max_length)
+        shares[rows] = network(**inputs.to(network.device)).logits.float().softmax(dim=-1).cpu()
     return shares
 
 

@@ -388,6 +388,28 @@ def test_a_file_of_ones_own_gives_a_row_and_predicts(own_fit, own_csv, tmp_path,
         assert all(found[i]["prediction"] == row["prediction"] for i, row in expected.items())
 
 
+def test_an_empty_text_is_read_alike_where_the_tokenizer_adds_nothing(
+    own_fit, tiny_models, tmp_path, capsys
+):
+    model, data, test = tmp_path / "llama", tmp_path / "own.csv", tmp_path / "test.csv"
+    shutil.copytree(tiny_models["llama"], model)
+    tokenizer = read(model, "tokenizer.json") | {"post_processor": None}
+    (model / "tokenizer.json").write_text(json.dumps(tokenizer))
+    data.write_text(NUMBERED)
+    test.write_text('body,topic\n"",a\nflood near town,b\n"  ",b\n')
+    given = ["--data.path", str(data), "--data.test_path", str(test), "--trainer.max_epochs", "1"]
+    assert main([*own_fit, *given, "--model.pretrained", str(model)]) == 0
+    run = str(tmp_path / "run")
+    with (tmp_path / "run" / "predictions.csv").open(newline="") as file:
+        expected = [float(row["p(a)"]) for row in csv.DictReader(file)]
+    capsys.readouterr()
+    for asked in (["--file", str(test)], ["--text", ""]):
+        assert main(["predict", run, *asked]) == 0
+        found = csv.DictReader(io.StringIO(capsys.readouterr().out))
+        shares = [float(row["p(a)"]) for row in found]
+        assert shares == pytest.approx(expected[: len(shares)], abs=1e-4)
+
+
 @pytest.mark.parametrize(
     ("content", "arguments", "code", "told"),
     [

@@ -22,6 +22,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from hwlit.data.batching import Row
 from hwlit.errors import IntegrityError, ResourceError, UsageError
+from hwlit.exports.stock_classifier import blank_token
 from hwlit.storage import verify, write_with_manifest
 
 SCHEMA = 1
@@ -137,7 +138,7 @@ def _checked(tokenizer: PreTrainedTokenizerBase, max_length: int) -> PreTrainedT
 def _key(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, max_length: int) -> str:
     # Truncation and padding are the state of the last call, not settings of the tokenizer.
     backend = json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": 0, "padding": 0}
-    settings = [backend, tokenizer.truncation_side, _blank(tokenizer), max_length, SCHEMA]
+    settings = [backend, tokenizer.truncation_side, blank_token(tokenizer), max_length, SCHEMA]
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for text in texts:
         encoded = text.encode()
@@ -145,18 +146,12 @@ def _key(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, max_length: i
     return digest.hexdigest()
 
 
-def _blank(tokenizer: PreTrainedTokenizerFast) -> int:
-    """Return what stands for a text without tokens."""
-    special = (tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id)
-    return next((token for token in special if isinstance(token, int)), 0)
-
-
 def _encoded(
     texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, max_length: int
 ) -> pa.RecordBatch:
     ids: list[np.ndarray[Any, np.dtype[np.int32]]] = []
     truncated: list[bool] = []
-    blank = [_blank(tokenizer)]
+    blank = [blank_token(tokenizer)]
     with tqdm(total=len(texts), desc="tokenising", unit=" texts", delay=PROGRESS_DELAY_S) as bar:
         for start in range(0, len(texts), CHUNK_TEXTS):
             chunk = list(texts[start : start + CHUNK_TEXTS])

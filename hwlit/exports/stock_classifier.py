@@ -34,15 +34,34 @@ def load(folder: str, base: str) -> Any:
     return PeftModel.from_pretrained(network, folder).eval()
 
 
+def blank_token(tokenizer: Any) -> int:
+    """Return what stands for a text without any token: one that ends texts, where there is one."""
+    special = (tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id)
+    return next((token for token in special if isinstance(token, int)), 0)
+
+
+def encode(tokenizer: Any, texts: list[str], max_length: int) -> Any:
+    """Return texts as one padded batch, those without any token as `blank_token`.
+
+    An empty text has none where the tokenizer adds no special tokens, and no model reads nothing.
+    """
+    rows = tokenizer(texts, truncation=True, max_length=max_length)
+    instead = {"input_ids": blank_token(tokenizer), "attention_mask": 1, "token_type_ids": 0}
+    for name, values in rows.items():
+        rows[name] = [row or [instead[name]] for row in values]
+    return tokenizer.pad(rows, return_tensors="pt")
+
+
 def logits(
     folder: str, base: str, texts: list[str], max_length: int
 ) -> tuple[list[list[float]], list[list[float]]]:
     """Return the logits of the texts twice: computed one by one, and in one padded batch."""
     model, tokenizer = load(folder, base), AutoTokenizer.from_pretrained(folder)
-    cut = {"truncation": True, "max_length": max_length, "return_tensors": "pt"}
     with torch.inference_mode():
-        alone = [model(**tokenizer(text, **cut)).logits[0].tolist() for text in texts]
-        batch = model(**tokenizer(texts, padding=True, **cut)).logits.tolist()
+        alone = [
+            model(**encode(tokenizer, [text], max_length)).logits[0].tolist() for text in texts
+        ]
+        batch = model(**encode(tokenizer, texts, max_length)).logits.tolist()
     return alone, batch
 
 
