@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -483,6 +484,31 @@ def test_an_export_that_does_not_reload_equal_fails_the_run(
     assert main(tiny_fit) == 5
     assert "its logits differ by 0.01" in capsys.readouterr().err
     assert read(tmp_path / "run")["status"] == "failed"
+
+
+def test_a_picture_that_cannot_be_drawn_fails_no_run(tiny_fit, tmp_path, monkeypatch, capsys):
+    def broken(self):
+        raise ValueError("no such font")
+
+    monkeypatch.setattr("hwlit.callbacks.predictions.Predictions.picture", broken)
+    assert main([*tiny_fit, "--trainer.max_epochs", "1"]) == 0
+    record = read(tmp_path / "run")
+    assert record["status"] == "ok"
+    assert record["absent"]["tensorboard"] == "ValueError: no such font"
+    assert "tensorboard: ValueError: no such font" in capsys.readouterr().out
+
+
+def test_a_run_stopped_before_its_record_can_go_on(tiny_fit, tmp_path, monkeypatch, capsys):
+    def interrupt(self):
+        signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hwlit.callbacks.predictions.Predictions.picture", interrupt)
+        assert main([*tiny_fit, "--trainer.max_epochs", "1"]) == 130
+    assert "go on with: hwlit fit --resume" in capsys.readouterr().err
+    assert read(tmp_path / "run")["status"] == "interrupted"
+    assert main(["fit", "--resume", str(tmp_path / "run")]) == 0
+    assert read(tmp_path / "run")["status"] == "ok"
 
 
 def test_the_config_is_printed_and_nothing_is_run(tiny_fit, tmp_path, capsys):

@@ -204,7 +204,8 @@ class Predictions(Monitor):
         """Return the confusion matrix as a picture."""
         matplotlib.use("Agg")  # never a window, whatever the user's setting
         figure: Figure
-        figure, _ = plot_confusion_matrix(self.confusion, labels=list(self._labels))
+        plain = [label.replace("$", r"\$") for label in self._labels]  # else it begins a formula
+        figure, _ = plot_confusion_matrix(self.confusion, labels=plain)
         return figure
 
     def samples(self, texts: Mapping[int, str], count: int = 20) -> str:

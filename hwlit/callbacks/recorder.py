@@ -33,6 +33,7 @@ class RunRecorder:
         self._monitors: list[Monitor] = []
         self._description: dict[str, Any] = {}
         self._readings: dict[str, Reading] = {}
+        self._absent: dict[str, str] = {}
         self._details: dict[str, Any] = {}
 
     def watch(self, *monitors: Monitor) -> None:
@@ -52,12 +53,17 @@ class RunRecorder:
         self._readings.update(readings)
         self._details.update(details)
 
+    def lack(self, name: str, reason: str) -> None:
+        """Say why something cannot be had that no monitor gives."""
+        self._absent[name] = reason
+
     def record(self, status: str, error: str | None = None) -> RunRecord:
         """Return the record as of now."""
         record = RunRecord(
             status=status,
             description=dict(self._description),
             readings=dict(self._readings),
+            absent=dict(self._absent),
             details=dict(self._details),
             error=error,
         )

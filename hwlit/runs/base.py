@@ -133,7 +133,8 @@ class Run(ABC, Generic[TaskT, DataT]):
             if not self._trainer.is_global_zero:
                 return self._recorder.record("ok")  # the first process writes the one record
             self._finish_alone(resumption)
-            record = self._recorder.write("ok")
+            self._illustrate()
+            return self._recorder.write("ok")
         except BaseException as error:
             self._phases.finish()
             status = status_of(error)
@@ -143,11 +144,6 @@ class Run(ABC, Generic[TaskT, DataT]):
             if status == "oom":
                 raise ResourceError(OUT_OF_MEMORY) from error
             raise
-        for logger in self._trainer.loggers:
-            if isinstance(logger, TensorBoard):
-                logger.add_row(record)
-                self._show(logger)
-        return record
 
     @property
     def began(self) -> bool:
@@ -226,6 +222,18 @@ class Run(ABC, Generic[TaskT, DataT]):
         with self._phases.phase("latency"):
             self._probe()
         self._phases.finish()
+
+    def _illustrate(self) -> None:
+        """Add row and pictures to TensorBoard; where that fails, the record says so instead."""
+        record = self._recorder.record("ok")
+        for logger in self._trainer.loggers:
+            if not isinstance(logger, TensorBoard):
+                continue
+            try:
+                logger.add_row(record)
+                self._show(logger)
+            except Exception as error:  # of a library that draws: the run is whole without
+                self._recorder.lack("tensorboard", _sentence(error))
 
     def _write_adapter(self, folder: Path) -> None:
         """Export, record the size of the files with what was learned, and write the model card."""

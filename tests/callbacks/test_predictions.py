@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from matplotlib import pyplot
 
 from hwlit.callbacks.predictions import Predictions
 from hwlit.metrics.intervals import wilson_interval
@@ -80,6 +81,16 @@ def test_the_table_and_the_matrix_agree_with_the_rows(predictions):
 def test_samples_show_the_surest_mistake_first_and_no_markup(predictions):
     lines = predictions.samples(TEXTS).splitlines()
     assert lines[2].startswith("| &lt;b>bold\\|pipe&lt;/b> | yes | no |")
+
+
+@pytest.mark.parametrize("label", ["$_$ (money)", "$5 to $9", "100 $", r"\$x$"])
+def test_a_class_name_is_no_formula(label, predictions):
+    predictions._labels = (label, "yes")
+    figure = predictions.picture()
+    figure.canvas.draw()
+    (name, _) = figure.axes[0].get_xticklabels()
+    assert name._preprocess_math(name.get_text()) == (label, False)
+    pyplot.close(figure)
 
 
 def test_nothing_tested_is_absent_with_a_reason():
