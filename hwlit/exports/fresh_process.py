@@ -1,4 +1,4 @@
-"""A script of ours in a fresh, isolated interpreter: it sees what a stranger's process sees."""
+"""A script of ours in a fresh interpreter: it sees what a stranger's process sees."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from hwlit.errors import IntegrityError
+
+# Not all packages lie in the environment: some people install them with --user or --target.
+WHERE_PACKAGES_LIE = ("PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE")
 
 
 def run_fresh(
@@ -30,14 +33,17 @@ def run_fresh(
     Raises:
         IntegrityError: It failed or did not end in time.
     """
-    # Isolated: neither the working directory nor PYTHONPATH can bring hwlit in.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    environment["TOKENIZERS_PARALLELISM"] = "false"
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PYTHON") or name in WHERE_PACKAGES_LIE
+    }
+    environment |= {"PYTHONPATH": _python_path(), "TOKENIZERS_PARALLELISM": "false"}
     if device == "cpu":
         environment["CUDA_VISIBLE_DEVICES"] = ""
     try:
         done = subprocess.run(
-            [sys.executable, "-I", str(script)],
+            [sys.executable, "-P", str(script)],
             input=json.dumps(job),
             capture_output=True,
             text=True,
@@ -51,3 +57,9 @@ def run_fresh(
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise IntegrityError(f"{folder} does not reload in a fresh process: {reason}")
     return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def _python_path() -> str:
+    """Return PYTHONPATH less the working directory, which could bring a checkout of hwlit in."""
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return os.pathsep.join(path for path in given if Path(path).resolve() != Path.cwd())
