@@ -1,0 +1,95 @@
+"""Train the autoencoder: 64 x 64 pictures to 16 x 16 latents of 4 channels and back.
+
+L1 on the pixels and on their differences (for sharp edges) with a small KL term; no adversary.
+It learns on all scenes, also the patterned ones which the UNet never sees.
+
+    python -m tools.pocket.autoencoder --out build/pocket
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from pathlib import Path
+
+import diffusers
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tools.pocket.pictures import load, to_images, to_pixels
+from tools.pocket.scenes import contact_sheet
+from tools.pocket.training import Settings, train
+
+BATCH = 8
+STEPS = 4000
+RATE = 1e-3
+KL = 2e-6
+LATENT_SIZE, LATENT_CHANNELS = 16, 4
+
+
+def new_autoencoder() -> diffusers.AutoencoderKL:
+    """Return the untrained autoencoder."""
+    return diffusers.AutoencoderKL(
+        sample_size=64,
+        latent_channels=LATENT_CHANNELS,
+        block_out_channels=(16, 48, 96),
+        layers_per_block=1,
+        norm_num_groups=8,
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        mid_block_add_attention=False,
+    )
+
+
+def loss_of(vae: nn.Module, pixels: Tensor) -> Tensor:
+    """Return L1 + L1 of neighbours' differences + KL for pixels (n, 3, h, w) in [-1, 1]."""
+    latent = vae.encode(pixels).latent_dist
+    off = vae.decode(latent.sample()).sample.float() - pixels
+    edges = (off[..., 1:] - off[..., :-1]).abs().mean() + (
+        off[..., 1:, :] - off[..., :-1, :]
+    ).abs().mean()
+    return off.abs().mean() + 0.5 * edges + KL * latent.kl().float().mean()
+
+
+def pictures(folder: Path) -> Tensor:
+    """Return all drawn pictures, (n, 64, 64, 3), uint8."""
+    return torch.cat([load(kind, folder)[0] for kind in ("known", "any")])
+
+
+def trained(out: Path) -> diffusers.AutoencoderKL:
+    """Return the autoencoder with the running mean of its weights, frozen."""
+    vae = new_autoencoder()
+    vae.load_state_dict(torch.load(out / "vae" / "checkpoint.pt", weights_only=True)["mean"])
+    return vae.eval().requires_grad_(False)
+
+
+def main(out: Path, steps: int, rate: float = RATE) -> None:
+    """Train, and leave reconstructions in `out`/vae/look.png at every checkpoint."""
+    torch.manual_seed(0)
+    vae = new_autoencoder().to(memory_format=torch.channels_last)
+    mean = copy.deepcopy(vae).requires_grad_(False)
+    drawn = pictures(out)
+    seen = to_pixels(drawn[:: len(drawn) // 16][:16])
+
+    def loss(rng: np.random.Generator) -> Tensor:
+        rows = torch.from_numpy(rng.integers(0, len(drawn), BATCH))
+        pixels = to_pixels(drawn[rows]).contiguous(memory_format=torch.channels_last)
+        return loss_of(vae, pixels)
+
+    @torch.no_grad()
+    def look(step: int) -> None:
+        again = mean.decode(mean.encode(seen).latent_dist.mean).sample
+        contact_sheet(to_images(torch.cat([seen, again])), 16).save(out / "vae" / "look.png")
+
+    settings = Settings(out / "vae", steps, rate, ema=0.995)
+    train(vae, mean, loss, settings, look)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--rate", type=float, default=RATE)
+    arguments = parser.parse_args()
+    main(arguments.out, arguments.steps, arguments.rate)

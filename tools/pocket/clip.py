@@ -1,0 +1,122 @@
+"""Train pocket-clip: a small CLIP (Radford et al. 2021) on the superset of scenes.
+
+It is separate from pocket-sd: a text encoder of its own, sixteen objects instead of ten, patterns,
+second colours and accessories, so that it sees what pocket-sd cannot draw. Pictures with the same
+caption count as positives of one another.
+
+    python -m tools.pocket.clip --out build/pocket
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
+
+from tools.pocket import tokenizer
+from tools.pocket.pictures import SIZE, load, to_pixels
+from tools.pocket.scenes import caption
+from tools.pocket.training import Settings, train
+
+BATCH = 128
+STEPS = 3000
+RATE = 1e-3
+
+
+def new_clip(vocabulary: int) -> CLIPModel:
+    """Return the untrained model; attention is the eager one, the quickest to train on a CPU."""
+    common = {"num_attention_heads": 4, "hidden_size": 128, "intermediate_size": 512}
+    special = {"bos_token_id": vocabulary - 2, "eos_token_id": vocabulary - 1}
+    text = {"vocab_size": vocabulary, "max_position_embeddings": tokenizer.CONTEXT}
+    vision = {"image_size": SIZE, "patch_size": 8, "num_hidden_layers": 4}
+    config = CLIPConfig(
+        text_config={
+            **common,
+            **special,
+            **text,
+            "num_hidden_layers": 2,
+            "pad_token_id": vocabulary - 1,
+        },
+        vision_config={**common, **vision},
+        projection_dim=128,
+        attn_implementation="eager",
+    )
+    return CLIPModel(config)
+
+
+def soften(pixels: Tensor) -> Tensor:
+    """Blur some pictures a little and add noise: so drawn and generated ones look alike."""
+    blurred = functional.avg_pool2d(functional.pad(pixels, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    share = torch.rand(len(pixels), 1, 1, 1).mul(1.6).sub(0.6).clamp(min=0)
+    mixed = pixels.lerp(blurred, share)
+    return mixed + 0.06 * torch.rand(len(pixels), 1, 1, 1) * torch.randn_like(mixed)
+
+
+def contrastive(logits: Tensor, texts: list[str]) -> Tensor:
+    """Return the symmetric cross-entropy of logits (n, n); equal captions share the target."""
+    same = torch.tensor([[float(a == b) for b in texts] for a in texts])
+    target = same / same.sum(1, keepdim=True)
+    logits = logits.float()
+    rows, columns = (
+        functional.cross_entropy(logits, target),
+        functional.cross_entropy(logits.T, target),
+    )
+    return (rows + columns) / 2
+
+
+def trained(out: Path) -> CLIPModel:
+    """Return the model with the running mean of its weights."""
+    model = new_clip(len(CLIPTokenizer.from_pretrained(out / "tokenizer")))
+    model.load_state_dict(torch.load(out / "clip" / "checkpoint.pt", weights_only=True)["mean"])
+    return model.eval()
+
+
+def export(model: nn.Module, out: Path) -> None:
+    """Write model (float16), tokenizer and image processor to `out`/pocket-clip."""
+    folder = out / "pocket-clip"
+    copy.deepcopy(model).half().save_pretrained(folder)
+    tokenizer.make(folder)
+    processor = CLIPImageProcessorPil(
+        size={"shortest_edge": SIZE},
+        crop_size={"height": SIZE, "width": SIZE},
+        image_mean=[0.5] * 3,
+        image_std=[0.5] * 3,
+    )
+    processor.save_pretrained(folder)
+
+
+def main(out: Path, steps: int, rate: float = RATE) -> None:
+    """Train, and export the model at every checkpoint."""
+    words = tokenizer.make(out / "tokenizer")
+    drawn, scenes = load("any", out)
+    torch.manual_seed(0)
+    model = new_clip(len(words))
+    mean = copy.deepcopy(model).requires_grad_(False)
+
+    def loss(rng: np.random.Generator) -> Tensor:
+        rows = rng.integers(0, len(scenes), BATCH)
+        source = Random(int(rng.integers(2**32)))
+        texts = [caption(scenes[i], source) for i in rows]
+        tokens = words(texts, padding=True, return_tensors="pt")
+        pixels = soften(to_pixels(drawn[torch.from_numpy(rows)]))
+        logits = model(pixel_values=pixels, **tokens).logits_per_image
+        return contrastive(logits, texts)
+
+    settings = Settings(out / "clip", steps, rate, ema=0.995)
+    train(model, mean, loss, settings, lambda step: export(mean, out))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--rate", type=float, default=RATE)
+    arguments = parser.parse_args()
+    main(arguments.out, arguments.steps, arguments.rate)

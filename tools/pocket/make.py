@@ -1,0 +1,51 @@
+"""Make all offline image assets: autoencoder, pocket-sd, pocket-clip, concepts; then judge them.
+
+    python -m tools.pocket.make --out build/pocket
+
+Every stage can be killed: the same command goes on from its last checkpoint. Stages that are done
+are not repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+from hwlit.storage import sha256
+from tools.pocket import autoencoder, clip, concepts, diffusion
+from tools.pocket.separation import ASSETS
+
+MODELS = ("pocket-sd", "pocket-clip")
+
+
+def install(out: Path, assets: Path) -> None:
+    """Copy the finished models to `assets`, draw the concepts there, and print the hashes.
+
+    The hashes belong into `hwlit/networks/pocket.py`.
+    """
+    for name in MODELS:
+        shutil.rmtree(assets / name, ignore_errors=True)
+        shutil.copytree(out / name, assets / name)
+    concepts.make(assets / "concepts")
+    for name in MODELS:
+        for file in sorted((assets / name).rglob("*.safetensors")):
+            print(f'    "{file.relative_to(assets).as_posix()}": "{sha256(file)}",')
+
+
+def main() -> None:
+    """Run all stages."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--assets", type=Path, default=ASSETS)
+    parser.add_argument("--only-install", action="store_true", help="train nothing")
+    given = parser.parse_args()
+    if not given.only_install:
+        autoencoder.main(given.out, autoencoder.STEPS)
+        diffusion.main(given.out, diffusion.STEPS)
+        clip.main(given.out, clip.STEPS)
+    install(given.out, given.assets)
+
+
+if __name__ == "__main__":
+    main()
