@@ -14,7 +14,7 @@ from hwlit.errors import IntegrityError
 from hwlit.storage import sha256
 
 ASSETS = Path(__file__).parents[1] / "assets"
-WEIGHTS_SHA256 = {}
+WEIGHTS_SHA256: dict[str, str] = {}
 
 
 @cache

@@ -24,7 +24,7 @@ from tools.pocket.training import Settings, train
 BATCH = 8
 STEPS = 4000
 RATE = 1e-3
-KL = 2e-6
+KL = 1e-6
 LATENT_SIZE, LATENT_CHANNELS = 16, 4
 
 

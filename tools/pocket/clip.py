@@ -23,7 +23,7 @@ from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPToken
 from tools.pocket import tokenizer
 from tools.pocket.pictures import SIZE, load, to_pixels
 from tools.pocket.scenes import caption
-from tools.pocket.training import Settings, train
+from tools.pocket.training import Settings, load_in_float32, train
 
 BATCH = 128
 STEPS = 3000
@@ -82,6 +82,7 @@ def export(model: nn.Module, out: Path) -> None:
     """Write model (float16), tokenizer and image processor to `out`/pocket-clip."""
     folder = out / "pocket-clip"
     copy.deepcopy(model).half().save_pretrained(folder)
+    load_in_float32(folder / "config.json")
     tokenizer.make(folder)
     processor = CLIPImageProcessorPil(
         size={"shortest_edge": SIZE},

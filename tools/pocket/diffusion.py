@@ -25,11 +25,11 @@ from hwlit.storage import replacing
 from tools.pocket import autoencoder, tokenizer
 from tools.pocket.pictures import load, to_pixels
 from tools.pocket.scenes import HELD_OUT, Scene, caption, contact_sheet, prompt
-from tools.pocket.training import Settings, train
+from tools.pocket.training import Settings, load_in_float32, train
 
 BATCH = 32
 STEPS = 8000
-RATE = 1e-3
+RATE = 7e-4
 DROPPED = 0.1
 GAMMA = 5.0
 WIDTH = 128
@@ -131,6 +131,7 @@ def export(pipe: diffusers.StableDiffusionPipeline, folder: Path) -> None:
         part.config._name_or_path = ""
     saved.save_pretrained(folder, safe_serialization=True)
     tokenizer.make(folder / "tokenizer")
+    load_in_float32(folder / "text_encoder" / "config.json")
 
 
 def weights(times: Tensor, alphas: Tensor) -> Tensor:

@@ -30,7 +30,8 @@ i my your his her this that these no not two three four five six one many some i
 dog cat puppy kitten toy bear teddy monster robot duck rabbit horse cow pig bird lion tiger elephant
 person man woman girl boy face head hand people child baby king queen
 cup plate bowl can vase clock candle backpack bag hat shoe boot sneaker sunglasses glasses book
-chair table bed lamp guitar bike bicycle train plane rocket bus truck ship castle church tower bridge wall
+chair table bed lamp guitar bike bicycle train plane rocket bus truck ship castle church tower
+bridge wall
 city street road garden forest jungle mountain mountains hill river lake ocean beach desert island
 sky sun moon star stars cloud clouds rain fire ice water stone wood wooden metal glass gold golden
 silver paper clay crochet wool plush cloth barn kitchen room window door floor carpet rug field

@@ -6,6 +6,7 @@ last checkpoint by the same command, and gives what an uninterrupted run gives.
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Callable
@@ -60,6 +61,15 @@ def rate_at(step: int, settings: Settings) -> float:
 def _follow(mean: nn.Module, model: nn.Module, decay: float) -> None:
     for old, new in zip(mean.parameters(), model.parameters(), strict=True):
         old.lerp_(new, 1 - decay)
+
+
+def load_in_float32(config: Path) -> None:
+    """Make transformers load float16 weights as float32 where no precision is asked for.
+
+    It follows the config, while diffusers' own parts are float32 then, and both would not fit.
+    """
+    facts = json.loads(config.read_text(encoding="utf-8"))
+    write_text(config, json.dumps({**facts, "dtype": "float32"}, indent=2) + "\n")
 
 
 def _save(path: Path, state: dict[str, object]) -> None:
