@@ -52,9 +52,9 @@ def batch_source(seed: int, step: int) -> np.random.Generator:
 
 
 def rate_at(step: int, settings: Settings) -> float:
-    """Return the learning rate: a warm-up of 200 steps, flat, down to zero in the last fifth."""
+    """Return the learning rate: a warm-up of 100 steps, flat, down to zero in the last fifth."""
     left = (settings.steps - step) / (0.2 * settings.steps)
-    return settings.rate * min(1.0, (step + 1) / 200, left)
+    return settings.rate * min(1.0, (step + 1) / 100, left)
 
 
 @torch.no_grad()
