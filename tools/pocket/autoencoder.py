@@ -4,6 +4,9 @@ L1 on the pixels and on their differences (for sharp edges) with a small KL term
 It learns on all scenes, also the patterned ones which the UNet never sees.
 
     python -m tools.pocket.autoencoder --out build/pocket
+    python -m tools.pocket.autoencoder --out build/pocket --decoder   # then, or beside the UNet
+
+The second stage leaves the encoder, and so the latents, as they are.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from tools.pocket.training import Settings, train
 
 BATCH = 8
 STEPS = 2500
+DECODER_STEPS = 1000
 RATE = 1e-3
 KL = 5e-7
 EDGES = 0.25
@@ -67,36 +71,48 @@ def pictures(folder: Path) -> Tensor:
 def trained(out: Path) -> diffusers.AutoencoderKL:
     """Return the autoencoder with the running mean of its weights, frozen."""
     vae = new_autoencoder()
-    vae.load_state_dict(torch.load(out / "vae" / "checkpoint.pt", weights_only=True)["mean"])
+    stages = [out / stage / "checkpoint.pt" for stage in ("decoder", "vae")]
+    newest = next(path for path in stages if path.is_file())
+    vae.load_state_dict(torch.load(newest, weights_only=True)["mean"])
     return vae.eval().requires_grad_(False)
 
 
-def main(out: Path, steps: int, rate: float = RATE) -> None:
-    """Train, and leave reconstructions in `out`/vae/look.png at every checkpoint."""
+def main(out: Path, steps: int, rate: float = RATE, decoder_only: bool = False) -> None:
+    """Train, and leave reconstructions in `look.png` at every checkpoint.
+
+    Args:
+        out: Where the stage's folder is, `vae` or `decoder`.
+        steps: Optimizer steps of the stage.
+        rate: Its learning rate.
+        decoder_only: Go on from the finished first stage with a frozen encoder.
+    """
     torch.manual_seed(0)
-    vae = new_autoencoder()
+    vae = trained(out).train() if decoder_only else new_autoencoder()
     mean = copy.deepcopy(vae).requires_grad_(False)
+    for part in (vae.decoder, vae.post_quant_conv) if decoder_only else (vae,):
+        part.requires_grad_(True)
+    folder = out / ("decoder" if decoder_only else "vae")
     drawn = pictures(out)
     seen = to_pixels(drawn[:: len(drawn) // 16][:16])
 
     def loss(rng: np.random.Generator) -> Tensor:
         rows = torch.from_numpy(rng.integers(0, len(drawn), BATCH))
-        pixels = to_pixels(drawn[rows])
-        return loss_of(vae, pixels)
+        return loss_of(vae, to_pixels(drawn[rows]))
 
     @torch.no_grad()
     def look(step: int) -> None:
         again = mean.decode(mean.encode(seen).latent_dist.mean).sample
-        contact_sheet(to_images(torch.cat([seen, again])), 16).save(out / "vae" / "look.png")
+        contact_sheet(to_images(torch.cat([seen, again])), 16).save(folder / "look.png")
 
-    settings = Settings(out / "vae", steps, rate, ema=0.995)
-    train(vae, mean, loss, settings, look)
+    train(vae, mean, loss, Settings(folder, steps, rate, ema=0.995), look)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--decoder", action="store_true", help="the second stage")
+    parser.add_argument("--steps", type=int)
     parser.add_argument("--rate", type=float, default=RATE)
-    arguments = parser.parse_args()
-    main(arguments.out, arguments.steps, arguments.rate)
+    given = parser.parse_args()
+    steps = given.steps or (DECODER_STEPS if given.decoder else STEPS)
+    main(given.out, steps, given.rate, given.decoder)

@@ -41,7 +41,9 @@ def main() -> None:
     parser.add_argument("--only-install", action="store_true", help="train nothing")
     given = parser.parse_args()
     if not given.only_install:
-        autoencoder.main(given.out, autoencoder.STEPS)
+        if not (given.out / "decoder").is_dir():  # its frozen encoder is this one's
+            autoencoder.main(given.out, autoencoder.STEPS)
+        autoencoder.main(given.out, autoencoder.DECODER_STEPS, decoder_only=True)
         diffusion.main(given.out, diffusion.STEPS)
         clip.main(given.out, clip.STEPS)
     install(given.out, given.assets)
