@@ -25,8 +25,8 @@ from tools.pocket.pictures import SIZE, load, to_pixels
 from tools.pocket.scenes import caption
 from tools.pocket.training import Settings, load_in_float32, train
 
-BATCH = 128
-STEPS = 3000
+BATCH = 64
+STEPS = 2500
 RATE = 1e-3
 
 
