@@ -25,7 +25,7 @@ from hwlit.storage import replacing
 from tools.pocket import autoencoder, tokenizer
 from tools.pocket.pictures import load, to_pixels
 from tools.pocket.scenes import HELD_OUT, Scene, caption, contact_sheet, prompt
-from tools.pocket.training import Settings, load_in_float32, train
+from tools.pocket.training import Settings, load_in_float32, rank_zero_first, train
 
 BATCH = 32
 STEPS = 8000
@@ -143,8 +143,9 @@ def weights(times: Tensor, alphas: Tensor) -> Tensor:
 
 def main(out: Path, steps: int, rate: float = RATE) -> None:
     """Train; after every checkpoint, show samples and export the pipeline to `out`/pocket-sd."""
-    words = tokenizer.make(out / "tokenizer")
-    mean, std, factor, scenes = latents(out)
+    with rank_zero_first():
+        words = tokenizer.make(out / "tokenizer")
+        mean, std, factor, scenes = latents(out)
     torch.manual_seed(0)
     denoiser = Denoiser(len(words))
     average = copy.deepcopy(denoiser).requires_grad_(False)
