@@ -142,7 +142,7 @@ def weights(times: Tensor, alphas: Tensor) -> Tensor:
 
 
 def main(out: Path, steps: int, rate: float = RATE) -> None:
-    """Train; after every checkpoint, show samples and export the pipeline to `out`/pocket-sd."""
+    """Train; after every checkpoint, export the pipeline to `out`/pocket-sd."""
     with rank_zero_first():
         words = tokenizer.make(out / "tokenizer")
         mean, std, factor, scenes = latents(out)
@@ -171,13 +171,14 @@ def main(out: Path, steps: int, rate: float = RATE) -> None:
     @torch.no_grad()
     def look(step: int) -> None:
         pipe = pipeline(out, average, factor)
-        pipe.set_progress_bar_config(disable=True)
-        noise = torch.Generator().manual_seed(0)
-        images = pipe(asked, num_inference_steps=25, guidance_scale=4.0, generator=noise).images
-        contact_sheet(images, 8).save(out / "diffusion" / f"look-{step}.png")
         export(pipe, out / "pocket-sd")
+        if step % 800 == 0 or step == steps:
+            pipe.set_progress_bar_config(disable=True)
+            noise = torch.Generator().manual_seed(0)
+            images = pipe(asked, num_inference_steps=20, guidance_scale=4.0, generator=noise).images
+            contact_sheet(images, 8).save(out / "diffusion" / f"look-{step}.png")
 
-    train(denoiser, average, loss, Settings(out / "diffusion", steps, rate, save_every=400), look)
+    train(denoiser, average, loss, Settings(out / "diffusion", steps, rate, save_every=200), look)
 
 
 if __name__ == "__main__":
