@@ -3,7 +3,14 @@
     python -m tools.pocket.make --out build/pocket
 
 Every stage can be killed: the same command goes on from its last checkpoint. Stages that are done
-are not repeated.
+are not repeated. Each can also be run alone, and then be longer (`--steps`):
+
+    python -m tools.pocket.autoencoder --out build/pocket
+    python -m tools.pocket.autoencoder --out build/pocket --decoder
+    torchrun --nproc-per-node 2 -m tools.pocket.diffusion --out build/pocket
+    python -m tools.pocket.clip --out build/pocket
+    python -m tools.pocket.judge --out build/pocket
+    python -m tools.pocket.separation
 """
 
 from __future__ import annotations
@@ -22,7 +29,7 @@ MODELS = ("pocket-sd", "pocket-clip")
 def install(out: Path, assets: Path) -> None:
     """Copy the finished models to `assets`, draw the concepts there, and print the hashes.
 
-    The hashes belong into `hwlit/networks/pocket.py`.
+    The hashes belong in `hwlit/networks/pocket.py`.
     """
     for name in MODELS:
         shutil.rmtree(assets / name, ignore_errors=True)
