@@ -14,7 +14,20 @@ from hwlit.errors import IntegrityError
 from hwlit.storage import sha256
 
 ASSETS = Path(__file__).parents[1] / "assets"
-WEIGHTS_SHA256: dict[str, str] = {}
+WEIGHTS_SHA256 = {
+    "pocket-sd/text_encoder/model.safetensors": (
+        "fc38c0c9136b678bb2a06815f8f107b30ee5393b5e3d0832b30c3e6e6c865f98"
+    ),
+    "pocket-sd/unet/diffusion_pytorch_model.safetensors": (
+        "6f9dfd94e11324d79dfe44ce8241105d6b87f03a9a46789389e5afa871a602b3"
+    ),
+    "pocket-sd/vae/diffusion_pytorch_model.safetensors": (
+        "b3c053fc59d1f74cbc6ad5ff2a32260e1d52b78fc6104bb64ab4c7179637d767"
+    ),
+    "pocket-clip/model.safetensors": (
+        "6bc4834463aab519918e22ccb49c5003142ffbddbd27adc225d4158907230f51"
+    ),
+}
 
 
 @cache

@@ -37,7 +37,9 @@ def install(out: Path, assets: Path) -> None:
     concepts.make(assets / "concepts")
     for name in MODELS:
         for file in sorted((assets / name).rglob("*.safetensors")):
-            print(f'    "{file.relative_to(assets).as_posix()}": "{sha256(file)}",')
+            print(
+                f'    "{file.relative_to(assets).as_posix()}": (\n        "{sha256(file)}"\n    ),'
+            )
 
 
 def main() -> None:
