@@ -26,7 +26,7 @@ from tools.pocket.scenes import caption
 from tools.pocket.training import Settings, load_in_float32, train
 
 BATCH = 64
-STEPS = 2500
+STEPS = 1400
 RATE = 1e-3
 
 

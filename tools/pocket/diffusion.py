@@ -28,7 +28,7 @@ from tools.pocket.scenes import HELD_OUT, Scene, caption, contact_sheet, prompt
 from tools.pocket.training import Settings, load_in_float32, rank_zero_first, train
 
 BATCH = 32
-STEPS = 8000
+STEPS = 3200
 RATE = 7e-4
 DROPPED = 0.1
 GAMMA = 5.0

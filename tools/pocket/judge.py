@@ -119,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--pipeline", type=Path, help="default: OUT/pocket-sd")
-    parser.add_argument("--steps", type=int, default=2000, help="of the judge's own training")
+    parser.add_argument("--steps", type=int, default=1200, help="of the judge's own training")
     parser.add_argument("--denoising-steps", type=int, default=25)
     parser.add_argument("--guidance", type=float, default=4.0)
     given = parser.parse_args()

@@ -11,6 +11,13 @@ are not repeated. Each can also be run alone, and then be longer (`--steps`):
     python -m tools.pocket.clip --out build/pocket
     python -m tools.pocket.judge --out build/pocket
     python -m tools.pocket.separation
+
+The shipped weights took 95 minutes on the 2 shared cores of a cloud Xeon with AMX: pictures 3,
+autoencoder 17 (its first stage only), pocket-sd 45 (1,200 steps in one process, then 2,000 in two),
+pocket-clip 36 and judge 4 beside it. They were resumed with other numbers of steps and of
+processes on the way, so a run of this command gives models as good, not the same bytes.
+Judge: object 97.5 %, colour 100 % of 200 held-out prompts.
+Separation: checked-mug 0.72 (concept) against 0.16 (class pictures), crowned-fish 0.70 against 0.27.
 """
 
 from __future__ import annotations
