@@ -17,7 +17,7 @@ autoencoder 17 (its first stage only), pocket-sd 45 (1,200 steps in one process,
 pocket-clip 36 and judge 4 beside it. They were resumed with other numbers of steps and of
 processes on the way, so a run of this command gives models as good, not the same bytes.
 Judge: object 97.5 %, colour 100 % of 200 held-out prompts.
-Separation: checked-mug 0.72 (concept) against 0.16 (class pictures), crowned-fish 0.70 against 0.27.
+Separation, concept against class pictures: checked-mug 0.72 to 0.16, crowned-fish 0.70 to 0.27.
 """
 
 from __future__ import annotations
