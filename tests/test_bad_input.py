@@ -114,6 +114,7 @@ def test_check_tries_a_run_out_and_leaves_nothing(adapter, place, tmp_path, caps
     lines = {line.split()[1]: line for line in told.splitlines()[:-1]}
     assert {"output", "device", "data", "model", "labels", "steps", "export"} <= set(lines)
     assert "112 rows to train" in lines["data"]
+    assert "reloads equal on 4 test rows" in lines["export"]
     assert told.endswith("ok: nothing here would stop the run\n")
     if adapter != "untuned":
         assert "reads back equal" in lines["checkpoint"]
@@ -146,6 +147,19 @@ def test_check_finds_a_loss_that_is_no_number(place, capsys, monkeypatch):
     monkeypatch.setattr(text_classification.functional, "cross_entropy", spoiled)
     assert main(["check", *small(place, "x")]) == 4
     assert "the loss became nan at step 0; nothing was updated" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "told"),
+    [
+        (lambda **job: [[[9.0, -9.0]] * len(job["texts"])] * 2, "its logits differ by"),
+        (lambda **job: [][0], "does not reload: IndexError: list index out of range"),
+    ],
+)
+def test_check_finds_an_export_that_does_not_reload(spoiled, told, place, capsys, monkeypatch):
+    monkeypatch.setattr("hwlit.exports.stock_classifier.logits", spoiled)
+    assert main(["check", *small(place, "x")]) == 5
+    assert told in capsys.readouterr().err
 
 
 def test_check_finds_too_small_a_disk(place, capsys, monkeypatch):

@@ -27,6 +27,7 @@ from hwlit.tasks.text_classification import TextClassification
 EVAL_BATCHES = 4
 MARGIN = 64 * 2**20  # bytes: predictions, curves, tokenizer
 FEWEST_TIMES = 3
+RELOADED_ROWS = 4
 
 
 class Tryout:
@@ -161,10 +162,9 @@ class Tryout:
             else:
                 say("none: nothing learns")
         with self._findings.part("export") as say:
-            self._model.export(self._folder / "adapter")
-            files = (self._folder / "adapter").rglob("*")
-            exported = sum(path.stat().st_size for path in files if path.is_file())
-            say(f"{in_unit(exported, 'B')}; fit reloads it in a fresh process")
+            rows = self._try_export(folder := self._folder / "adapter")
+            exported = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            say(f"{in_unit(exported, 'B')}, reloads equal on {rows} test rows with stock loaders")
         with self._findings.part("disk") as say:
             say(self._room((NEWEST_KEPT + 2) * saved + exported))
 
@@ -187,6 +187,19 @@ class Tryout:
         if not _same(moments, loaded["optimizer_states"][0]):
             raise IntegrityError("a checkpoint does not give the optimizer back that was saved")
         return path.stat().st_size
+
+    def _try_export(self, folder: Path) -> int:
+        """Export, reload it as a stranger would, and compare; return the number of test rows."""
+        model = self._model.to(self._trainer.strategy.root_device)
+        model.export(folder)
+        batch = next(iter(self._data.sample_batches((RELOADED_ROWS,)).values()))
+        model.network.eval()
+        with torch.inference_mode(), self._trainer.precision_plugin.forward_context():
+            logits = model({name: tensor.to(model.device) for name, tensor in batch.items()})
+        texts = {row: text for row, text, _ in self._data.test_rows()}
+        given = [texts[row] for row in batch["row_id"].tolist()]
+        model.check_export(folder, given, logits.cpu(), self._data.max_length, fresh=False)
+        return len(given)
 
     def _room(self, needed: int) -> str:
         """Compare what would be written with what is free.

@@ -211,16 +211,16 @@ class TextClassification(Task):
         return text_model_card(record, peft=self.adapter.peft_config(self.network) is not None)
 
     def check_export(
-        self, folder: Path, texts: list[str], logits: Tensor, max_length: int
+        self, folder: Path, texts: list[str], logits: Tensor, max_length: int, fresh: bool = True
     ) -> dict[str, Any]:
-        """Reload the export in a fresh process and compare the logits of these texts.
+        """Reload the export, in a fresh process or in this one, and compare logits of these texts.
 
         Raises:
             IntegrityError: It does not reload equal.
         """
         location = find_pretrained(self.pretrained).location
         dtype = computing_dtype(self.trainer.precision)
-        return check_reload(folder, location, texts, logits, max_length, dtype)
+        return check_reload(folder, location, texts, logits, max_length, dtype, fresh=fresh)
 
     def _update(
         self, logits: Tensor, batch: Batch, metrics: MetricCollection, loss: MeanMetric
