@@ -193,7 +193,7 @@ class Tryout:
         model = self._model.to(self._trainer.strategy.root_device)
         model.export(folder)
         batch = next(iter(self._data.sample_batches((RELOADED_ROWS,)).values()))
-        model.network.eval()
+        model.eval()
         with torch.inference_mode(), self._trainer.precision_plugin.forward_context():
             logits = model({name: tensor.to(model.device) for name, tensor in batch.items()})
         texts = {row: text for row, text, _ in self._data.test_rows()}
