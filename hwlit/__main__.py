@@ -17,6 +17,7 @@ from types import FrameType
 from hwlit import __version__, quiet
 from hwlit.errors import HwlitError, Interrupted, ResourceError, UsageError
 from hwlit.options import generate_parser, parser, predict_parser
+from hwlit.output import is_first_process
 from hwlit.shipped import adapter_card, adapter_folder, adapters, config_names, find_config
 
 HELP = """\
@@ -99,7 +100,8 @@ def main(arguments: list[str]) -> int:
         print(f"hwlit: {type(error).__name__}: {reason}; --debug shows where", file=sys.stderr)
         return 1
     except Interrupted as error:
-        print("; ".join([f"hwlit: {error}", *error.__notes__]), file=sys.stderr)
+        if is_first_process():  # of several, one speaks for all
+            print("; ".join([f"hwlit: {error}", *error.__notes__]), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("hwlit: interrupted", file=sys.stderr)

@@ -19,9 +19,14 @@ HANDLED = (signal.SIGINT, signal.SIGTERM)
 
 
 class Signals:
-    """Turns the two signals into `Interrupted` while the block lasts."""
+    """Turns the two signals into `Interrupted` while the block lasts.
 
-    def __init__(self) -> None:
+    Args:
+        quiet: Says nothing on the screen: another process of the job does.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet
         self.deferred = False
         self._received: int | None = None
         self._before: dict[int, Any] = {}
@@ -65,6 +70,8 @@ class Signals:
         if not self.deferred or self._received is not None:
             raise Interrupted(number)
         self._received = number
+        if self._quiet:
+            return
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         print(
             f"\nhwlit: {name}: finishing the step and saving; once more stops at once",

@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from hwlit.__main__ import main, with_shipped_configs
-from hwlit.errors import DataError, UsageError
+from hwlit.errors import DataError, Interrupted, UsageError
 from hwlit.inference import read_texts
 from hwlit.shipped import config_names, config_root
 from hwlit.storage import verify
@@ -57,6 +57,18 @@ def test_adapters_are_listed_and_shown_without_torch(capsys):
 def test_an_unknown_command_gets_one_sentence(capsys):
     assert main(["fitt"]) == 2
     assert capsys.readouterr().err == "hwlit: unknown command 'fitt'; did you mean 'fit'\n"
+
+
+def test_of_several_processes_the_first_says_that_it_was_stopped(monkeypatch, capsys):
+    def stopped(arguments):
+        raise Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr("hwlit.__main__._dispatch", stopped)
+    assert main(["fit"]) == 130
+    assert "stopped by Ctrl-C" in capsys.readouterr().err
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert main(["fit"]) == 130
+    assert capsys.readouterr().err == ""
 
 
 def test_a_run_writes_everything_it_promises(finished):

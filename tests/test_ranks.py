@@ -2,16 +2,21 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 from itertools import chain, zip_longest
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from hwlit.__main__ import main
+from hwlit.errors import Interrupted
+from hwlit.runs.text import TextRun
+from hwlit.signals import Signals
 from tests import rank
 from tests.conftest import speed_up, tiny_arguments
 
@@ -78,6 +83,37 @@ def together(steady_model, tiny_csv, tmp_path_factory):
         codes, told = start(folder / "jobs.json")
     assert codes == [1, 9], "\n".join(told)
     return folder
+
+
+class LostRun(TextRun):
+    """A run of which another process has ended."""
+
+    def __init__(self, first):
+        self._trainer = SimpleNamespace(is_global_zero=first)
+        self._phases = SimpleNamespace(finish=lambda: None)
+        self._steps = SimpleNamespace(began=False)
+        self._tested = False
+        self._signals = Signals(quiet=not first)
+
+    def _prepare(self):
+        raise RuntimeError("Connection closed by peer")
+
+
+def test_a_process_that_lost_another_leaves_the_word_to_it():
+    with pytest.raises(Interrupted) as stopped:
+        LostRun(first=False)()
+    assert stopped.value.exit_code == 143
+    with pytest.raises(RuntimeError, match="closed by peer"):
+        LostRun(first=True)()
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_only_the_first_process_says_that_a_step_is_finished(quiet, capsys):
+    with Signals(quiet) as signals:
+        signals.deferred = True
+        signal.raise_signal(signal.SIGTERM)
+        assert signals.received
+    assert ("SIGTERM: finishing the step" in capsys.readouterr().err) != quiet
 
 
 def rows(path):

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import ParallelStrategy
 from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 
 from hwlit.callbacks.monitor import Monitor
 from hwlit.errors import UsageError
+
+# What gloo, the store of torch.distributed and NCCL say of a process that is gone.
+LOST = (
+    "Connection closed by peer", "Connection reset by peer", "Broken pipe",
+    "Did the remote server shutdown or crash", "a remote process exiting prematurely",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,3 +106,19 @@ def join(monitors: Sequence[Monitor], place: Place) -> None:
     if everyone is not None:
         for monitor, found in zip(monitors, zip(*everyone, strict=True), strict=True):
             monitor.join(found[1:])
+
+
+def outlive_others() -> None:
+    """Let this process finish, although those that it started end before it, and not with 0.
+
+    Every 5 s Lightning looks at them and, where one has failed, kills this process too, so that it
+    does not wait for ever. Once the run is over here, nothing waits, and the record is to write.
+    """
+    for thread in threading.enumerate():
+        if isinstance(thread, _ChildProcessObserver):
+            thread._child_processes = []  # it ends as soon as it has none to look at
+
+
+def lost_others(error: BaseException) -> bool:
+    """Return whether an exception says that another process of the job has ended."""
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in LOST)

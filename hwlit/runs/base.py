@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,6 +22,7 @@ from hwlit.callbacks.loggers import TensorBoard
 from hwlit.callbacks.monitor import Monitor, overhead
 from hwlit.callbacks.parameters import Parameters
 from hwlit.callbacks.phases import Phases
+from hwlit.callbacks.ranks import lost_others, outlive_others
 from hwlit.callbacks.recorder import RunRecorder, environment
 from hwlit.callbacks.steps import Steps
 from hwlit.data.resuming import ResumableData
@@ -79,7 +81,7 @@ class Run(ABC, Generic[TaskT, DataT]):
     ) -> None:
         self._trainer, self._model, self._data = trainer, model, data
         self._device, self._phases, self._output = device, phases, output
-        self._signals = Signals()
+        self._signals = Signals(quiet=not trainer.is_global_zero)
         self._steps = Steps(device, WARMUP_STEPS)
         self._tested = False
         self._latency = Latency(device, LATENCY_SECONDS)
@@ -136,6 +138,7 @@ class Run(ABC, Generic[TaskT, DataT]):
             self._illustrate()
             return self._recorder.write("ok")
         except BaseException as error:
+            outlive_others()
             self._phases.finish()
             status = status_of(error)
             if self._trainer.is_global_zero and self.began:
@@ -143,6 +146,8 @@ class Run(ABC, Generic[TaskT, DataT]):
                     self._recorder.write(status, _sentence(error))
             if status == "oom":
                 raise ResourceError(OUT_OF_MEMORY) from error
+            if not self._trainer.is_global_zero and lost_others(error):
+                raise Interrupted(signal.SIGTERM) from error  # the one that has ended says why
             raise
 
     @property
@@ -214,6 +219,7 @@ class Run(ABC, Generic[TaskT, DataT]):
 
     def _finish_alone(self, resumption: Resumption | None) -> None:
         """Do what one process does for all: export, check and latency."""
+        outlive_others()
         facts = self._comparability(resumption)
         # Of several processes each has its threads from the launcher.
         self._recorder.describe(comparability=facts, threads=facts["threads"])

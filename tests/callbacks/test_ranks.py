@@ -1,9 +1,13 @@
+import subprocess
+import sys
+
 import pytest
 import torch
+from lightning.fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
 from lightning.pytorch import Trainer
 
 from hwlit.callbacks.monitor import Monitor
-from hwlit.callbacks.ranks import Place, join, node_devices
+from hwlit.callbacks.ranks import Place, join, lost_others, node_devices, outlive_others
 from hwlit.errors import UsageError
 
 
@@ -76,3 +80,43 @@ def test_one_process_gathers_nothing():
     alone = Shares("a0")
     join([alone], Place())  # without a process group this would raise
     assert alone.got is None
+
+
+@pytest.mark.parametrize("outlives", [False, True])
+def test_the_first_process_outlives_those_that_fail_before_it(outlives):
+    first = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"])
+    other = subprocess.Popen([sys.executable, "-S", "-c", "raise SystemExit(143)"])
+    try:
+        other.wait()
+        observer = _ChildProcessObserver(first.pid, [other], sleep_period=1)
+        observer.start()
+        if outlives:
+            outlive_others()
+        observer.join(60)
+        assert not observer.is_alive()
+        if outlives:
+            assert first.poll() is None
+        else:
+            assert first.wait(60) == -9
+    finally:
+        first.kill()
+        first.wait()
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer [::1]:7"), True),
+        (
+            torch.distributed.DistNetworkError(
+                "Failed to recv, got 0 bytes. Connection was likely closed. "
+                "Did the remote server shutdown or crash?"
+            ),
+            True,
+        ),
+        (torch.distributed.DistBackendError("NCCL error: unhandled cuda error"), False),
+        (BrokenPipeError("Broken pipe"), False),
+    ],
+)
+def test_a_lost_process_is_told_from_other_failures(error, lost):
+    assert lost_others(error) == lost
