@@ -192,7 +192,6 @@ def picture_sizes(pretrained: str) -> tuple[int, int]:
 
 
 @cache
-@cache
 def _digest(folder: Path, parts: tuple[str, ...]) -> str:
     """Return one hash over all weight files; some gigabytes, so read once."""
     files = [file for part in parts for file in sorted((folder / part).glob("*.safetensors"))]

@@ -52,6 +52,7 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
         with self._phases.phase("read"):
             data.prepare_data()
         with self._phases.phase("load"):
+            self._load_encoders("cpu")  # and let go: one that cannot be had is told now
             model.configure_model()
         self._check_room()
         if model.learns:
@@ -61,6 +62,12 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
                 data.cache()
             self._draw_samples()
         return "\n".join(data.report()["remarks"])
+
+    def _load_encoders(self, device: str) -> tuple[Clip, Dino | None]:
+        """Return what compares the pictures."""
+        model = self._model
+        dino = None if model.dino is None else Dino(model.dino, device)
+        return Clip(model.clip, device), dino
 
     def _check_room(self) -> None:
         """Compare what checkpoints and export take with what is free.
@@ -106,8 +113,7 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
         with self._phases.phase("score"):
             concept = self._concept()
             device = str(self._trainer.strategy.root_device)
-            dino = self._model.dino and Dino(self._model.dino, device)
-            self._pictures.score(concept, Clip(self._model.clip, device), dino or None)
+            self._pictures.score(concept, *self._load_encoders(device))
             self._sheet = self._pictures.write(self._output / "samples", concept)
         folder = self._output / "adapter"
         with self._phases.phase("export"):

@@ -182,3 +182,10 @@ def test_a_disk_that_is_too_small_is_said_before_training(fit, monkeypatch, caps
     assert code == 6
     assert "make room" in capsys.readouterr().err
     assert not output.exists()
+
+
+def test_a_clip_that_cannot_be_had_is_said_before_training(fit, capsys):
+    code, output = fit("--model.clip", "/nowhere/clip")
+    assert code == 2
+    assert "/nowhere/clip" in capsys.readouterr().err
+    assert not output.exists()
