@@ -108,7 +108,7 @@ def train(cell: Cell, inputs: Path, folder: Path, stop: int | None, resume: bool
         path=str(inputs / "tweets.csv"), tokenizer=str(inputs / "model"), max_length=32, seed=3,
         batch_size=BATCH_SIZE, num_workers=cell.workers,
     )  # fmt: skip
-    watch, checkpoints = Watch(stop), Checkpoints(every_minutes=1e6)
+    watch, checkpoints = Watch(stop), Checkpoints(TextClassification.best_by, every_minutes=1e6)
     checkpoints.folder = folder / "checkpoints"
     stopping = [EarlyStopping("val/loss", patience=cell.patience)] if cell.patience else []
     settings = TRAINER_DEFAULTS | {
