@@ -17,6 +17,7 @@ from tools.faults.workload import write_model, write_tweets
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and fork")
 KILLS = 20
+CELLS = random.Random(0).sample(matrix.cells(), 27)  # half of them; the tool runs all
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def inputs(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cell", matrix.cells(), ids=str)
+@pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_a_stopped_training_ends_bit_equal(cell, inputs, tmp_path):
     assert matrix.run_cell(cell, inputs, tmp_path) == []
 
