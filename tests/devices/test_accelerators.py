@@ -21,7 +21,7 @@ def reach(tiny_fit, monkeypatch):
         given.extend(arguments)
         raise RuntimeError("here the run would begin")
 
-    monkeypatch.setattr(cli, "Run", stop)
+    monkeypatch.setattr(cli, "run_for", lambda model, data: stop)
 
     def with_arguments(*arguments):
         assert main([*tiny_fit, *arguments]) == 1
