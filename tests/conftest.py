@@ -3,6 +3,7 @@
 import os
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+os.environ |= {"OMP_NUM_THREADS": "1"}  # of child processes too: every core has a worker already
 
 from hwlit import quiet
 

@@ -594,7 +594,7 @@ def test_two_processes_write_one_record(tiny_models, tiny_csv, tmp_path):
     arguments = [*tiny_arguments(tiny_models, tiny_csv, tmp_path / "run"), "--trainer.devices", "2"]
     done = subprocess.run(
         [sys.executable, "-m", "hwlit", *arguments, "--trainer.strategy", "ddp"],
-        capture_output=True, text=True, check=False, timeout=290,
+        capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     record = read(tmp_path / "run")

@@ -48,7 +48,7 @@ def start(jobs):
         for number in (0, 1)
     ]  # fmt: skip
     try:
-        told = [process.communicate(timeout=280)[1] for process in processes]
+        told = [process.communicate(timeout=600)[1] for process in processes]
     finally:
         for process in processes:
             process.kill()

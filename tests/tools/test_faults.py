@@ -42,7 +42,7 @@ def whole(inputs, tmp_path_factory):
         speed_up(patch)
         began = time.monotonic()
         assert (
-            kill.wait(kill.start(kill.arguments(inputs, output), output.with_suffix(".log")), 300)
+            kill.wait(kill.start(kill.arguments(inputs, output), output.with_suffix(".log")), 600)
             == 0
         )
     return output, time.monotonic() - began

@@ -1,8 +1,8 @@
 """Train pocket-clip: a small CLIP (Radford et al. 2021) on the superset of scenes.
 
 It is separate from pocket-sd: a text encoder of its own, sixteen objects instead of ten, patterns,
-second colours and accessories, so that it sees what pocket-sd cannot draw. Pictures with the same
-caption count as positives of one another.
+second colours and accessories, so that it sees what pocket-sd cannot draw. As people's captions do,
+its captions leave most of that out; every picture that a caption is true of counts as a positive.
 
     python -m tools.pocket.clip --out build/pocket
 """
@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import copy
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -21,8 +23,9 @@ from torch.nn import functional
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
 from tools.pocket import tokenizer
+from tools.pocket.backgrounds import PHRASES
 from tools.pocket.pictures import SIZE, load, to_pixels
-from tools.pocket.scenes import caption
+from tools.pocket.scenes import OPENINGS, Scene, described
 from tools.pocket.training import Settings, load_in_float32, train
 
 BATCH = 64
@@ -59,14 +62,43 @@ def soften(pixels: Tensor) -> Tensor:
     return mixed + 0.06 * torch.rand(len(pixels), 1, 1, 1) * torch.randn_like(mixed)
 
 
-def contrastive(logits: Tensor, texts: list[str]) -> Tensor:
-    """Return the symmetric cross-entropy of logits (n, n); equal captions share the target."""
-    same = torch.tensor([[float(a == b) for b in texts] for a in texts])
-    target = same / same.sum(1, keepdim=True)
+def told(scene: Scene, rng: Random) -> tuple[str, dict[str, str]]:
+    """Return a caption that leaves out some of what is to be seen, and the facts that it names."""
+    seen = replace(
+        scene,
+        pattern=scene.pattern if rng.random() < 0.5 else "plain",
+        accessory=scene.accessory if rng.random() < 0.5 else "",
+    )
+    colour, size, background = rng.random() < 0.7, rng.random() < 0.3, rng.random() < 0.6
+    words = [rng.choice(OPENINGS), described(seen, colour, size)]
+    named = {"thing": scene.thing}
+    if colour:
+        named["colour"] = scene.colour
+    if seen.pattern != "plain":
+        named |= {"second": scene.second} if colour else {}
+        named |= {"pattern": scene.pattern} if scene.pattern != "half" else {}
+    if seen.accessory:
+        named["accessory"] = scene.accessory
+    if size and scene.size:
+        named["size"] = scene.size
+    if background:
+        words.append(rng.choice(PHRASES[scene.background]))
+        named["background"] = scene.background
+    return " ".join(word for word in words if word), named
+
+
+def truths(scenes: Sequence[Scene], named: Sequence[dict[str, str]]) -> Tensor:
+    """Return which captions are true of which scenes, 0 or 1, (scenes, captions)."""
+    rows = [[float(said.items() <= vars(scene).items()) for said in named] for scene in scenes]
+    return torch.tensor(rows)
+
+
+def contrastive(logits: Tensor, true: Tensor) -> Tensor:
+    """Return the symmetric cross-entropy of logits (n, n); what is true shares the target."""
     logits = logits.float()
     rows, columns = (
-        functional.cross_entropy(logits, target),
-        functional.cross_entropy(logits.T, target),
+        functional.cross_entropy(each, right / right.sum(1, keepdim=True))
+        for each, right in ((logits, true), (logits.T, true.T))
     )
     return (rows + columns) / 2
 
@@ -104,11 +136,12 @@ def main(out: Path, steps: int, rate: float = RATE) -> None:
     def loss(rng: np.random.Generator) -> Tensor:
         rows = rng.integers(0, len(scenes), BATCH)
         source = Random(int(rng.integers(2**32)))
-        texts = [caption(scenes[i], source) for i in rows]
-        tokens = words(texts, padding=True, return_tensors="pt")
+        shown = [scenes[i] for i in rows]
+        texts, named = zip(*(told(scene, source) for scene in shown), strict=True)
+        tokens = words(list(texts), padding=True, return_tensors="pt")
         pixels = soften(to_pixels(drawn[torch.from_numpy(rows)]))
         logits = model(pixel_values=pixels, **tokens).logits_per_image
-        return contrastive(logits, texts)
+        return contrastive(logits, truths(shown, named))
 
     settings = Settings(out / "clip", steps, rate, ema=0.995)
     train(model, mean, loss, settings, lambda step: export(mean, out))
