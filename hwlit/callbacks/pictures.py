@@ -18,7 +18,9 @@ from hwlit.metrics.clip import Clip
 from hwlit.metrics.dino import Dino
 from hwlit.records import Reading
 
-QUALITY = ("test/clip_i", "test/clip_t", "test/dino", "test/diversity", "test/memorising")
+QUALITY = (
+    "test/clip_i", "test/clip_t", "test/dino", "test/diversity", "test/memorising", "test/clip_kid",
+)  # fmt: skip
 UNTESTED = "the run ended before the test"
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from hwlit.metrics.clip import Clip
 from hwlit.metrics.dino import Dino
 from hwlit.metrics.intervals import mean_interval
+from hwlit.metrics.kid import kernel_distance, kernel_distance_interval
 from hwlit.metrics.similarity import (
     diversity,
     drift,
@@ -24,6 +26,7 @@ from hwlit.metrics.similarity import (
 from hwlit.records import Reading
 
 CONCEPT, UNRELATED = "concept", "unrelated"  # kinds of test rows
+FEW = 2048  # below it the spread of KID and its kin exceeds what methods usually differ by
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -36,13 +39,15 @@ class Concept:
         photos: The pictures that were trained on.
         identifier: The words of the prompts that name the concept; may be empty.
         base: What the untuned model draws for rows, by row id: of unrelated ones for the drift, and
-            of the concept's, where its own quality is asked for.
+            of the concept's,             the concept's, where its own quality is asked for.
+        classes: What loads each class picture, if there are any.
     """
 
     rows: Rows
     photos: Sequence[Image.Image]
     identifier: str
     base: Mapping[int, Image.Image]
+    classes: Sequence[Callable[[], Image.Image]] = ()
 
 
 class Scores:
@@ -75,7 +80,8 @@ class Scores:
     def _measure(self, images: Mapping[int, Image.Image]) -> None:
         clip, photos = self._clip, self._clip.images(self._concept.photos)
         said = clip.texts(self._texts)
-        drawn = clip.images([images[row["row_id"]] for row in self._own])
+        features = {"test": clip.features(images[row["row_id"]] for row in self._own)}
+        drawn = normalize(features["test"], dim=-1)
         self._values = {
             "test/clip_i": subject_fidelity(drawn, photos),
             "test/clip_t": prompt_fidelity(drawn, said),
@@ -88,13 +94,39 @@ class Scores:
             self._values["test/dino"] = subject_fidelity(own, real)
         base = self._concept.base
         if all(row["row_id"] in base for row in self._own):
-            before = clip.images([base[row["row_id"]] for row in self._own])
+            features["base"] = clip.features(base[row["row_id"]] for row in self._own)
+            before = normalize(features["base"], dim=-1)
             self._values["base/clip_i"] = subject_fidelity(before, photos)
             self._values["base/clip_t"] = prompt_fidelity(before, said)
         self._drift = torch.empty(0)
         if self._unrelated:
             pairs = [[p[row["row_id"]] for row in self._unrelated] for p in (base, images)]
             self._drift = drift(*(clip.images(pair) for pair in pairs))
+        self._distances = self._to_classes(features) if self._enough else {}
+
+    @property
+    def _enough(self) -> bool:
+        """Whether there are pictures for KID."""
+        return min(len(self._own), len(self._concept.classes)) >= 2
+
+    def _to_classes(self, features: Mapping[str, Tensor]) -> dict[str, Reading]:
+        """Return the distance of tuned and base model's pictures to those of the class."""
+        real = self._clip.features(load() for load in self._concept.classes)
+        found = {}
+        for who, own in features.items():
+            low, high = kernel_distance_interval(own, real, self._prompts) or (None, None)
+            found[f"{who}/clip_kid"] = Reading(
+                kernel_distance(own, real),
+                "1",
+                f"measured: KID of {len(own)} pictures of the concept to {len(real)} of the class, "
+                f"unbiased, over features of CLIP {self._clip.checkpoint} in place of Inception's"
+                + ("; untuned model" if who == "base" else "")
+                + ("" if low is None else f"; jackknife over {_units(self._prompts)} and class"),
+                low,
+                high,
+                n=len(own),
+            )
+        return found
 
     def readings(self) -> dict[str, Reading]:
         """Return what could be measured."""
@@ -133,7 +165,7 @@ class Scores:
                 f"mean of 1 - cosine to the untuned model's picture of the same unrelated prompt "
                 f"and seed, CLIP {clip}",
             )
-        return found
+        return found | self._distances
 
     def absent(self) -> dict[str, str]:
         """Say why a measure is missing."""
@@ -142,6 +174,11 @@ class Scores:
             reasons["test/diversity"] = "one picture per prompt has none"
         if not self._unrelated:
             reasons["test/drift"] = "nothing was drawn for unrelated prompts"
+        if not self._enough:
+            reasons["test/clip_kid"] = (
+                "it compares two pictures of the concept or more with as many of the class; the "
+                f"run had {len(self._own)} and {len(self._concept.classes)}"
+            )
         return reasons
 
     def details(self) -> dict[str, Any]:
@@ -164,16 +201,31 @@ class Scores:
             "per_prompt": table,
             "encoders": {name: coder.facts() for name, coder in encoders.items() if coder},
             "cut_for_clip": sorted(set(self._clip.too_long(self._texts))),
+            "remarks": self._remarks(),
         }
+
+    def _remarks(self) -> list[str]:
+        """Return what a reader should know of the measures, a sentence each."""
+        own, classes = len(self._own), len(self._concept.classes)
+        if not self._enough or min(own, classes) >= FEW:
+            return []
+        return [
+            f"test/clip_kid rests on {own} pictures of the concept and {classes} of the class; "
+            f"below {FEW:,} of each it is unbiased, but spreads more than methods usually differ: "
+            "compare whole intervals"
+        ]
 
 
 def _mean(values: Tensor, prompts: Sequence[str], method: str) -> Reading:
     """Return a mean with its interval over prompts."""
     low, high = mean_interval(values, prompts) or (None, None)
-    what = "prompts" if len(set(prompts)) > 1 else "pictures"
-    bootstrap = "" if low is None else f"; bootstrap over {what}"
+    bootstrap = "" if low is None else f"; bootstrap over {_units(prompts)}"
     mean = float(values.double().mean())
     return Reading(mean, "1", f"measured: {method}{bootstrap}", low, high, len(values))
+
+
+def _units(prompts: Sequence[str]) -> str:
+    return "prompts" if len(set(prompts)) > 1 else "pictures"
 
 
 def places_of(prompts: Iterable[str]) -> dict[str, list[int]]:

@@ -17,7 +17,7 @@ from hwlit.data.concepts import Concept, read_concept, summarise_concept
 from hwlit.data.encoding import Encoded, device_of, dtype_of, encode_once
 from hwlit.data.framing import picture_side
 from hwlit.data.pictures import Corrupt, Picture
-from hwlit.data.prompts import check_prompts, find_identifier, remarks_on_prompts
+from hwlit.data.prompts import check_prompts, filled_in, find_identifier, remarks_on_prompts
 from hwlit.data.resuming import ResumableData, ResumableLoader, loader_settings
 from hwlit.errors import UsageError
 from hwlit.networks.pipelines import load_tokenizers
@@ -47,7 +47,8 @@ class ConceptImages(ResumableData):
         class_guidance: Their guidance scale.
         identifier: The words that stand for the concept; null takes those of `instance_prompt` that
             `class_prompt` lacks.
-        test_prompts: Full prompts of the concept to test with; null takes `instance_prompt`.
+        test_prompts: Prompts of the concept to test with; {identifier} and {class} in them stand
+            for the words of `instance_prompt`; null takes that one.
         unrelated_prompts: Prompts of other things, to see what else changed.
         images_per_prompt: Pictures to draw for each of these, with the row's number as the seed.
         resolution: Side of the square in pixels; null takes the pipeline's own.
@@ -102,7 +103,7 @@ class ConceptImages(ResumableData):
         self.class_steps, self.class_guidance = class_steps, class_guidance
         derived = find_identifier(instance_prompt, class_prompt)
         self.identifier = derived if identifier is None else identifier
-        self.test_prompts = (instance_prompt,) if test_prompts is None else tuple(test_prompts)
+        self.test_prompts = filled_in(test_prompts, self.identifier, instance_prompt, class_prompt)
         self.unrelated_prompts = tuple(unrelated_prompts)
         self.images_per_prompt = images_per_prompt
         self.resolution, self.size = resolution, 0  # in pixels, known once the pipeline is read
@@ -112,7 +113,7 @@ class ConceptImages(ResumableData):
         self.seed, self.num_workers = seed, num_workers
         self._check_arguments()
         self._concept: Concept | None = None
-        self._classes: tuple[Picture, ...] | None = None
+        self.class_pictures: tuple[Picture, ...] | None = None  # until they are prepared
         self._drawn = 0
         self._encoded: Encoded | None = None
 
@@ -134,11 +135,11 @@ class ConceptImages(ResumableData):
             IntegrityError: One that was drawn before is damaged.
             ResourceError: They cannot be written.
         """
-        if self._classes is None:
+        if self.class_pictures is None:
             self.prepare_data()
             if self.class_images:
                 self._drawn = self._class_set.complete(device_of(self.trainer))
-            self._classes = self._class_set.pictures() if self.class_images else ()
+            self.class_pictures = self._class_set.pictures() if self.class_images else ()
 
     def cache(self) -> None:
         """Encode prompts and pictures once and let the encoders go; a second call returns at once.
@@ -208,7 +209,7 @@ class ConceptImages(ResumableData):
 
     def report(self) -> dict[str, Any]:
         """Return what was read and what is asked for, as plain JSON; class pictures once made."""
-        concept, classes = self.concept, self._classes or ()
+        concept, classes = self.concept, self.class_pictures or ()
         tokenizers = load_tokenizers(self.pretrained)
         told = [*self._prompts(), *self.test_prompts, *self.unrelated_prompts]
         return summarise_concept(concept, classes, self._prompts(), self.size) | {
@@ -268,7 +269,7 @@ class ConceptImages(ResumableData):
     def _pictures(self) -> tuple[Picture, ...]:
         """Return the concept's pictures, then those of the class."""
         self.prepare_class_images()
-        return self.concept.pictures + (self._classes or ())
+        return self.concept.pictures + (self.class_pictures or ())
 
     def _prompts(self) -> list[str]:
         """Return the prompt of each picture of the concept, then of each of the class."""

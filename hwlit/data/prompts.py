@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 from transformers import CLIPTokenizer
 
@@ -11,6 +12,7 @@ from hwlit.errors import UsageError
 # Byte-pair vocabularies are in the order of how often their pieces are merged. Above this share of
 # CLIP's lie rare ones, such as the customary "sks" (0.97).
 COMMON_SHARE = 0.8
+PLACEHOLDER = re.compile(r"\{(.*?)\}")
 
 
 def cut_off(tokenizer: CLIPTokenizer, prompt: str) -> str:
@@ -43,6 +45,61 @@ def find_identifier(instance_prompt: str, class_prompt: str | None) -> str:
         return ""
     known = class_prompt.lower().split()
     return " ".join(word for word in instance_prompt.split() if word.lower() not in known)
+
+
+def find_class(instance_prompt: str, identifier: str) -> str:
+    """Return the words of the instance prompt that follow the identifier, such as "dog"."""
+    named = identifier.lower().split()
+    words = instance_prompt.split()
+    places = [place for place, word in enumerate(words) if word.lower() in named]
+    return " ".join(words[places[-1] + 1 :]) if places else ""
+
+
+def filled_in(
+    prompts: Sequence[str] | None, identifier: str, instance_prompt: str, class_prompt: str | None
+) -> tuple[str, ...]:
+    """Return prompts with words in place of `{identifier}` and `{class}`.
+
+    Without a class prompt the class may be nothing, as in Textual Inversion, where the identifier
+    alone says what the concept is.
+
+    Args:
+        prompts: The prompts, such as "a {identifier} {class} in the snow"; None takes the instance
+            prompt as it is.
+        identifier: The words that stand for the concept.
+        instance_prompt: The prompt of its pictures, where the class follows the identifier.
+        class_prompt: The prompt of the class, if there is one.
+
+    Raises:
+        UsageError: A placeholder is unknown, or there are no words for it.
+    """
+    if prompts is None:
+        return (instance_prompt,)
+    words = {"identifier": identifier, "class": find_class(instance_prompt, identifier)}
+    asked = dict.fromkeys(name for prompt in prompts for name in PLACEHOLDER.findall(prompt))
+    for name in asked:
+        if name not in words:
+            raise UsageError(
+                f"--data.test_prompts has the placeholder {{{name}}}; those that are filled in are "
+                "{identifier} and {class}"
+            )
+    if "identifier" in asked and not identifier:
+        raise UsageError(
+            "--data.test_prompts has {identifier}, and there is none; give --data.identifier, or "
+            "--data.class_prompt, which lacks it"
+        )
+    if "class" in asked and not words["class"] and class_prompt is not None:
+        raise UsageError(
+            f"--data.test_prompts has {{class}}, and no word follows {identifier!r} in "
+            f"--data.instance_prompt {instance_prompt!r}; put the class there: 'a photo of sks dog'"
+        )
+    return tuple(_filled_in(prompt, words) for prompt in prompts)
+
+
+def _filled_in(prompt: str, words: Mapping[str, str]) -> str:
+    if not PLACEHOLDER.search(prompt):
+        return prompt
+    return " ".join(PLACEHOLDER.sub(lambda found: words[found[1]], prompt).split())
 
 
 def common_word(tokenizer: CLIPTokenizer, identifier: str) -> bool:

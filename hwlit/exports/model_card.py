@@ -46,7 +46,7 @@ POCKET_SD = 'files("hwlit") / "assets" / "pocket-sd"'  # it is on no hub, but co
 TEXT_RESULTS = ("test/accuracy", "test/f1_macro", "test/f1_positive", "test/loss")
 IMAGE_RESULTS = (
     "test/clip_i", "base/clip_i", "test/clip_t", "base/clip_t", "test/dino", "test/diversity",
-    "test/memorising", "test/drift",
+    "test/memorising", "test/drift", "test/clip_kid", "base/clip_kid",
 )  # fmt: skip
 
 

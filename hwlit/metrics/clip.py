@@ -6,7 +6,7 @@ CLIPScore uses it, which scales, clips at 0 and cannot compare pictures with pic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from PIL import Image
 from torch import Tensor
@@ -39,10 +39,14 @@ class Clip(Encoder):
 
     def images(self, pictures: Sequence[Image.Image]) -> Tensor:
         """Return unit features of pictures, (pictures, d)."""
-        return self.batches(
-            pictures,
-            lambda some: self.network.get_image_features(self.pixels(some)).pooler_output,
-        )
+        return self.batches(pictures, self._features)
+
+    def features(self, pictures: Iterable[Image.Image]) -> Tensor:
+        """Return features of pictures as the network gives them, of any length, (pictures, d).
+
+        A batch of them is taken at a time, so that a thousand need not be in memory at once.
+        """
+        return self.raw(pictures, self._features)
 
     def texts(self, texts: Sequence[str]) -> Tensor:
         """Return unit features of texts, (texts, d); what is longer than CLIP reads is cut."""
@@ -61,6 +65,10 @@ class Clip(Encoder):
             return found
 
         return self.batches(texts, features)
+
+    def _features(self, pictures: Sequence[Image.Image]) -> Tensor:
+        found: Tensor = self.network.get_image_features(self.pixels(pictures)).pooler_output
+        return found
 
     def too_long(self, texts: Sequence[str]) -> list[str]:
         """Return the texts of which CLIP does not read the end."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
@@ -86,17 +87,22 @@ class Encoder:
         return {"checkpoint": self.checkpoint, "sha256": self.sha256, "architecture": kind}
 
     def batches(self, items: Sequence[Any], features: Callable[[Sequence[Any]], Tensor]) -> Tensor:
-        """Return unit features of all items, (items, d) on the CPU, computed batch by batch.
+        """Return unit features of all items; see `raw`."""
+        return normalize(self.raw(items, features), dim=-1)
+
+    def raw(self, items: Iterable[Any], features: Callable[[Sequence[Any]], Tensor]) -> Tensor:
+        """Return features of all items, (items, d) on the CPU, computed batch by batch.
 
         Args:
-            items: Pictures or texts, at least one.
+            items: Pictures or texts, at least one; taken a batch at a time.
             features: Returns the features of a batch, (batch, d).
         """
         found = []
         with torch.inference_mode():
-            for start in range(0, len(items), BATCH):
-                found.append(features(items[start : start + BATCH]).float().cpu())
-        return normalize(torch.cat(found).clone(), dim=-1)
+            pending = iter(items)
+            while some := list(islice(pending, BATCH)):
+                found.append(features(some).float().cpu())
+        return torch.cat(found).clone()
 
     def pixels(self, pictures: Sequence[Image.Image]) -> Tensor:
         """Return pictures as the network takes them, (pictures, 3, h, w)."""

@@ -146,7 +146,9 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
 
     def _concept(self) -> Concept:
         photos = [picture.load() for picture in self._data.concept.pictures]
-        return Concept(self._data.test_rows(), photos, self._data.identifier, self._base)
+        classes = [picture.load for picture in self._data.class_pictures or ()]
+        rows = self._data.test_rows()
+        return Concept(rows, photos, self._data.identifier, self._base, classes)
 
     def _redraw(self, folder: Path) -> dict[str, Any]:
         """Draw from the export in a fresh process; the network in memory draws the same anew.

@@ -16,7 +16,7 @@ MAIN = (
     "test/precision_macro", "test/recall_macro", "test/average_precision",
     "test/calibration_error", "test/brier_score", "test/loss",
     "test/clip_i", "base/clip_i", "test/clip_t", "base/clip_t", "test/dino", "test/diversity",
-    "test/memorising", "test/drift",
+    "test/memorising", "test/drift", "test/clip_kid", "base/clip_kid",
     "params/trainable", "params/total", "params/trainable_share", "adapter/file_size",
     "fit/wall_time", "fit/step_time", "fit/step_time/p95", "fit/samples_per_second",
     "fit/tokens_per_second", "fit/token_slots_per_second", "fit/padding_share",
@@ -45,6 +45,8 @@ def show(record: Mapping[str, Any], console: Console) -> None:
         console.print(_phases(record["phases"]))
     for name, reason in record["absent"].items():
         console.print(Text(f"absent  {name}: {reason}", style="dim"), soft_wrap=True)
+    for remark in record.get("remarks", ()):
+        console.print(Text(f"note    {remark}"), soft_wrap=True)
     if "check" in record:
         console.print(f"reload check: {_check(record['check'])}", soft_wrap=True)
 

@@ -1,5 +1,6 @@
 """What test pictures tell, with encoders whose features are known."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,6 +25,9 @@ class ColourClip:
 
     def images(self, pictures):
         return unit([picture.getpixel((0, 0)) for picture in pictures])
+
+    def features(self, pictures):
+        return 3 * self.images(list(pictures))
 
     def texts(self, texts):
         assert not any("sks" in text for text in texts)
@@ -51,8 +55,10 @@ def tile(colour, size=(8, 8)):
     return Image.new("RGB", size, colour)
 
 
-def concept(rows=ROWS, base=(), photos=(RED, BLUE), identifier="sks"):
-    return Concept(rows, [tile(photo, (30, 20)) for photo in photos], identifier, dict(base))
+def concept(rows=ROWS, base=(), photos=(RED, BLUE), identifier="sks", classes=()):
+    shown = [tile(photo, (30, 20)) for photo in photos]
+    loads = [partial(tile, colour) for colour in classes]
+    return Concept(rows, shown, identifier, dict(base), loads)
 
 
 def collected(rows=ROWS, colours=DRAWN, order=None):
@@ -109,11 +115,56 @@ def test_methods_name_the_checkpoint_and_what_was_done():
     assert "2 photos" in methods["test/clip_i"]
 
 
+@pytest.mark.parametrize("identifier", ["<new1>", "Zwx glorp"])
+def test_clip_reads_prompts_without_any_word_of_the_identifier(identifier):
+    read = []
+
+    class Reader(ColourClip):
+        def texts(self, texts):
+            read.extend(texts)
+            return super().texts(texts)
+
+    rows = [{**row, "prompt": row["prompt"].replace("sks", f"a {identifier}")} for row in ROWS]
+    pictures = collected()
+    pictures.score(concept(rows=rows, identifier=identifier), Reader())
+    assert read == ["a red"] * 2 + ["a endless green"] * 2
+    found = pictures.readings()["test/clip_t"]
+    assert f"({identifier!r} dropped)" in found.method
+    assert found.value == 3 / 4
+    assert pictures.details()["per_prompt"][0]["prompt"] == f"a {identifier} red"  # as it was drawn
+
+
 def test_the_base_model_is_measured_where_it_drew_the_concept():
     base = {row["row_id"]: tile(GREEN) for row in ROWS}
     found = values(scored(base=base))
     assert (found["base/clip_i"], found["base/clip_t"]) == (0.0, 0.5)
     assert "base/clip_i" not in values(scored(base={4: tile(BLUE), 5: tile(BLUE)}))
+
+
+def test_the_distance_to_class_pictures_says_what_it_rests_on():
+    base = {row["row_id"]: tile(GREEN) for row in ROWS}
+    pictures = scored(base=base, classes=[GREEN, GREEN, BLUE])
+    found = pictures.readings()
+    # Features are 3 long, so kernels are (9/3 + 1)^3 = 64 of like colours, else 1.
+    classes = (2 * 64 + 4) / 6
+    tuned = (6 * 64 + 6) / 12 + classes - 2 * (2 * 64 + 10) / 12  # red, red, red, green
+    assert found["test/clip_kid"].value == pytest.approx(tuned)
+    untuned = 64 + classes - 2 * (2 * 64 + 1) / 3  # all green
+    assert found["base/clip_kid"].value == pytest.approx(untuned)
+    method = found["test/clip_kid"].method
+    assert "4 pictures of the concept to 3 of the class" in method
+    assert "CLIP colours in place of Inception's" in method
+    assert method.endswith("jackknife over prompts and class")
+    assert found["test/clip_kid"].low < tuned < found["test/clip_kid"].high
+    (remark,) = pictures.details()["remarks"]
+    assert "rests on 4 pictures of the concept and 3 of the class; below 2,048" in remark
+
+
+def test_enough_pictures_need_no_remark(monkeypatch):
+    monkeypatch.setattr("hwlit.callbacks.scores.FEW", 3)
+    assert scored(classes=[GREEN, BLUE, BLUE]).details()["remarks"] == []
+    assert scored(classes=[GREEN, BLUE]).details()["remarks"]
+    assert scored().details()["remarks"] == []  # there is no distance
 
 
 def test_dino_looks_with_its_own_eyes():
@@ -137,6 +188,8 @@ def test_what_is_missing_says_why():
         "test/dino": "no DINO checkpoint was given",
         "test/diversity": "one picture per prompt has none",
         "test/drift": "nothing was drawn for unrelated prompts",
+        "test/clip_kid": "it compares two pictures of the concept or more with as many of the "
+        "class; the run had 2 and 0",
     }
     assert not set(single.absent()) & set(single.readings())
 

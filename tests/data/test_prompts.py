@@ -1,13 +1,17 @@
 import pytest
+import yaml
 
 from hwlit.data.prompts import (
     check_prompts,
     common_word,
     cut_off,
+    filled_in,
+    find_class,
     find_identifier,
     remarks_on_prompts,
 )
 from hwlit.errors import UsageError
+from hwlit.shipped import config_root
 from tests.pipelines import WORDS, tiny_tokenizer
 
 
@@ -54,3 +58,53 @@ def test_a_common_word_is_a_poor_identifier(tokenizer):
 def test_prompts_that_cannot_be_used(given, told):
     with pytest.raises(UsageError, match=told):
         check_prompts(*given)
+
+
+@pytest.mark.parametrize(
+    ("instance_prompt", "identifier", "wanted"),
+    [
+        ("a photo of sks dog", "sks", "dog"),
+        ("a photo of a <new1> stuffed animal", "<new1>", "stuffed animal"),
+        ("photo of Zwx glorp mug", "zwx glorp", "mug"),
+        ("a photo of a <mug>", "<mug>", ""),
+        ("a photo of a dog", "", ""),
+    ],
+)
+def test_the_class_follows_the_identifier(instance_prompt, identifier, wanted):
+    assert find_class(instance_prompt, identifier) == wanted
+
+
+def test_one_list_of_prompts_serves_every_concept():
+    prompts = ["a wet {identifier} {class}", "{class} and {class}", "plain  text"]
+    dog = filled_in(prompts, "sks", "a photo of sks dog", "a photo of dog")
+    assert dog == ("a wet sks dog", "dog and dog", "plain  text")
+    learned = filled_in(prompts[:1], "<mug>", "a photo of a <mug>", None)
+    assert learned == ("a wet <mug>",)
+    assert filled_in(None, "sks", "a sks {dog}", None) == ("a sks {dog}",)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ((["a {0} dog"], "sks", "a sks dog", "a dog"), r"the placeholder \{0\}; those that are"),
+        ((["a {} dog"], "sks", "a sks dog", "a dog"), r"the placeholder \{\}"),
+        ((["a {identifier}"], "", "a sks dog", None), "there is none; give --data.identifier"),
+        ((["a {class}"], "sks", "a dog sks", "a dog"), "no word follows 'sks'"),
+    ],
+)
+def test_a_placeholder_without_words_is_refused(given, told):
+    with pytest.raises(UsageError, match=told):
+        filled_in(*given)
+
+
+@pytest.mark.parametrize("name", ["objects", "live_subjects"])
+def test_the_lists_of_dreambooth_are_whole(name):
+    text = (config_root() / "prompts" / f"dreambooth_{name}.yaml").read_text()
+    data = yaml.safe_load(text)["data"]
+    assert list(data) == ["init_args"]  # an overlay
+    assert list(data["init_args"]) == ["test_prompts"]
+    prompts = filled_in(
+        data["init_args"]["test_prompts"], "sks", "a photo of sks dog", "a photo of dog"
+    )
+    assert len(set(prompts)) == 25
+    assert all(prompt.count("sks dog") == 1 and "{" not in prompt for prompt in prompts)

@@ -37,6 +37,13 @@ def test_features_are_those_of_the_stock_model(folder):
     assert torch.allclose(clip.images(pictures).norm(dim=1), torch.ones(3))
 
 
+def test_features_have_the_length_that_the_network_gives_them(folder):
+    clip, pictures = Clip(str(folder)), [noise(i) for i in range(3)]
+    found = clip.features(picture for picture in pictures)
+    assert torch.equal(torch.nn.functional.normalize(found, dim=-1), clip.images(pictures))
+    assert not torch.allclose(found.norm(dim=-1), torch.ones(3), rtol=0.01)
+
+
 def test_batches_change_nothing(folder, monkeypatch):
     pictures, texts = [noise(seed) for seed in range(5)], ["a", "a dog", "red", "", "a ball"]
     clip = Clip(str(folder))

@@ -69,7 +69,7 @@ def test_lora_from_pictures_to_a_file_that_stock_diffusers_draws_from(fit, tiny_
     readings = record["readings"]
     for name in (
         "test/clip_i", "base/clip_i", "test/clip_t", "test/diversity", "test/memorising",
-        "test/drift", "fit/step_time", "fit/peak_memory", "params/trainable", "adapter/file_size",
+        "test/clip_kid", "base/clip_kid", "test/drift", "fit/step_time", "fit/peak_memory", "params/trainable", "adapter/file_size",
         "latency/base/denoising_step/p50", "latency/merged/picture/p50",
         "latency/unmerged/picture/over_base", "adapter/merge_difference",
     ):  # fmt: skip
@@ -79,6 +79,7 @@ def test_lora_from_pictures_to_a_file_that_stock_diffusers_draws_from(fit, tiny_
     assert {"class_images", "cache", "samples", "base_pictures", "score"} <= set(phases)
     assert record["data"]["class_images"]["drawn_in_this_run"] == 3
     assert record["data"]["identifier"] == "sks"
+    assert "4 pictures of the concept and 3 of the class" in record["remarks"][0]
     assert len(list((output / "samples").glob("test-*.png"))) == 6
     assert (output / "samples" / "step-000006.png").is_file()
     pipeline = loaded(tiny_pipelines["sd"])
