@@ -69,7 +69,8 @@ def test_lora_from_pictures_to_a_file_that_stock_diffusers_draws_from(fit, tiny_
     readings = record["readings"]
     for name in (
         "test/clip_i", "base/clip_i", "test/clip_t", "test/diversity", "test/memorising",
-        "test/clip_kid", "base/clip_kid", "test/drift", "fit/step_time", "fit/peak_memory", "params/trainable", "adapter/file_size",
+        "test/clip_kid", "base/clip_kid", "test/drift", "fit/step_time", "fit/peak_memory",
+        "params/trainable", "adapter/file_size",
         "latency/base/denoising_step/p50", "latency/merged/picture/p50",
         "latency/unmerged/picture/over_base", "adapter/merge_difference",
     ):  # fmt: skip
