@@ -20,6 +20,11 @@ from tests.conftest import speed_up
 from tools.bad_inputs import answer, cases, prepare, small
 
 MUTANTS = 40
+# What goes before the configs of a folder that are no run by themselves.
+BESIDE = {
+    "adapters": ["--config", "quickstart", "--model.adapter"],
+    "prompts": ["--config", "pocket/dreambooth_lora", "--config"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +89,8 @@ def test_a_misspelt_key_of_a_shipped_config_is_named_with_the_right_one(tmp_path
         lines = path.read_text().splitlines()
         lines[number] = lines[number].replace(key, misspell(key, kind), 1)
         path.write_text("\n".join(lines) + "\n")
-        given = ["--model.adapter", str(path)] if name.startswith("adapters/") else []
-        config = "quickstart" if given else str(path)
-        assert main(["fit", "--config", config, *given, "--print_config"]) == 2, (name, key)
+        given = BESIDE.get(name.partition("/")[0], ["--config"])
+        assert main(["fit", *given, str(path), "--print_config"]) == 2, (name, key)
         told = capsys.readouterr().err
         right += misspell(key, kind) == key or f"{key}?" in told
     assert right >= 0.95 * len(sample), f"{right} of {len(sample)}"

@@ -556,12 +556,24 @@ def test_a_checkpoint_of_another_adapter_is_refused(finished, tiny_fit, capsys):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in config_names() if not name.startswith("adapters/")]
+    "name", [name for name in config_names() if not name.startswith(("adapters/", "prompts/"))]
 )
 def test_every_shipped_config_parses(name, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["fit", "--config", name, "--print_config"])
     assert stop.value.code == 0
+
+
+def test_a_list_of_prompts_replaces_nothing_else(capsys):
+    found = []
+    for more in ([], ["--config", "prompts/dreambooth_objects"]):
+        with pytest.raises(SystemExit) as stop:
+            main(["fit", "--config", "pocket/dreambooth_lora", *more, "--print_config"])
+        assert stop.value.code == 0
+        found.append(yaml.safe_load(capsys.readouterr().out))
+    own, replaced = (config["data"]["init_args"].pop("test_prompts") for config in found)
+    assert (len(own), len(replaced)) == (4, 25)
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("option", ["--config", "-c"])

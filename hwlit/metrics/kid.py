@@ -33,7 +33,8 @@ def kernel_distance_interval(
 
     Pictures of a group, such as those of one prompt, are alike, so whole groups are left out; those
     of a single group, and the real ones, one by one. A bootstrap would draw pictures twice, whose
-    likeness to themselves an unbiased estimate has to leave out.
+    likeness to themselves an unbiased estimate has to leave out. It is somewhat too wide where the
+    sets are alike.
 
     Args:
         generated: Features of pictures, (generated, d).

@@ -62,7 +62,7 @@ def record_of(output):
 
 
 @pytest.mark.slow
-def test_lora_from_pictures_to_a_file_that_stock_diffusers_draws_from(fit, tiny_pipelines):
+def test_lora_from_pictures_to_a_file_that_stock_diffusers_draws_from(fit, tiny_pipelines, capsys):
     code, output = fit("--model.sample_every_n_steps", "6", "--model.min_snr_gamma", "5")
     assert code == 0
     record = record_of(output)
@@ -81,6 +81,7 @@ def test_lora_from_pictures_to_a_file_that_stock_diffusers_draws_from(fit, tiny_
     assert record["data"]["class_images"]["drawn_in_this_run"] == 3
     assert record["data"]["identifier"] == "sks"
     assert "4 pictures of the concept and 3 of the class" in record["remarks"][0]
+    assert f"note    {record['remarks'][0]}" in capsys.readouterr().out
     assert len(list((output / "samples").glob("test-*.png"))) == 6
     assert (output / "samples" / "step-000006.png").is_file()
     pipeline = loaded(tiny_pipelines["sd"])
