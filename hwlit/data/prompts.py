@@ -33,7 +33,7 @@ def check_prompts(instance_prompt: str, identifier: str, test_prompts: Sequence[
     if identifier.lower() not in instance_prompt.lower():
         raise UsageError(
             f"the identifier {identifier!r} is not in --data.instance_prompt {instance_prompt!r}; "
-            "write it there"
+            "write it there, or give the concept's own word by --data.identifier"
         )
     if not test_prompts or not all(prompt.strip() for prompt in test_prompts):
         raise UsageError("--data.test_prompts needs at least one prompt, none of them empty")
