@@ -1,0 +1,1 @@
+"""Stands in for torchvision where a script needs a few of its transforms and nothing else."""
