@@ -33,7 +33,6 @@ import os
 import statistics
 import sys
 import tempfile
-import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -139,9 +138,11 @@ def figures(seen: Seen) -> dict[str, Any]:
     times = [b - a for a, b in zip(seen.ends, seen.ends[1:], strict=False)][WARMUP_STEPS - 1 :]
     losses = seen.losses[WARMUP_STEPS:]
     error = statistics.stdev(losses) / len(losses) ** 0.5
+    processor = seen.processor[-1] - seen.processor[WARMUP_STEPS - 1]
     return {
         "steps": len(seen.ends), "timed_s": sum(times), "steps_per_second": len(times) / sum(times),
-        "step_s_median": statistics.median(times), "loss": statistics.fmean(losses),
+        "step_s_median": statistics.median(times), "processor_s_per_step": processor / len(times),
+        "loss": statistics.fmean(losses),
         "loss_standard_error": error, "trainable_parameters": seen.trainable_parameters,
     }  # fmt: skip
 
@@ -155,7 +156,7 @@ def train_hwlit(asked: Namespace, method: str, folder: Path, scratch: Path, seed
 
     def step_ended(trainer: Trainer, task: Any, outputs: Any, *others: Any) -> None:
         losses.append(outputs["loss"])
-        seen.ends.append(time.perf_counter())
+        seen.step_ended()
 
     settings = {
         "max_epochs": 1, "limit_val_batches": 0, "accelerator": "cpu", "default_root_dir": scratch,
@@ -217,7 +218,7 @@ def replayed(task: Personalization, draw: Draw, cached: bool) -> float:
         ids = token_ids(task.encoders.tokenizers[0], prompts)
         batch |= {"pixels": draw.pixels, "input_ids": ids}
     torch.set_rng_state(draw.random_state)
-    return float(task.training_step(batch, 0))
+    return task.training_step(batch, 0).item()
 
 
 def pixel_difference(draws: Sequence[Draw], folder: Path) -> float:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import io
+import os
 import re
 import runpy
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -47,12 +48,26 @@ class Draw:
 
 @dataclass
 class Seen:
-    """What was seen of a run: for each step its end (s, of one clock), loss, and what it drew."""
+    """What was seen of a run, step by step.
+
+    Args:
+        ends: When each step ended, in s of a clock that never goes back.
+        processor: Processor time of this process until then, in s, over all threads.
+        losses: The loss of each.
+        draws: What each began from, where that was kept.
+        trainable_parameters: How many learn.
+    """
 
     ends: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     draws: list[Draw] = field(default_factory=list)
     trainable_parameters: int = 0
+
+    def step_ended(self) -> None:
+        """Note the end of a step."""
+        self.ends.append(time.perf_counter())
+        self.processor.append(time.process_time())
 
 
 def find_script(folder: str, name: str) -> Path:
@@ -96,20 +111,34 @@ def run_script(script: Path, settings: Mapping[str, Any], keep_draws: bool = Fal
     Raises:
         RuntimeError: It failed; the message ends in what it printed.
     """
-    printed = io.StringIO()
     with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as printed,
         _torchvision(),
         _watched(keep_draws) as seen,
         mock.patch.object(sys, "argv", [str(script), *flags(settings)]),
-        contextlib.redirect_stdout(printed),
-        contextlib.redirect_stderr(printed),
     ):
         try:
-            runpy.run_path(str(script), run_name="__main__")
+            with _printing_to(printed.fileno()):
+                runpy.run_path(str(script), run_name="__main__")
         except (Exception, SystemExit) as error:
-            tail = printed.getvalue()[-TAIL:]
+            printed.seek(0)
+            tail = printed.read()[-TAIL:]
             raise RuntimeError(f"{script.name} failed: {error!r}\n{tail}") from error
     return seen
+
+
+@contextlib.contextmanager
+def _printing_to(file: int) -> Iterator[None]:
+    """Send what is printed to a file: some handlers of the libraries hold the streams already."""
+    kept = {stream: os.dup(stream) for stream in (1, 2)}
+    try:
+        for stream in kept:
+            os.dup2(file, stream)
+        yield
+    finally:
+        for stream, copy in kept.items():
+            os.dup2(copy, stream)
+            os.close(copy)
 
 
 @contextlib.contextmanager
@@ -138,7 +167,7 @@ def _watched(keep_draws: bool) -> Iterator[Seen]:
     def watch_log(self: Any, values: dict[str, Any], *others: Any, **named: Any) -> None:
         log(self, values, *others, **named)
         seen.losses.append(values["loss"])
-        seen.ends.append(time.perf_counter())
+        seen.step_ended()
 
     def watch_encode(self: Any, pixels: Tensor, *others: Any, **named: Any) -> Any:
         if keep_draws:

@@ -34,6 +34,7 @@ class Compose:
         self.transforms = transforms
 
     def __call__(self, image: Any) -> Any:
+        """Return what the last makes of it."""
         for transform in self.transforms:
             image = transform(image)
         return image
@@ -48,6 +49,7 @@ class Resize:
         self.size, self.interpolation = size, interpolation
 
     def __call__(self, image: Image.Image) -> Image.Image:
+        """Return the scaled picture."""
         shorter = min(image.size)
         width, height = (int(self.size * side / shorter) for side in image.size)
         if (width, height) == image.size:
@@ -62,6 +64,7 @@ class CenterCrop:
         self.size = size
 
     def __call__(self, image: Image.Image) -> Image.Image:
+        """Return the square."""
         left, top = (round((side - self.size) / 2) for side in image.size)
         return image.crop((left, top, left + self.size, top + self.size))
 
@@ -73,6 +76,7 @@ class RandomCrop:
         self.size = size
 
     def __call__(self, image: Image.Image) -> Image.Image:
+        """Return the square."""
         left, top = (random.randint(0, side - self.size) for side in image.size)
         return image.crop((left, top, left + self.size, top + self.size))
 
@@ -84,6 +88,7 @@ class RandomHorizontalFlip:
         self.p = p
 
     def __call__(self, image: Image.Image) -> Image.Image:
+        """Return the picture, mirrored or not."""
         if random.random() < self.p:
             return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         return image
@@ -93,6 +98,7 @@ class ToTensor:
     """Makes fp32 (channels, height, width) from 0 to 1."""
 
     def __call__(self, image: Image.Image) -> Tensor:
+        """Return its pixels."""
         pixels = torch.from_numpy(np.array(image))
         return pixels.permute(2, 0, 1).contiguous().float().div(255)
 
@@ -104,5 +110,6 @@ class Normalize:
         self.mean, self.std = mean, std
 
     def __call__(self, pixels: Tensor) -> Tensor:
+        """Return the scaled pixels."""
         mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
         return (pixels - mean) / std
