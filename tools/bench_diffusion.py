@@ -18,6 +18,7 @@ own default: the order of rows, what is logged, AdamW's implementation, LoRA's f
 The clock runs from the end of the warm-up to the end of the last step, waiting for data included.
 Rounds go A B C A B C, each measurement in a fresh process, so that drift hits all alike. Smallest
 and largest of n paired ratios hold the median with probability 1 - 2^(1 - n), whatever the noise.
+Beside it stands the ratio of processor time, which other processes on the machine disturb less.
 
 First the losses are compared: the script runs a few steps at learning rate 0, and hwlit's own
 training step computes each anew from the same pixels, prompts and state of torch's generator, with
@@ -246,7 +247,7 @@ def compare(asked: Namespace, method: str, folder: Path) -> dict[str, Any]:
     differences = ", ".join(
         f"{name} {losses[f'{name}_difference'][0]:.1e}" for name in ("hwlit", "hwlit_uncached")
     )
-    print(f"{method}: loss of {SCRIPTS[method]} at {COMPARED_STEPS} steps against {differences}")
+    print(f"{method}: {COMPARED_STEPS} losses of {SCRIPTS[method]}, difference to {differences}")
     rounds = []
     for seed in range(asked.rounds):
         found = {name: apart(measure, asked, method, name, folder, seed) for name in CONTENDERS}
@@ -261,16 +262,20 @@ def compare(asked: Namespace, method: str, folder: Path) -> dict[str, Any]:
 
 def ratios(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return hwlit's steps per second over the scripts', and print them."""
-    found = {}
+    found: dict[str, Any] = {}
     for other in CONTENDERS[1:]:
-        key = "steps_per_second"
-        values = [one["hwlit"][key] / one[other][key] for one in rounds]
+        values = [
+            one["hwlit"]["steps_per_second"] / one[other]["steps_per_second"] for one in rounds
+        ]
+        key, coverage = "processor_s_per_step", 1 - 2.0 ** (1 - len(values))
+        processor = [one[other][key] / one["hwlit"][key] for one in rounds]
         spread = {"min": min(values), "median": statistics.median(values), "max": max(values)}
-        coverage = 1 - 2.0 ** (1 - len(values))
         words = " ".join(f"{name} {value:.2f}" for name, value in spread.items())
         each = ", ".join(f"{value:.2f}" for value in values)
-        print(f"  hwlit / {other}: {words} of {each} (min to max: {coverage:.0%})", flush=True)
-        found[f"hwlit / {other}"] = {"rounds": values, "coverage": coverage, **spread}
+        print(f"  hwlit / {other}: {words} of {each} (min to max: {coverage:.0%})")
+        print(f"    by processor time: median {statistics.median(processor):.2f}", flush=True)
+        lists = {"rounds": values, "processor": processor}
+        found[f"hwlit / {other}"] = spread | lists | {"coverage": coverage}
     return found
 
 

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from unittest import mock
 
 import accelerate
@@ -118,7 +118,7 @@ def run_script(script: Path, settings: Mapping[str, Any], keep_draws: bool = Fal
         mock.patch.object(sys, "argv", [str(script), *flags(settings)]),
     ):
         try:
-            with _printing_to(printed.fileno()):
+            with _printing_to(printed):
                 runpy.run_path(str(script), run_name="__main__")
         except (Exception, SystemExit) as error:
             printed.seek(0)
@@ -128,14 +128,17 @@ def run_script(script: Path, settings: Mapping[str, Any], keep_draws: bool = Fal
 
 
 @contextlib.contextmanager
-def _printing_to(file: int) -> Iterator[None]:
+def _printing_to(file: TextIO) -> Iterator[None]:
     """Send what is printed to a file: some handlers of the libraries hold the streams already."""
+    sys.stdout.flush()
     kept = {stream: os.dup(stream) for stream in (1, 2)}
     try:
         for stream in kept:
-            os.dup2(file, stream)
-        yield
+            os.dup2(file.fileno(), stream)
+        with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+            yield
     finally:
+        file.flush()
         for stream, copy in kept.items():
             os.dup2(copy, stream)
             os.close(copy)
