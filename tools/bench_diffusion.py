@@ -44,6 +44,7 @@ import torch
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import LambdaCallback
 from torch import Tensor
+from transformers.utils import logging as transformers_logging
 
 from hwlit import quiet
 from hwlit.adapters.base import Adapter
@@ -122,6 +123,7 @@ def measure(
 ) -> dict[str, Any]:
     """Train one contender and return its figures; runs in a process of its own."""
     quiet.silence()
+    transformers_logging.disable_progress_bar()
     torch.set_num_threads(asked.threads)
     with tempfile.TemporaryDirectory() as scratch:
         if contender == "hwlit":
@@ -184,6 +186,7 @@ def compare_losses(asked: Namespace, method: str, folder: Path) -> dict[str, Any
         IntegrityError: Pictures or losses differ.
     """
     quiet.silence()
+    transformers_logging.disable_progress_bar()
     torch.set_num_threads(asked.threads)
     with tempfile.TemporaryDirectory() as scratch:
         settings = script_settings(asked, method, folder, COMPARED_STEPS)
@@ -301,6 +304,7 @@ def run(asked: Namespace) -> dict[str, Any]:
 def main(arguments: list[str] | None = None) -> int:
     """Read the command line, compare the contenders and return the exit code."""
     quiet.silence()
+    transformers_logging.disable_progress_bar()
     parser = ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--diffusers", required=True, help="a checkout of diffusers")
     parser.add_argument("--method", choices=(*SCRIPTS, "both"), default="both")
