@@ -25,7 +25,7 @@ WEIGHTS_SHA256 = {
         "b3c053fc59d1f74cbc6ad5ff2a32260e1d52b78fc6104bb64ab4c7179637d767"
     ),
     "pocket-clip/model.safetensors": (
-        "6bc4834463aab519918e22ccb49c5003142ffbddbd27adc225d4158907230f51"
+        "05a1d36b1e3ed0e945caad507cb89811717d336730ea17228deb3504276cbb8c"
     ),
 }
 

@@ -1,8 +1,13 @@
 """Train pocket-clip: a small CLIP (Radford et al. 2021) on the superset of scenes.
 
 It is separate from pocket-sd: a text encoder of its own, sixteen objects instead of ten, patterns,
-second colours and accessories, so that it sees what pocket-sd cannot draw. As people's captions do,
-half of its captions leave most of that out; what a caption is true of counts as a positive.
+second colours and accessories, so that it sees what pocket-sd cannot draw.
+
+First both towers learn from captions that name every part of the object; pictures with the same
+caption count as positives of one another. "A mug" is then a plain one, and a mug with a pattern
+scores badly. So the text tower goes on alone (locked-image tuning, Zhai et al. 2022,
+https://arxiv.org/abs/2111.07991) with captions that leave things out, as people's do: every picture
+that a caption is true of is a positive.
 
     python -m tools.pocket.clip --out build/pocket
 """
@@ -25,11 +30,12 @@ from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPToken
 from tools.pocket import tokenizer
 from tools.pocket.backgrounds import PHRASES
 from tools.pocket.pictures import SIZE, load, to_pixels
-from tools.pocket.scenes import OPENINGS, Scene, described
+from tools.pocket.scenes import OPENINGS, Scene, caption, described
 from tools.pocket.training import Settings, load_in_float32, train
 
 BATCH = 64
-STEPS = 2000
+STEPS = 1400
+TEXT_STEPS = 600
 RATE = 1e-3
 
 
@@ -64,12 +70,12 @@ def soften(pixels: Tensor) -> Tensor:
 
 def told(scene: Scene, rng: Random) -> tuple[str, dict[str, str]]:
     """Return a caption that leaves out some of what is to be seen, and the facts that it names."""
-    seen, least = scene, 0.0
-    if rng.random() < 0.5:  # the others name every part of the object, or nothing would teach it
-        pattern = scene.pattern if rng.random() < 0.2 else "plain"
-        accessory = scene.accessory if rng.random() < 0.2 else ""
-        seen, least = replace(scene, pattern=pattern, accessory=accessory), 0.4
-    colour, size, background = rng.random() > least, rng.random() < 0.3, rng.random() < 0.6
+    seen = replace(
+        scene,
+        pattern=scene.pattern if rng.random() < 0.5 else "plain",
+        accessory=scene.accessory if rng.random() < 0.5 else "",
+    )
+    colour, size, background = rng.random() < 0.6, rng.random() < 0.3, rng.random() < 0.6
     words = [rng.choice(OPENINGS), described(seen, colour, size)]
     named = {"thing": scene.thing}
     if colour:
@@ -103,10 +109,10 @@ def contrastive(logits: Tensor, true: Tensor) -> Tensor:
     return (rows + columns) / 2
 
 
-def trained(out: Path) -> CLIPModel:
-    """Return the model with the running mean of its weights."""
+def trained(out: Path, stage: str) -> CLIPModel:
+    """Return the model with the running mean of its weights, as the stage left them."""
     model = new_clip(len(CLIPTokenizer.from_pretrained(out / "tokenizer")))
-    model.load_state_dict(torch.load(out / "clip" / "checkpoint.pt", weights_only=True)["mean"])
+    model.load_state_dict(torch.load(out / stage / "checkpoint.pt", weights_only=True)["mean"])
     return model.eval()
 
 
@@ -125,13 +131,32 @@ def export(model: nn.Module, out: Path) -> None:
     processor.save_pretrained(folder)
 
 
-def main(out: Path, steps: int, rate: float = RATE) -> None:
-    """Train, and export the model at every checkpoint."""
-    words = tokenizer.make(out / "tokenizer")
+def both_towers(out: Path, words: CLIPTokenizer, steps: int, rate: float) -> None:
+    """Train image and text tower together."""
     drawn, scenes = load("any", out)
     torch.manual_seed(0)
     model = new_clip(len(words))
     mean = copy.deepcopy(model).requires_grad_(False)
+
+    def loss(rng: np.random.Generator) -> Tensor:
+        rows = rng.integers(0, len(scenes), BATCH)
+        source = Random(int(rng.integers(2**32)))
+        texts = [caption(scenes[i], source) for i in rows]
+        tokens = words(texts, padding=True, return_tensors="pt")
+        pixels = soften(to_pixels(drawn[torch.from_numpy(rows)]))
+        logits = model(pixel_values=pixels, **tokens).logits_per_image
+        return contrastive(logits, torch.tensor([[float(a == b) for b in texts] for a in texts]))
+
+    train(model, mean, loss, Settings(out / "clip", steps, rate, ema=0.995))
+
+
+def text_tower(out: Path, words: CLIPTokenizer, steps: int, rate: float) -> None:
+    """Go on with the text tower, the image tower locked; export the model at every checkpoint."""
+    drawn, scenes = load("any", out)
+    model = trained(out, "clip").train()
+    mean = copy.deepcopy(model).requires_grad_(False)
+    for part in (model.vision_model, model.visual_projection):
+        part.requires_grad_(False)
 
     def loss(rng: np.random.Generator) -> Tensor:
         rows = rng.integers(0, len(scenes), BATCH)
@@ -143,8 +168,15 @@ def main(out: Path, steps: int, rate: float = RATE) -> None:
         logits = model(pixel_values=pixels, **tokens).logits_per_image
         return contrastive(logits, truths(shown, named))
 
-    settings = Settings(out / "clip", steps, rate, ema=0.995)
+    settings = Settings(out / "clip-text", steps, rate, ema=0.99)
     train(model, mean, loss, settings, lambda step: export(mean, out))
+
+
+def main(out: Path, steps: int, rate: float = RATE) -> None:
+    """Train both towers, then the text tower; what is trained already is not trained again."""
+    words = tokenizer.make(out / "tokenizer")
+    both_towers(out, words, steps, rate)
+    text_tower(out, words, TEXT_STEPS, rate)
 
 
 if __name__ == "__main__":

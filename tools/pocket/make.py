@@ -12,9 +12,9 @@ are not repeated. Each can also be run alone, and then be longer (`--steps`):
     python -m tools.pocket.judge --out build/pocket
     python -m tools.pocket.separation
 
-The shipped weights took 95 minutes on the 2 shared cores of a cloud Xeon with AMX: pictures 3,
+The shipped weights took 99 minutes on the 2 shared cores of a cloud Xeon with AMX: pictures 3,
 autoencoder 17 (its first stage only), pocket-sd 45 (1,200 steps in one process, then 2,000 in two),
-pocket-clip 36 and judge 4 beside it. They were resumed with other numbers of steps and of
+pocket-clip 36 and 4 for its text tower alone, judge 4 beside it. They were resumed with other numbers of steps and of
 processes on the way, so this command does not give the same bytes, and has not been run in one go.
 Judge: object 97.5 %, colour 100 % of 200 held-out prompts.
 Separation, concept against class pictures: checked-mug 0.72 to 0.16, crowned-fish 0.70 to 0.27.
