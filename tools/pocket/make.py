@@ -14,8 +14,9 @@ are not repeated. Each can also be run alone, and then be longer (`--steps`):
 
 The shipped weights took 99 minutes on the 2 shared cores of a cloud Xeon with AMX: pictures 3,
 autoencoder 17 (its first stage only), pocket-sd 45 (1,200 steps in one process, then 2,000 in two),
-pocket-clip 36 and 4 for its text tower alone, judge 4 beside it. They were resumed with other numbers of steps and of
-processes on the way, so this command does not give the same bytes, and has not been run in one go.
+pocket-clip 36 and then 4 for its text tower, judge 4 beside it. They were resumed with other
+numbers of steps and of processes on the way, so this command does not give the same bytes, and has
+not been run in one go.
 Judge: object 97.5 %, colour 100 % of 200 held-out prompts.
 Separation, concept against class pictures: checked-mug 0.72 to 0.16, crowned-fish 0.70 to 0.27.
 """
