@@ -61,6 +61,12 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
+def cache_directory() -> Path:
+    """Return where hwlit keeps what it can compute again: $HWLIT_CACHE, or the user's cache."""
+    users = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(os.environ.get("HWLIT_CACHE") or Path(users, "hwlit"))
+
+
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file as a hexadecimal string."""
     with path.open("rb") as file:
@@ -265,8 +271,7 @@ def remove_leftovers(path: Path) -> None:
 
 def copy_with_manifest(path: Path, folder: Path) -> Path:
     """Copy a file and its manifest into a folder, durably, and return the copy."""
-    facts = verify(path)
-    copy = folder / path.name
+    facts, copy = verify(path), folder / path.name
     with path.open("rb") as source:
         write_with_manifest(copy, lambda file: shutil.copyfileobj(source, file), facts)
     return copy

@@ -17,7 +17,7 @@ ALLOWED = {
     "records": {"errors", "storage"},
     "shipped": {"errors"},
     "metrics": {"errors", "networks", "storage"},
-    "adapters": {"errors"},
+    "adapters": {"errors", "storage"},
     "networks": {"errors", "storage"},
     "exports": {"errors", "storage"},
     "devices": {"errors", "records"},

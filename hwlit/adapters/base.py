@@ -36,6 +36,9 @@ class Adapter(ABC):
     trains_heads: ClassVar[bool] = True
     """Whether the task's heads learn beside the adapter; only `Untuned` says no."""
 
+    phase: ClassVar[str] = "load"
+    """Phase of the ledger in which the adapter is attached."""
+
     tolerance: ClassVar[float] = 1e-5
     """Largest absolute difference of outputs that still counts as unchanged, in fp32."""
 
@@ -96,6 +99,14 @@ class Adapter(ABC):
         """Return the tensors that go with `peft_config`, by their names in PEFT's file."""
         return {}
 
+    def files(self, network: nn.Module) -> dict[str, dict[str, Tensor]]:
+        """Return what other tools read of the method: tensors by file and by their own names."""
+        return {}
+
+    def facts(self, network: nn.Module) -> dict[str, Any]:
+        """Return what the record says of the attached network beside the settings, plain data."""
+        return {}
+
     def describe(self) -> dict[str, Any]:
         """Return class, name and settings, plain data."""
         return {"name": self.title, **_plain(self)}
@@ -144,8 +155,22 @@ def unfreeze(network: nn.Module, modules: Iterable[str]) -> None:
             parameter.requires_grad_(parameter.is_floating_point())
 
 
+class Wrapper(nn.Module):
+    """A layer of hwlit around one of the network's own.
+
+    Args:
+        base_layer: The network's own layer.
+    """
+
+    base_layer: nn.Module
+
+    def __init__(self, base_layer: nn.Module) -> None:
+        super().__init__()
+        self.add_module("base_layer", base_layer)
+
+
 def plain_modules(network: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Yield every module as it is where nothing is wrapped: PEFT's layers count as what they wrap.
+    """Yield every module as it is where nothing is wrapped: wrappers count as what they wrap.
 
     Args:
         network: Where to begin.
@@ -153,6 +178,8 @@ def plain_modules(network: nn.Module, name: str = "") -> Iterator[tuple[str, nn.
     """
     if isinstance(network, BaseTunerLayer):
         network = network.get_base_layer()
+    elif isinstance(network, Wrapper):
+        network = network.base_layer
     yield name, network
     for child_name, child in network.named_children():
         yield from plain_modules(child, f"{name}.{child_name}" if name else child_name)

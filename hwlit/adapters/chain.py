@@ -16,6 +16,7 @@ https://arxiv.org/abs/2110.04366, which mixes methods in this way.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from peft.tuners.ln_tuning.layer import LNTuningLayer
@@ -95,6 +96,15 @@ class Chain(Adapter):
             for member in self.adapters.values()
             for name, tensor in member.state(network).items()
         }
+
+    def files(self, network: nn.Module) -> dict[str, dict[str, Tensor]]:
+        """Return what other tools read of any member."""
+        return {n: own for m in self.adapters.values() for n, own in m.files(network).items()}
+
+    def facts(self, network: nn.Module) -> dict[str, Any]:
+        """Return what the record says of each member, by its name."""
+        found = {name: member.facts(network) for name, member in self.adapters.items()}
+        return {name: facts for name, facts in found.items() if facts}
 
     def penalty(self, network: nn.Module) -> Tensor | None:
         """Return the sum of what the members add to the loss."""

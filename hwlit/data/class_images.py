@@ -22,12 +22,12 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from hwlit.data.pictures import ENDINGS, Picture, read_folder
-from hwlit.data.tokens import PROGRESS_DELAY_S, cache_directory
+from hwlit.data.tokens import PROGRESS_DELAY_S
 from hwlit.errors import IntegrityError
 from hwlit.networks.diffusion import load_pipeline
 from hwlit.networks.pipelines import pipeline_facts, pipeline_folder
 from hwlit.networks.sampling import draw
-from hwlit.storage import replacing, sha256
+from hwlit.storage import cache_directory, replacing, sha256
 
 SCHEMA = 1
 OURS = re.compile(r"(\d+)-([0-9a-f]{40})\.(?:png|jpg)")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from hwlit.data.batching import Row
 from hwlit.errors import IntegrityError, ResourceError, UsageError
 from hwlit.exports.stock_classifier import blank_token
-from hwlit.storage import verify, write_with_manifest
+from hwlit.storage import cache_directory, verify, write_with_manifest
 
 SCHEMA = 1
 CHUNK_TEXTS = 1000
@@ -75,15 +74,6 @@ class TokenRows(Dataset[Row]):
     def __getitem__(self, index: int) -> Row:
         row_id = self.row_ids[index]
         return Row(self.tokens[row_id], self.labels[index], row_id)
-
-
-def cache_directory() -> Path:
-    """Return where hwlit keeps what it can compute again: $HWLIT_CACHE, or the user's cache."""
-    if named := os.environ.get("HWLIT_CACHE"):
-        return Path(named)
-    if users := os.environ.get("XDG_CACHE_HOME"):
-        return Path(users) / "hwlit"
-    return Path.home() / ".cache" / "hwlit"
 
 
 def tokenise(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Tokens:

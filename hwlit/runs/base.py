@@ -86,6 +86,7 @@ class Run(ABC, Generic[TaskT, DataT]):
         self._tested = False
         self._latency = Latency(device, LATENCY_SECONDS)
         self._observers: list[Monitor] = [phases, self._steps, *self._collectors()]
+        model.phase = phases.phase
         self._recorder = RunRecorder(output / "record.json")
         self._recorder.watch(*self._observers, self._latency)
         self._recorder.describe(
@@ -223,6 +224,7 @@ class Run(ABC, Generic[TaskT, DataT]):
         facts = self._comparability(resumption)
         # Of several processes each has its threads from the launcher.
         self._recorder.describe(comparability=facts, threads=facts["threads"])
+        self._recorder.describe(adapter=self._model.adapter_facts())  # now that it has trained
         self._recorder.add(overhead(self._observers, self._phases.readings().get("fit/wall_time")))
         self._export()
         with self._phases.phase("latency"):

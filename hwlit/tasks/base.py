@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from transformers import get_scheduler
 
-from hwlit.adapters.base import Adapter, NotMergeableError, unfreeze
+from hwlit.adapters.base import Adapter, NotMergeableError, Wrapper, unfreeze
 from hwlit.errors import DivergedError, IntegrityError, UsageError
 from hwlit.tasks.optimizers import fuse, make_optimizer, try_optimizer
 from hwlit.tasks.precision import FrozenHalf
@@ -60,6 +62,7 @@ class Task(LightningModule, ABC):
         self.warmup = warmup
         self.schedule = schedule
         self.seed = seed
+        self.phase: Callable[[str], AbstractContextManager[Any]] = nullcontext  # a run has a ledger
         self.heads: tuple[str, ...] = ()
         self.sites: tuple[str, ...] = ()
         self._built = False
@@ -96,7 +99,8 @@ class Task(LightningModule, ABC):
             return
         with seeded(self.seed, "build"):
             network, self.heads = self.build(self.frozen_dtype)
-            self.adapter.attach(network)
+            with self.phase(self.adapter.phase):
+                self.adapter.attach(network)
         self.sites = self.adapter.sites(network)
         _refuse_wrapped_heads(network, self.heads)
         if self.adapter.trains_heads:
@@ -257,7 +261,7 @@ class Task(LightningModule, ABC):
     def adapter_facts(self) -> dict[str, Any]:
         """Return what the record says about the adapter, plain data."""
         where = {"sites": list(self.sites), "heads": list(self.heads)}
-        return {**self.adapter.describe(), **where}
+        return {**self.adapter.describe(), **self.adapter.facts(self.network), **where}
 
 
 @dataclass(frozen=True)
@@ -284,7 +288,7 @@ def _refuse_wrapped_heads(network: nn.Module, heads: tuple[str, ...]) -> None:
     """Refuse an adapter inside a head: the head learns whole, and is saved whole."""
     for head in heads:
         for name, module in network.get_submodule(head).named_modules(prefix=head):
-            if isinstance(module, BaseTunerLayer):
+            if isinstance(module, BaseTunerLayer | Wrapper):
                 raise UsageError(
                     f"a target matches {name}, which belongs to the head and learns whole anyway; "
                     "narrow --model.adapter.targets to the layers below"

@@ -7,9 +7,9 @@ import pytest
 from transformers import AutoTokenizer
 
 from hwlit.data import tokens as module
-from hwlit.data.tokens import TokenRows, cache_directory, tokenise
+from hwlit.data.tokens import TokenRows, tokenise
 from hwlit.errors import ResourceError, UsageError
-from hwlit.storage import manifest_path, verify
+from hwlit.storage import cache_directory, manifest_path, verify
 
 from .conftest import small_tokenizer
 
