@@ -35,7 +35,7 @@ use a finished run
   show RUN              print its row again
   predict RUN           label texts: --text "..." | --file texts.csv | -
   generate RUN          draw pictures: --prompt "..." --out DIR
-  export RUN            write a plain model folder: --merged DIR
+  export RUN            write a plain model folder: --merged DIR; SVDiff as LoRA: --lora DIR
 
 examples
   hwlit fit --config quickstart
@@ -256,11 +256,25 @@ def _generate(arguments: list[str]) -> int:
 def _export(arguments: list[str]) -> int:
     options = parser("export", "Write a finished run in another format.")
     options.add_argument("run", type=Path, help="the run's directory")
-    options.add_argument(
-        "--merged", type=Path, required=True, metavar="DIR",
+    formats = options.add_mutually_exclusive_group(required=True)
+    formats.add_argument(
+        "--merged", type=Path, metavar="DIR",
         help="a plain transformers model folder with the adapter folded in; new or empty",
     )  # fmt: skip
+    formats.add_argument(
+        "--lora", type=Path, metavar="DIR",
+        help="what SVDiff learned as a LoRA that stock diffusers reads; new or empty",
+    )  # fmt: skip
+    options.add_argument("--rank", type=int, help="with --lora: its rank, such as 16")
     asked = options.parse_args(arguments)
+    if (asked.lora is None) != (asked.rank is None):
+        raise UsageError("--lora and --rank go together: hwlit export RUN --lora DIR --rank 16")
+    if asked.lora is not None:
+        from hwlit.shifts import export_lora
+
+        error = export_lora(asked.run, asked.lora, asked.rank)
+        print(f"written: {asked.lora}/, relative error {error:.4f} at rank {asked.rank}")
+        return 0
     from hwlit import inference
 
     inference.export_merged(asked.run, asked.merged)

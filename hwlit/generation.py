@@ -22,9 +22,9 @@ from hwlit.exports.contact_sheet import contact_sheet
 from hwlit.exports.diffusers_lora import WEIGHTS
 from hwlit.exports.png import write_png
 from hwlit.networks.diffusion import load_pipeline
-from hwlit.networks.pipelines import pipeline_facts
 from hwlit.networks.sampling import draw
 from hwlit.records import read_record
+from hwlit.shifts import check_base, folded, learned_shifts
 from hwlit.yaml_files import read_config
 
 TASK = "hwlit.tasks.personalization.Personalization"
@@ -167,11 +167,9 @@ def load(run: Path, record: dict[str, Any], request: Request, dtype: torch.dtype
     if not request.base and not lora and strength == 1:
         return load_pipeline(str(folder), dtype, "cpu")
     name = record["model"]["pretrained"]
-    if pipeline_facts(name)["sha256"] != record["model"]["sha256"]:
-        raise IntegrityError(
-            f"the weights of {name} are not those that {run} was trained on (sha256 "
-            f"{record['model']['sha256'][:12]}…); bring these back, or train again"
-        )
+    check_base(run, record)
+    if not request.base and learned_shifts(record):
+        return load_pipeline(name, dtype, "cpu", folded(run, record, strength, dtype))
     pipeline: Pipeline = load_pipeline(name, dtype, "cpu")
     if request.base:
         return pipeline

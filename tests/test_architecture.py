@@ -26,7 +26,8 @@ ALLOWED = {
     "callbacks": LEAVES | {"signals"},
     "study": {"records", "storage", "errors", "metrics"},
     "inference": LEAVES | {"data"},
-    "generation": LEAVES | {"data", "yaml_files"},
+    "shifts": LEAVES,
+    "generation": LEAVES | {"data", "shifts", "yaml_files"},
     "yaml_files": {"errors"},
     "signatures": set(),
     "explain": {"errors", "signatures", "yaml_files"},
@@ -42,6 +43,7 @@ ALLOWED = {
     | {"cli", "parsing", "signals", "trainer_settings"},
 }
 NEVER_LIGHTNING = LEAVES | {"study", "shipped", "quiet", "options", "inference", "generation"}
+NEVER_LIGHTNING |= {"shifts"}
 # Optional back ends, each in the one file that owns it.
 LOCAL_IMPORTS = {
     "devices/nvml.py": {"pynvml"},

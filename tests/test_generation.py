@@ -7,10 +7,12 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from safetensors.torch import save_file
 
 from hwlit.__main__ import main
 from hwlit.adapters.full import Full
 from hwlit.adapters.lora import Lora
+from hwlit.adapters.svdiff import SVDiff
 from hwlit.exports.diffusers_lora import write_diffusers_lora
 from hwlit.exports.pipeline_folder import write_pipeline_folder
 from hwlit.generation import TASK
@@ -22,6 +24,7 @@ ADAPTERS = {
     "lora": Lora(rank=4, alpha=6, targets=TARGETS),
     "dora": Lora(rank=4, targets=TARGETS, dora=True),
     "full": Full(),
+    "svdiff": SVDiff(norms=True),
 }
 PROMPT = "photo of sks dog"
 
@@ -32,14 +35,22 @@ def write_run(run, pretrained, adapter, status="ok"):
     network = learnable(pipeline, "unet", "text_encoder")
     adapter.attach(network)
     moved(network.eval(), 0.02 if isinstance(adapter, Full) else 0.2)
-    if isinstance(adapter, Full):
-        write_pipeline_folder(run / "adapter", pipeline, adapter.state(network), "some/base")
+    sites = list(adapter.sites(network))
+    if not isinstance(adapter, Lora):
+        learned = adapter.state(network)
+        for name, shifts in adapter.files(network).items():
+            (run / "adapter").mkdir(exist_ok=True)
+            save_file(shifts, run / "adapter" / name)
+        adapter.merge(network)
+        write_pipeline_folder(run / "adapter", pipeline, learned, "some/base")
     else:
         config, state = adapter.peft_config(network), adapter.peft_state(network)
         write_diffusers_lora(run / "adapter", config, state)
-    facts = pipeline_facts(pretrained) | {"dtype": "float32"}
+    facts = pipeline_facts(pretrained) | {"dtype": "float32", "train_text_encoder": True}
     record = {"schema": 1, "status": status, "readings": {}, "absent": {}, "model": facts}
-    (run / "record.json").write_text(json.dumps(record | {"adapter": adapter.describe()}))
+    (run / "record.json").write_text(
+        json.dumps(record | {"adapter": {**adapter.describe(), "sites": sites}})
+    )
     model = {"sampling_steps": 2, "guidance": 3.0, "picture_size": None}
     config = {"model": {"class_path": TASK, "init_args": model}}
     (run / "config.yaml").write_text(yaml.safe_dump(config))

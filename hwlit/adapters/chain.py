@@ -98,8 +98,8 @@ class Chain(Adapter):
         }
 
     def files(self, network: nn.Module) -> dict[str, dict[str, Tensor]]:
-        """Return what other tools read of any member."""
-        return {n: own for m in self.adapters.values() for n, own in m.files(network).items()}
+        """Return the files of every member."""
+        return {k: v for member in self.adapters.values() for k, v in member.files(network).items()}
 
     def facts(self, network: nn.Module) -> dict[str, Any]:
         """Return what the record says of each member, by its name."""

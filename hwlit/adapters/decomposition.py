@@ -111,5 +111,5 @@ def _shapes(weight: Tensor) -> Decomposition:
 def _key(weight: Tensor) -> str:
     digest = hashlib.sha256(f"{SCHEMA} {weight.dtype} {tuple(weight.shape)}".encode())
     plain = weight.detach().cpu().contiguous().flatten()
-    digest.update(plain.view(torch.uint8).numpy())
+    digest.update(plain.view(torch.uint8).numpy().data)
     return digest.hexdigest()

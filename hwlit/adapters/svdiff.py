@@ -20,13 +20,16 @@ here vectors never decay, which over its 500 steps differs by 0.5 %.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from peft import LoraConfig
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hwlit.adapters.base import Adapter, NotMergeableError, freeze, match, plain_modules
 from hwlit.adapters.decomposition import decompose_all
@@ -174,6 +177,59 @@ def load_shifts(network: nn.Module, files: Mapping[str, Mapping[str, Tensor]]) -
     with torch.no_grad():
         for place, layer in layers.items():
             layer.delta.copy_(shifts[place] / layer.rate)
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """What was learned, as LoRA has it.
+
+    Args:
+        config: The config that PEFT rebuilds the layers from.
+        tensors: The layers' tensors by their names in PEFT's file.
+        relative_error: Frobenius norm of what is left out over that of all that was learned.
+    """
+
+    config: LoraConfig
+    tensors: dict[str, Tensor]
+    relative_error: float
+
+
+def as_lora(network: nn.Module, rank: int) -> LowRank:
+    """Return the best approximation of what was learned by a LoRA of a rank.
+
+    W - W0 = U diag(d) V^T has the singular values |d|, so the directions of the largest |d| are the
+    best of that many, without a further SVD: B = U sign(d) sqrt|d| and A = sqrt|d| V^T. Layers with
+    fewer values than the rank are filled up with zeros, for loaders take one rank for all. Norms
+    have no place in LoRA: what they learned counts as left out.
+
+    Args:
+        network: The network with its wrapped layers.
+        rank: Directions kept of each layer.
+
+    Raises:
+        UsageError: The rank is below 1 or above the number of singular values of every layer.
+    """
+    layers = {n: x for n, x in spectral_layers(network) if isinstance(x, SpectralMatrix)}
+    widest = max(len(layer.s) for layer in layers.values())
+    if not 1 <= rank <= widest:
+        raise UsageError(f"--rank is {rank}; give 1 to {widest}, the most that a layer has")
+    changes = [layer.change.detach().double() for _, layer in spectral_layers(network)]
+    total = sum(float(change.square().sum()) for change in changes)
+    kept, tensors = 0.0, {}
+    for name, layer in layers.items():
+        d, strongest = layer.change.detach(), layer.change.detach().abs().argsort(descending=True)
+        most = strongest[:rank]
+        kept += float(d[most].double().square().sum())
+        root, room = d[most].abs().sqrt(), max(0, rank - len(most))
+        a = root[:, None] * layer.vt[most].flatten(1).to(d.dtype)
+        b = layer.u[:, most].to(d.dtype) * (root * d[most].sign())
+        a, b = functional.pad(a, (0, 0, 0, room)), functional.pad(b, (0, room))
+        ones = (1,) * (layer.vt.ndim - 2)  # a convolution's second factor is one of 1 x 1
+        tensors[f"base_model.model.{name}.lora_A.weight"] = a.view(rank, *layer.vt.shape[1:])
+        tensors[f"base_model.model.{name}.lora_B.weight"] = b.view(*b.shape, *ones)
+    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(layers))
+    left_out = max(0.0, 1 - kept / total) if total else 0.0
+    return LowRank(config, tensors, math.sqrt(left_out))
 
 
 def set_strength(network: nn.Module, strength: float) -> None:

@@ -1,0 +1,116 @@
+"""A finished run of SVDiff: its shifts on the base again, at any strength, or as a LoRA file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from hwlit.adapters.svdiff import FILES, SVDiff, as_lora, load_shifts, set_strength
+from hwlit.errors import IntegrityError, UsageError
+from hwlit.exports.diffusers_lora import write_diffusers_lora
+from hwlit.networks.diffusion import DiffusionNetwork, load_diffusion
+from hwlit.networks.pipelines import pipeline_facts
+from hwlit.records import read_record
+
+CLASS = f"{SVDiff.__module__}.{SVDiff.__qualname__}"
+
+
+def learned_shifts(record: dict[str, Any]) -> bool:
+    """Return whether a record is that of a run of SVDiff."""
+    return bool(record["adapter"]["class"] == CLASS)
+
+
+def shifted(run: Path, record: dict[str, Any]) -> tuple[SVDiff, DiffusionNetwork]:
+    """Return a run's adapter and its network with the shifts on it, not folded, on the CPU.
+
+    The SVD is taken in the precision that it was trained in, for its directions depend on it.
+
+    Raises:
+        IntegrityError: The base has changed, or the run lacks its shifts.
+    """
+    model, settings = record["model"], record["adapter"]
+    check_base(run, record)
+    adapter = SVDiff(
+        targets=tuple(settings["sites"]),
+        norms=settings["norms"],
+        norms_per_channel=settings["norms_per_channel"],
+        norm_rate=settings["norm_rate"],
+    )
+    dtype = vars(torch)[model["dtype"]]
+    network = load_diffusion(model["pretrained"], dtype, model["train_text_encoder"])
+    adapter.attach(network)
+    load_shifts(network, _read(run))
+    return adapter, network.eval()
+
+
+def folded(
+    run: Path, record: dict[str, Any], strength: float, dtype: torch.dtype
+) -> DiffusionNetwork:
+    """Return a run's network of plain weights, its shifts scaled; see `shifted`."""
+    adapter, network = shifted(run, record)
+    set_strength(network, strength)
+    adapter.merge(network)
+    return network.to(dtype)
+
+
+def export_lora(run: Path, folder: Path, rank: int) -> float:
+    """Write a run of SVDiff as a LoRA file that stock diffusers reads.
+
+    Args:
+        run: The run's directory.
+        folder: Where to write, new or empty.
+        rank: Directions kept of each layer, those of the largest shifts.
+
+    Returns:
+        The relative error: of what was learned, the root of the share of squares left out.
+
+    Raises:
+        UsageError: The run is of another method, the folder holds something, or the rank is out of
+            range.
+        IntegrityError: The base has changed, or the run lacks its shifts.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"--lora {folder} holds something already; give a new folder")
+    record = read_record(run)
+    if not learned_shifts(record):
+        what = record["adapter"]["name"]
+        raise UsageError(f"{run} is a run of {what}; --lora writes runs of SVDiff as LoRA")
+    _, network = shifted(run, record)
+    lora = as_lora(network, rank)
+    facts = {
+        "base_model": record["model"]["hub_id"],
+        "made_from": f"SVDiff shifts, rank {rank}",
+        "relative_error": f"{lora.relative_error:.6g}",
+    }
+    write_diffusers_lora(folder, lora.config, lora.tensors, facts)
+    return lora.relative_error
+
+
+def check_base(run: Path, record: dict[str, Any]) -> None:
+    """Compare the base model with the one that a run was trained on.
+
+    Raises:
+        IntegrityError: Its weights differ.
+    """
+    name, trained_on = record["model"]["pretrained"], record["model"]["sha256"]
+    if pipeline_facts(name)["sha256"] != trained_on:
+        raise IntegrityError(
+            f"the weights of {name} are not those that {run} was trained on (sha256 "
+            f"{trained_on[:12]}…); bring these back, or train again"
+        )
+
+
+def _read(run: Path) -> dict[str, dict[str, Tensor]]:
+    paths = [run / "adapter" / name for name in FILES.values()]
+    try:
+        found = {path.name: load_file(path) for path in paths if path.is_file()}
+    except (SafetensorError, OSError) as error:
+        raise IntegrityError(f"the shifts of {run} are damaged ({error}); train again") from error
+    if not found:
+        raise IntegrityError(f"{run} holds no shifts (adapter/{FILES['unet']}); train again")
+    return found
