@@ -142,6 +142,22 @@ def test_other_pipelines_learn_with_their_text_encoders(fit, kind):
 
 
 @pytest.mark.slow
+def test_svdiff_tells_its_phase_its_forms_and_where_its_svd_came_from(fit):
+    code, output = fit(
+        "--model.adapter", "pocket_svdiff", "--model.train_text_encoder", "true",
+        config="pocket/svdiff",
+    )  # fmt: skip
+    assert code == 0
+    record = record_of(output)
+    assert "svd" in [row["name"] for row in record["phases"]]
+    adapter, readings = record["adapter"], record["readings"]
+    matrices = sum(adapter["svd"].values())
+    assert set(adapter["forms"]) <= {"factored", "recomposed"}
+    assert 0 < sum(adapter["forms"].values()) <= matrices < len(adapter["sites"])
+    assert readings["adapter/merge_difference"]["value"] < 1e-4
+
+
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_to_the_same_weights(fit, monkeypatch):
     words = ["--model.adapter.dropout", "0.1", "--checkpoint.every_n_steps", "4"]
     code, whole = fit(*words, name="whole")
