@@ -42,7 +42,7 @@ def random_network(asked: Namespace, adapter: SVDiff | None) -> DiffusionNetwork
         unet = diffusers.UNet2DConditionModel(**SD15) if asked.sd15 else (
             diffusers.UNet2DConditionModel.from_config(config)
         )  # fmt: skip
-        network = DiffusionNetwork(unet.to(getattr(torch, asked.dtype)))
+        network = DiffusionNetwork(unet).to(getattr(torch, asked.dtype))
         network.requires_grad_(False)
         if adapter is not None:
             adapter.attach(network)
