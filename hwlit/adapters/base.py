@@ -103,13 +103,13 @@ class Adapter(ABC):
         """Return what other tools read of the method: tensors by file and by their own names."""
         return {}
 
-    def facts(self, network: nn.Module) -> dict[str, Any]:
-        """Return what the record says of the attached network beside the settings, plain data."""
-        return {}
-
     def describe(self) -> dict[str, Any]:
         """Return class, name and settings, plain data."""
         return {"name": self.title, **_plain(self)}
+
+    def facts(self, network: nn.Module) -> dict[str, Any]:
+        """Return what the record says of the attached network beside the settings, plain data."""
+        return {}
 
     @property
     def title(self) -> str:

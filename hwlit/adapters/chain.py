@@ -101,11 +101,6 @@ class Chain(Adapter):
         """Return the files of every member."""
         return {k: v for member in self.adapters.values() for k, v in member.files(network).items()}
 
-    def facts(self, network: nn.Module) -> dict[str, Any]:
-        """Return what the record says of each member, by its name."""
-        found = {name: member.facts(network) for name, member in self.adapters.items()}
-        return {name: facts for name, facts in found.items() if facts}
-
     def penalty(self, network: nn.Module) -> Tensor | None:
         """Return the sum of what the members add to the loss."""
         found = [p for m in self.adapters.values() if (p := m.penalty(network)) is not None]
@@ -115,6 +110,11 @@ class Chain(Adapter):
         """Let every member do what it does after an update."""
         for member in self.adapters.values():
             member.on_step(network, step, steps)
+
+    def facts(self, network: nn.Module) -> dict[str, Any]:
+        """Return what the record says of each member, by its name."""
+        found = {name: member.facts(network) for name, member in self.adapters.items()}
+        return {name: facts for name, facts in found.items() if facts}
 
     @property
     def title(self) -> str:
