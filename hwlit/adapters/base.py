@@ -36,9 +36,6 @@ class Adapter(ABC):
     trains_heads: ClassVar[bool] = True
     """Whether the task's heads learn beside the adapter; only `Untuned` says no."""
 
-    phase: ClassVar[str] = "load"
-    """Phase of the ledger in which the adapter is attached."""
-
     tolerance: ClassVar[float] = 1e-5
     """Largest absolute difference of outputs that still counts as unchanged, in fp32."""
 
@@ -115,6 +112,11 @@ class Adapter(ABC):
     def title(self) -> str:
         """Name of the method, for people."""
         return type(self).__name__
+
+    @property
+    def phase(self) -> str:
+        """Phase of the ledger in which it is attached."""
+        return "load"
 
     @property
     def wraps(self) -> bool:

@@ -122,6 +122,11 @@ class Chain(Adapter):
         return "+".join(member.title for member in self.adapters.values())
 
     @property
+    def phase(self) -> str:
+        """Phase of the ledger of the last member, which may have layers to prepare."""
+        return list(self.adapters.values())[-1].phase
+
+    @property
     def wraps(self) -> bool:
         """Whether a member wraps layers."""
         return any(member.wraps for member in self.adapters.values())

@@ -24,7 +24,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from peft import LoraConfig
@@ -69,8 +69,6 @@ class SVDiff(Adapter):
             each layer takes the form that multiplies least for its positions.
     """
 
-    phase: ClassVar[str] = "svd"
-
     learning_rate: float = 1e-3
     targets: tuple[str, ...] | None = None
     norms: bool = False
@@ -84,6 +82,11 @@ class SVDiff(Adapter):
             raise UsageError(f"norm_rate must be above 0, got {self.norm_rate}")
         if self.norms_per_channel and not self.norms:
             raise UsageError("norms_per_channel needs norms: true; set it, or leave both out")
+
+    @property
+    def phase(self) -> str:
+        """Phase of the ledger in which it is attached: that of the SVD."""
+        return "svd"
 
     @property
     def wraps(self) -> bool:
