@@ -31,6 +31,7 @@ from hwlit.output import find_output, is_first_process, run_name
 from hwlit.parsing import (
     Parser,
     differences,
+    new_tokens_of,
     read_configs_as_data,
     refuse_linked,
     root_cause,
@@ -81,18 +82,18 @@ class HwlitCLI(LightningCLI):
             "runs/<config>-<adapter>-<timestamp>). validate, test: a JSON file for the metrics.",
         )
         parser.add_argument(
-            "--resume",
-            type=str | None,
-            default=None,
+            "--resume", type=str | None, default=None,
             help="fit: go on with a stopped run in its directory; given alone.",
-        )
+        )  # fmt: skip
         parser.add_lightning_class_args(Checkpoints, "checkpoint")
-        parser.link_arguments("model.init_args.pretrained", "data.init_args.tokenizer")
+        link, model, data = parser.link_arguments, "model.init_args", "data.init_args"
+        link(f"{model}.pretrained", f"{data}.tokenizer")
         for name in ("pretrained", "train_text_encoder"):
-            parser.link_arguments(f"model.init_args.{name}", f"data.init_args.{name}")
-        parser.link_arguments("seed_everything", "data.init_args.seed")
-        parser.link_arguments("seed_everything", "model.init_args.seed")
-        parser.link_arguments("data.labels", "model.init_args.labels", apply_on="instantiate")
+            link(f"{model}.{name}", f"{data}.{name}")
+        link(f"{model}.adapter", f"{data}.new_tokens", compute_fn=new_tokens_of)
+        link("seed_everything", f"{data}.seed")
+        link("seed_everything", f"{model}.seed")
+        link("data.labels", f"{model}.labels", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the command line, and say of a refused one what it meant.

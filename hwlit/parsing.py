@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
-from jsonargparse import set_loader, set_parsing_settings
+from jsonargparse import ArgumentParser, set_loader, set_parsing_settings
 from lightning.pytorch.cli import LightningArgumentParser
 
+from hwlit.adapters.base import Adapter
 from hwlit.errors import UsageError
 from hwlit.yaml_files import load_strictly
 
@@ -24,6 +25,7 @@ LINKED = {
     "--data.tokenizer": "--model.pretrained",
     "--data.pretrained": "--model.pretrained",
     "--data.train_text_encoder": "--model.train_text_encoder",
+    "--data.new_tokens": "--model.adapter",
     "--trainer.default_root_dir": "--output",
 }
 
@@ -90,6 +92,14 @@ def refuse_linked(arguments: Sequence[str]) -> None:
     for word in arguments:
         if (name := word.partition("=")[0]) in LINKED:
             raise UsageError(f"{name} follows from {LINKED[name]}; set that instead")
+
+
+def new_tokens_of(adapter: Any) -> dict[str, int]:
+    """Return the words that an adapter will teach to the tokenizers, by its settings as parsed."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--adapter", type=Adapter)
+    made: Adapter = parser.instantiate_classes(parser.parse_object({"adapter": adapter})).adapter
+    return made.new_tokens
 
 
 def verbatim_columns(arguments: Sequence[str]) -> list[str]:

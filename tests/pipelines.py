@@ -16,7 +16,10 @@ from transformers import (
 
 KINDS = ("sd", "sd_v", "sdxl")
 SIDE = 32  # pixels; the VAE halves it twice
-WORDS = ("photo", "of", "dog", "red", "blue", "circle", "square", "on", "the", "beach", "sks")
+WORDS = (
+    "photo", "of", "dog", "red", "blue", "circle", "square", "on", "the", "beach",
+    "mug", "ktn", "sks",
+)  # fmt: skip
 
 
 def save_tiny_pipeline(kind: str, folder: Path) -> str:

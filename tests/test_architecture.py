@@ -31,7 +31,7 @@ ALLOWED = {
     "yaml_files": {"errors"},
     "signatures": set(),
     "explain": {"errors", "signatures", "yaml_files"},
-    "parsing": {"errors", "yaml_files"},
+    "parsing": {"adapters", "errors", "yaml_files"},
     "trainer_settings": {"callbacks", "devices", "errors"},
     "output": {"errors", "storage"},
     "runs": LEAVES | {"tasks", "data", "callbacks", "parsing", "resume", "signals"},

@@ -128,6 +128,11 @@ class Adapter(ABC):
         """Whether attaching leaves the outputs as they were, within `tolerance`."""
         return True
 
+    @property
+    def new_tokens(self) -> dict[str, int]:
+        """Words that the method teaches to the tokenizers, and how many vectors each has."""
+        return {}
+
 
 def _plain(value: Any) -> Any:
     """Return settings as plain data; of PEFT's configs, what they do not leave open."""

@@ -135,3 +135,8 @@ class Chain(Adapter):
     def lossless(self) -> bool:
         """Whether every member leaves the outputs as they were."""
         return all(member.lossless for member in self.adapters.values())
+
+    @property
+    def new_tokens(self) -> dict[str, int]:
+        """The words that any member teaches to the tokenizers."""
+        return {k: v for member in self.adapters.values() for k, v in member.new_tokens.items()}

@@ -21,6 +21,7 @@ from filelock import FileLock
 from PIL import Image
 from tqdm.auto import tqdm
 
+from hwlit.data.captions import read_captions
 from hwlit.data.pictures import ENDINGS, Picture, read_folder
 from hwlit.data.tokens import PROGRESS_DELAY_S
 from hwlit.errors import IntegrityError
@@ -95,6 +96,12 @@ class ClassImages:
         """Return the set, as many as were asked for: the user's by name, then ours by number."""
         found = {picture.name: picture for picture in read_folder(self.folder, "error").found}
         return tuple(found[name] for name in sorted(found, key=_order)[: self.count])
+
+    def prompts(self) -> list[str]:
+        """Return what is said of each picture: a caption of the user's, or else the prompt."""
+        names = [picture.name for picture in self.pictures()]
+        captions = {} if self.given is None else read_captions(self.given, names)
+        return [captions.get(name, self.prompt) for name in names]
 
     def facts(self, drawn: int) -> dict[str, Any]:
         """Return what the record says of the set, plain data.

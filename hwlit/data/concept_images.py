@@ -9,20 +9,23 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from hwlit.data.arguments import at_least
 from hwlit.data.class_images import ClassImages
+from hwlit.data.concept_arguments import check_settings
 from hwlit.data.concept_order import ConceptBatchSampler, FixedBatchSampler
 from hwlit.data.concept_rows import Ask, ConceptRows, Crop, test_rows, validation_rows
 from hwlit.data.concepts import Concept, read_concept, summarise_concept
-from hwlit.data.encoding import Encoded, device_of, dtype_of, encode_once
+from hwlit.data.encoding import Encoded, device_of, dtype_of, encode_once, taught
 from hwlit.data.framing import picture_side
 from hwlit.data.pictures import Corrupt, Picture
-from hwlit.data.prompts import check_prompts, filled_in, find_identifier, remarks_on_prompts
+from hwlit.data.prompts import (
+    check_new_tokens,
+    filled_in,
+    find_identifier,
+    remarks_on_prompts,
+)
+from hwlit.data.random_size import distinct
 from hwlit.data.resuming import ResumableData, ResumableLoader, loader_settings
-from hwlit.errors import UsageError
-from hwlit.networks.pipelines import load_tokenizers
-
-COUNTS = ("class_steps", "images_per_prompt", "batch_size", "eval_batch_size", "epoch_steps")
+from hwlit.networks.pipelines import latent_factor
 
 
 class ConceptImages(ResumableData):
@@ -40,9 +43,11 @@ class ConceptImages(ResumableData):
         subject: Configuration of a hub set, such as dog6; null where it has one alone.
         pretrained: The pipeline; the CLI links it from the model.
         train_text_encoder: Whether text encoders learn, so that prompts are not cached; likewise.
+        new_tokens: Words that the adapter adds, and how many vectors each has; likewise.
         class_prompt: Prompt of the class, without the identifier: "a photo of dog".
         class_images: How many class pictures preserve the prior; 0 leaves prior preservation out.
-        class_images_path: A folder of them, into which missing ones are drawn; null: the cache.
+        class_images_path: A folder of them, such as real photos, with captions like those of the
+            concept's; missing ones are drawn into it. Null: the cache.
         class_steps: Denoising steps of class pictures that are drawn.
         class_guidance: Their guidance scale.
         identifier: The words that stand for the concept; null takes those of `instance_prompt` that
@@ -54,8 +59,10 @@ class ConceptImages(ResumableData):
         resolution: Side of the square in pixels; null takes the pipeline's own.
         crop: Where the square is cut from a picture, "center" or "random".
         flip: Whether half of the pictures are mirrored at random.
-        cache_latents: Whether pictures are encoded once, as distributions; random crops and flips
-            need false.
+        random_size: Whether pictures are shrunk or enlarged at random and prompts say so, as in
+            Custom Diffusion.
+        cache_latents: Whether pictures are encoded once, as distributions; random crops, flips and
+            sizes need false.
         corrupt: What to do with a picture that cannot be read: "skip" it or stop with an "error".
         batch_size: The concept's rows per training batch and process; class pictures come on top,
             as many again.
@@ -74,6 +81,7 @@ class ConceptImages(ResumableData):
         subject: str | None = None,
         pretrained: str = "pocket-sd",
         train_text_encoder: bool = False,
+        new_tokens: dict[str, int] | None = None,
         class_prompt: str | None = None,
         class_images: int = 0,
         class_images_path: str | None = None,
@@ -86,6 +94,7 @@ class ConceptImages(ResumableData):
         resolution: int | None = None,
         crop: Crop = "center",
         flip: bool = False,
+        random_size: bool = False,
         cache_latents: bool = True,
         corrupt: Corrupt = "error",
         batch_size: int = 1,
@@ -97,21 +106,23 @@ class ConceptImages(ResumableData):
     ) -> None:
         super().__init__()
         self.path, self.subject, self.corrupt = path, subject, corrupt
-        self.pretrained, self.train_text_encoder = pretrained, train_text_encoder
+        self.pretrained, self.new_tokens = pretrained, new_tokens or {}
+        self.prompts_learn = train_text_encoder or bool(self.new_tokens)
         self.instance_prompt, self.class_prompt = instance_prompt, class_prompt
         self.class_images, self.class_images_path = class_images, class_images_path
         self.class_steps, self.class_guidance = class_steps, class_guidance
-        derived = find_identifier(instance_prompt, class_prompt)
+        derived = find_identifier(instance_prompt, class_prompt) or " ".join(self.new_tokens)
         self.identifier = derived if identifier is None else identifier
         self.test_prompts = filled_in(test_prompts, self.identifier, instance_prompt, class_prompt)
         self.unrelated_prompts = tuple(unrelated_prompts)
         self.images_per_prompt = images_per_prompt
         self.resolution, self.size = resolution, 0  # in pixels, known once the pipeline is read
         self.crop, self.flip, self.cache_latents = crop, flip, cache_latents
+        self.random_size = random_size
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.epoch_steps, self.validation_levels = epoch_steps, validation_levels
         self.seed, self.num_workers = seed, num_workers
-        self._check_arguments()
+        check_settings(vars(self))
         self._concept: Concept | None = None
         self.class_pictures: tuple[Picture, ...] | None = None  # until they are prepared
         self._drawn = 0
@@ -126,7 +137,10 @@ class ConceptImages(ResumableData):
         """
         if self._concept is None:
             self.size = picture_side(self.pretrained, self.resolution)
-            self._concept = read_concept(self.path, self.subject, self.corrupt)
+            concept = read_concept(self.path, self.subject, self.corrupt)
+            told = [*concept.prompts(self.instance_prompt), *self.test_prompts]
+            check_new_tokens(self.new_tokens, told)
+            self._concept = concept
 
     def prepare_class_images(self) -> None:
         """Draw the class pictures that are missing; a second call returns at once.
@@ -148,12 +162,14 @@ class ConceptImages(ResumableData):
         stay pictures.
         """
         if self._encoded is None:
+            self.prepare_class_images()
             self._encoded = encode_once(
                 self.pretrained,
-                list(dict.fromkeys(self._prompts())),
+                distinct(self._prompts(), self.random_size),
                 self._pictures() if self.cache_latents else None,
                 self.size,
-                prompts_learn=self.train_text_encoder,
+                prompts_learn=self.prompts_learn,
+                new_tokens=self.new_tokens,
                 dtype=dtype_of(self.trainer),
                 device=device_of(self.trainer),
             )
@@ -210,7 +226,7 @@ class ConceptImages(ResumableData):
     def report(self) -> dict[str, Any]:
         """Return what was read and what is asked for, as plain JSON; class pictures once made."""
         concept, classes = self.concept, self.class_pictures or ()
-        tokenizers = load_tokenizers(self.pretrained)
+        tokenizers = taught(self.pretrained, self.new_tokens)
         told = [*self._prompts(), *self.test_prompts, *self.unrelated_prompts]
         return summarise_concept(concept, classes, self._prompts(), self.size) | {
             "source": self.path,
@@ -222,7 +238,8 @@ class ConceptImages(ResumableData):
             },
             "crop": self.crop,
             "flip": self.flip,
-            "cached": {"latents": self.cache_latents, "prompts": not self.train_text_encoder},
+            "random_size": self.random_size,
+            "cached": {"latents": self.cache_latents, "prompts": not self.prompts_learn},
             "instance_prompt": self.instance_prompt,
             "class_prompt": self.class_prompt,
             "identifier": self.identifier,
@@ -235,22 +252,6 @@ class ConceptImages(ResumableData):
             "remarks": concept.remarks(self.size)
             + remarks_on_prompts(tokenizers, told, self.identifier),
         }
-
-    def _check_arguments(self) -> None:
-        for name in ("class_images", "seed", "num_workers"):
-            at_least(0, name, vars(self)[name])
-        for name in (*COUNTS, "validation_levels"):
-            at_least(1, name, vars(self)[name])
-        check_prompts(self.instance_prompt, self.identifier, self.test_prompts)
-        if self.class_images and not (self.class_prompt or "").strip():
-            raise UsageError("--data.class_images needs --data.class_prompt: 'a photo of dog'")
-        if self.class_images_path is not None and not self.class_images:
-            raise UsageError("--data.class_images_path needs --data.class_images: how many to use")
-        if self.cache_latents and (self.crop == "random" or self.flip):
-            raise UsageError(
-                "random crops and flips need every picture encoded anew; set "
-                "--data.cache_latents false, or --data.crop center and --data.flip false"
-            )
 
     @property
     def _class_set(self) -> ClassImages:
@@ -273,22 +274,22 @@ class ConceptImages(ResumableData):
 
     def _prompts(self) -> list[str]:
         """Return the prompt of each picture of the concept, then of each of the class."""
-        own = self.concept.prompts(self.instance_prompt)
-        return own + [str(self.class_prompt)] * self.class_images
+        usual = [str(self.class_prompt)] * self.class_images
+        classes = self._class_set.prompts() if self.class_pictures else usual
+        return self.concept.prompts(self.instance_prompt) + classes
 
     def _rows(self) -> ConceptRows:
         self.cache()
         assert self._encoded is not None
-        prompts = self._prompts()
-        numbers = {prompt: number for number, prompt in enumerate(dict.fromkeys(prompts))}
         return ConceptRows(
             self._pictures(),
             len(self.concept.pictures),
-            [numbers[prompt] for prompt in prompts],
+            self._prompts(),
             self._encoded,
             self.size,
             self.crop,
             self.flip,
+            latent_factor(self.pretrained) if self.random_size else None,
         )
 
     def _asks(self) -> list[Ask]:

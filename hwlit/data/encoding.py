@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 from tqdm.auto import tqdm
+from transformers import CLIPTokenizer
 
+from hwlit.adapters.concept_token import add_tokens
 from hwlit.data.framing import framed
 from hwlit.data.pictures import Picture
 from hwlit.data.tokens import PROGRESS_DELAY_S
@@ -54,6 +56,7 @@ def encode_once(
     size: int,
     *,
     prompts_learn: bool,
+    new_tokens: Mapping[str, int],
     dtype: torch.dtype,
     device: torch.device | str,
 ) -> Encoded:
@@ -65,10 +68,11 @@ def encode_once(
         pictures: The pictures; None leaves them to be encoded at each step.
         size: The side that they are cut to, in pixels.
         prompts_learn: Whether the text encoders learn, so that prompts stay token ids.
+        new_tokens: Words that the tokenizers are taught, and how many vectors each has.
         dtype: Precision of the encoders.
         device: Where they run.
     """
-    said = tokenised(pretrained, prompts) if prompts_learn else {}
+    said = tokenised(taught(pretrained, new_tokens), prompts) if prompts_learn else {}
     latents = None
     if not prompts_learn or pictures is not None:
         encoders = load_encoders(pretrained, dtype, device)
@@ -85,9 +89,17 @@ def encode_once(
     return Encoded(said, latents)
 
 
-def tokenised(pretrained: str, prompts: Sequence[str]) -> dict[str, Tensor]:
+def taught(pretrained: str, new_tokens: Mapping[str, int]) -> tuple[CLIPTokenizer, ...]:
+    """Load the tokenizers of a pipeline and teach them new words; see `add_tokens`."""
+    tokenizers = load_tokenizers(pretrained)
+    for tokenizer in tokenizers:
+        add_tokens(tokenizer, new_tokens)
+    return tokenizers
+
+
+def tokenised(tokenizers: Sequence[CLIPTokenizer], prompts: Sequence[str]) -> dict[str, Tensor]:
     """Return the token ids of prompts, by the names that batches have for them."""
-    names, tokenizers = ("input_ids", "input_ids_2"), load_tokenizers(pretrained)
+    names = ("input_ids", "input_ids_2")
     return {name: token_ids(t, prompts) for name, t in zip(names, tokenizers, strict=False)}
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from transformers import CLIPTokenizer
 
 from hwlit.errors import UsageError
+from hwlit.networks.pipelines import written_out
 
 # Byte-pair vocabularies are in the order of how often their pieces are merged. Above this share of
 # CLIP's lie rare ones, such as the customary "sks" (0.97).
@@ -17,7 +18,7 @@ PLACEHOLDER = re.compile(r"\{(.*?)\}")
 
 def cut_off(tokenizer: CLIPTokenizer, prompt: str) -> str:
     """Return the end of a prompt that a tokenizer leaves out; "" where it reads the whole."""
-    ids = tokenizer(prompt, verbose=False).input_ids
+    ids = tokenizer(written_out(tokenizer, prompt), verbose=False).input_ids
     limit = tokenizer.model_max_length
     return str(tokenizer.decode(ids[limit - 1 : -1])).strip() if len(ids) > limit else ""
 
@@ -37,6 +38,20 @@ def check_prompts(instance_prompt: str, identifier: str, test_prompts: Sequence[
         )
     if not test_prompts or not all(prompt.strip() for prompt in test_prompts):
         raise UsageError("--data.test_prompts needs at least one prompt, none of them empty")
+
+
+def check_new_tokens(new_tokens: Iterable[str], prompts: Sequence[str]) -> None:
+    """Refuse a new token that nothing is said with.
+
+    Raises:
+        UsageError: It is in no prompt.
+    """
+    for token in new_tokens:
+        if not any(token in prompt.lower() for prompt in prompts):
+            raise UsageError(
+                f"the new token {token!r} is in no prompt; write it into --data.instance_prompt "
+                f"and --data.test_prompts, such as 'a photo of a {token} dog'"
+            )
 
 
 def find_identifier(instance_prompt: str, class_prompt: str | None) -> str:

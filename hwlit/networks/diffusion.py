@@ -20,6 +20,7 @@ from hwlit.networks.pipelines import (
     pipeline_class,
     pipeline_folder,
     text_encoder_names,
+    written_out,
 )
 
 ENCODED_AT_ONCE = 4  # pictures or prompts: what a small GPU holds at 1,024 pixels
@@ -48,15 +49,20 @@ class DiffusionNetwork(nn.Module):
         unet: The denoiser.
         text_encoders: The text encoders by name, if they learn: `text_encoder`, and for SDXL
             `text_encoder_2`.
+        tokenizers: The tokenizer of each of these, by the encoder's name.
     """
 
     unet: Any
 
     def __init__(
-        self, unet: nn.Module, text_encoders: Mapping[str, nn.Module] | None = None
+        self,
+        unet: nn.Module,
+        text_encoders: Mapping[str, nn.Module] | None = None,
+        tokenizers: Mapping[str, CLIPTokenizer] | None = None,
     ) -> None:
         super().__init__()
         self.add_module("unet", unet)
+        self.tokenizers = dict(tokenizers or {})
         self._encoder_names = tuple(text_encoders or ())
         for name, encoder in (text_encoders or {}).items():
             self.add_module(name, encoder)
@@ -65,6 +71,12 @@ class DiffusionNetwork(nn.Module):
     def text_encoders(self) -> tuple[Any, ...]:
         """The text encoders that learn."""
         return tuple(self.get_submodule(name) for name in self._encoder_names)
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """The modules and the tokenizers, by the names that they have in a pipeline."""
+        names = {name: name.replace("text_encoder", "tokenizer") for name in self.tokenizers}
+        return dict(self.named_children()) | {names[k]: t for k, t in self.tokenizers.items()}
 
     def encode_prompts(self, ids: Sequence[Tensor]) -> Conditioning:
         """Return what the text encoders that learn say of prompts; see `encode`."""
@@ -165,9 +177,12 @@ def encode(text_encoders: Sequence[Any], ids: Sequence[Tensor]) -> Conditioning:
 
 
 def token_ids(tokenizer: CLIPTokenizer, prompts: Sequence[str]) -> Tensor:
-    """Return the token ids of prompts, int64 (rows, tokens), cut and padded to the full length."""
+    """Return the token ids of prompts, int64 (rows, tokens), cut and padded to the full length.
+
+    A word of several vectors is written out, as the stock pipelines do.
+    """
     ids: Tensor = tokenizer(
-        list(prompts),
+        [written_out(tokenizer, prompt) for prompt in prompts],
         padding="max_length",
         max_length=tokenizer.model_max_length,
         truncation=True,
@@ -192,8 +207,9 @@ def load_diffusion(
     """
     names = text_encoder_names(pretrained) if train_text_encoder else ()
     encoders = {name: load_part(pretrained, name, dtype) for name in names}
+    tokenizers = dict(zip(names, load_tokenizers(pretrained), strict=False))
     # Lightning keeps the mode it finds, and from_pretrained leaves networks in eval mode.
-    return DiffusionNetwork(load_part(pretrained, "unet", dtype), encoders).train()
+    return DiffusionNetwork(load_part(pretrained, "unet", dtype), encoders, tokenizers).train()
 
 
 def load_encoders(pretrained: str, dtype: torch.dtype, device: torch.device | str) -> Encoders:
@@ -229,10 +245,11 @@ def load_pipeline(
         UsageError: The pipeline cannot be found, or its weights do not fit its configs.
         IntegrityError: The weights are damaged.
     """
-    own = dict(network.named_children()) if network is not None else {}
-    parts = {
-        name: own[name] if name in own else load_part(pretrained, name, dtype).to(device)
+    own = network.parts if network is not None else {}
+    parts = own | {
+        name: load_part(pretrained, name, dtype).to(device)
         for name in ("unet", *text_encoder_names(pretrained))
+        if name not in own
     }
     # The pipelines upcast it by themselves where it overflows in fp16.
     parts["vae"] = load_part(pretrained, "vae", dtype).to(device)

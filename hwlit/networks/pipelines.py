@@ -10,6 +10,7 @@ from typing import Any
 
 import diffusers
 import torch
+from diffusers.loaders import TextualInversionLoaderMixin
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 from torch import nn
@@ -168,6 +169,12 @@ def load_tokenizers(pretrained: str) -> tuple[CLIPTokenizer, ...]:
     )
 
 
+def written_out(tokenizer: CLIPTokenizer, prompt: str) -> str:
+    """Return a prompt in which words of several vectors stand with all of them: `<a> <a>_1`."""
+    # The pipelines' own, so that training and drawing read the same.
+    return str(TextualInversionLoaderMixin().maybe_convert_prompt(prompt, tokenizer))
+
+
 def load_noise_schedule(pretrained: str) -> diffusers.DDPMScheduler:
     """Load the noise levels of training: whichever sampler a pipeline has, these are the same.
 
@@ -186,9 +193,15 @@ def load_noise_schedule(pretrained: str) -> diffusers.DDPMScheduler:
 
 def picture_sizes(pretrained: str) -> tuple[int, int]:
     """Return the side that a pipeline draws by default, and what a side must be a multiple of."""
-    folder = pipeline_folder(pretrained)
-    factor = 2 ** (len(_config(folder / "vae")["block_out_channels"]) - 1)
-    return int(_config(folder / "unet")["sample_size"]) * factor, max(factor, SAMPLER_MULTIPLE)
+    factor = latent_factor(pretrained)
+    sample_size = _config(pipeline_folder(pretrained) / "unet")["sample_size"]
+    return int(sample_size) * factor, max(factor, SAMPLER_MULTIPLE)
+
+
+def latent_factor(pretrained: str) -> int:
+    """Return how many pixels a cell of the latents is wide."""
+    channels = _config(pipeline_folder(pretrained) / "vae")["block_out_channels"]
+    return int(2 ** (len(channels) - 1))
 
 
 @cache

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
 
 from hwlit.callbacks.checkpoints import NEWEST_KEPT
 from hwlit.callbacks.latency import Batch, Forward, Input
@@ -217,18 +216,18 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
             with self._trainer.precision_plugin.forward_context():
                 latents, _ = self._model.distribution(batch)
                 times = torch.full((len(latents),), 500, device=latents.device)
-                return self._model.predictions(network, batch, latents, times)
+                return self._model.predictions(network, known(network, batch), latents, times)
 
         return forward
 
-    def _draws(self, networks: dict[str, nn.Module]) -> dict[str, Forward]:
+    def _draws(self, networks: dict[str, Any]) -> dict[str, Forward]:
         """Return for each network what draws one picture with it, in one pipeline for all."""
         model, row = self._model, self._data.test_rows()[0]
         pipeline = model.pipeline()
 
-        def drawing(network: nn.Module) -> Forward:
+        def drawing(network: DiffusionNetwork) -> Forward:
             def forward(batch: Batch) -> Image.Image:
-                pipeline.register_modules(**dict(network.named_children()))
+                pipeline.register_modules(**network.parts)
                 with self._trainer.precision_plugin.forward_context():
                     return draw(
                         pipeline,
@@ -256,3 +255,13 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
     def _show(self, board: TensorBoard) -> None:
         board.experiment.add_image("test/pictures", np.asarray(self._sheet), dataformats="HWC")
         board.experiment.flush()
+
+
+def known(network: DiffusionNetwork, batch: Batch) -> Batch:
+    """Return a batch whose token ids a network has rows for: the base has none for a new token.
+
+    Which row is read takes no other time.
+    """
+    sizes = [encoder.config.vocab_size for encoder in network.text_encoders]
+    ids = [name for name in ("input_ids", "input_ids_2") if name in batch]
+    return batch | {n: batch[n].clamp(max=s - 1) for n, s in zip(ids, sizes, strict=False)}

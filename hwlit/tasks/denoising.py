@@ -55,11 +55,24 @@ def min_snr_weights(kind: Prediction, alphas: Tensor, gamma: float) -> Tensor:
     return snr.clamp(max=gamma) / (snr + 1)
 
 
-def squared_errors(predicted: Tensor, wanted: Tensor) -> Tensor:
-    """Return the squared error of each row in fp32 or better, averaged over its elements."""
+def squared_errors(predicted: Tensor, wanted: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Return the squared error of each row in fp32 or better, averaged over its elements.
+
+    Custom Diffusion's program divides the sum over all channels by the number of valid cells, which
+    are counted in one channel: with the latents' 4 channels its loss of the concept is 4 times this
+    mean, and class pictures weigh a quarter of what its setting says. Here both are means over
+    elements, and `prior_weight` is what it says; 0.25 gives that program's proportion.
+
+    Args:
+        predicted: What the network predicts.
+        wanted: What it should predict.
+        valid: Which cells count, 0 or 1, (rows, 1, height, width); None counts all.
+    """
     kind = torch.promote_types(predicted.dtype, torch.float32)
     errors = functional.mse_loss(predicted.to(kind), wanted.to(kind), reduction="none")
-    return errors.mean(dim=(1, 2, 3))
+    if valid is None:
+        return errors.mean(dim=(1, 2, 3))
+    return (errors.mean(dim=1, keepdim=True) * valid).sum(dim=(1, 2, 3)) / valid.sum(dim=(1, 2, 3))
 
 
 def with_prior(losses: Tensor, prior: Tensor, weights: Tensor) -> tuple[Tensor, Tensor | None]:

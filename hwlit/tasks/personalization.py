@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,7 @@ from torchmetrics import MeanMetric
 
 from hwlit.adapters.base import Adapter
 from hwlit.errors import UsageError
-from hwlit.exports.diffusers_lora import write_diffusers_lora
 from hwlit.exports.model_card import image_model_card
-from hwlit.exports.pipeline_folder import write_pipeline_folder
 from hwlit.networks.diffusion import (
     Conditioning,
     DiffusionNetwork,
@@ -27,10 +24,11 @@ from hwlit.networks.diffusion import (
     load_encoders,
     load_pipeline,
 )
-from hwlit.networks.pipelines import find_pipeline, load_noise_schedule, pipeline_facts
+from hwlit.networks.pipelines import load_noise_schedule, pipeline_facts
 from hwlit.networks.sampling import draw
 from hwlit.tasks.base import Schedule, Task
 from hwlit.tasks.denoising import min_snr_weights, noised, squared_errors, target, with_prior
+from hwlit.tasks.image_export import write_export
 from hwlit.tasks.seeding import seed_of
 
 Batch = dict[str, Any]
@@ -47,7 +45,8 @@ class Personalization(Task):
         adapter: Which parameters learn, and in what form; brings its own learning rate.
         pretrained: `pocket-sd` for the offline pipeline, a local folder of a diffusers pipeline,
             or a hub id such as stable-diffusion-v1-5/stable-diffusion-v1-5.
-        train_text_encoder: Whether the adapter reaches the text encoders too, as `text_encoder`.
+        train_text_encoder: Whether the adapter reaches the text encoders too, as `text_encoder`;
+            one that learns a new token always does.
         prior_weight: Weight of the class pictures in the loss, where the data has any.
         min_snr_gamma: Largest signal-to-noise ratio that counts in the training loss of the
             concept's pictures (Min-SNR; 5 in its paper); null weighs all noise levels alike.
@@ -116,7 +115,7 @@ class Personalization(Task):
 
     def build(self, dtype: torch.dtype) -> tuple[nn.Module, tuple[str, ...]]:
         """Load the denoiser, and the text encoders where they learn; there are no heads."""
-        network = load_diffusion(self.pretrained, dtype, self.train_text_encoder)
+        network = load_diffusion(self.pretrained, dtype, self.prompts_learn)
         schedule = load_noise_schedule(self.pretrained)
         self._prediction = schedule.config.prediction_type
         self._alphas = schedule.alphas_cumprod
@@ -140,6 +139,11 @@ class Personalization(Task):
                     "--model.train_text_encoder is on, but the adapter lets nothing in "
                     "text_encoder learn; add targets such as text_encoder.*.q_proj or turn it off"
                 )
+
+    @property
+    def prompts_learn(self) -> bool:
+        """Whether prompts are read by the network's own text encoders, for these learn."""
+        return self.train_text_encoder or bool(self.adapter.new_tokens)
 
     @property
     def metric_names(self) -> tuple[str, ...]:
@@ -172,8 +176,8 @@ class Personalization(Task):
             said = Conditioning(batch["prompt_embeds"], batch.get("pooled"))
         else:
             ids = [batch[name] for name in ("input_ids", "input_ids_2") if name in batch]
-            learns = self.train_text_encoder
-            said = network.encode_prompts(ids) if learns else self.encoders.encode_ids(ids)
+            own = self.prompts_learn
+            said = network.encode_prompts(ids) if own else self.encoders.encode_ids(ids)
         predicted: Tensor = network(latents, timesteps, said, batch.get("time_ids"))
         return predicted
 
@@ -259,18 +263,10 @@ class Personalization(Task):
         Raises:
             NotMergeableError: What was learned is neither LoRA nor can be folded into the weights.
         """
-        network, hub_id = self.network, find_pipeline(self.pretrained).hub_id
-        config = self.adapter.peft_config(network)
-        if isinstance(config, LoraConfig):
-            state = self.adapter.peft_state(network)
-            return (write_diffusers_lora(folder, config, state, {"base_model": hub_id}),)
-        learned = self.learned_state()
-        if self.adapter.wraps:
-            network = copy.deepcopy(network)
-            self.adapter.merge(network)
-            learned = dict(network.named_parameters())
-        pipeline = load_pipeline(self.pretrained, self.frozen_dtype, self.device, network)
-        return write_pipeline_folder(folder, pipeline, learned, hub_id)
+        return write_export(
+            folder, self.adapter, self.network, self.learned_state(), self.pretrained,
+            self.frozen_dtype, self.device,
+        )  # fmt: skip
 
     def card(self, record: dict[str, Any]) -> str:
         """Return the model card for a run's record."""
@@ -293,7 +289,8 @@ class Personalization(Task):
     def _losses(self, batch: Batch, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         alphas = self._alphas_of(timesteps)
         predicted = self(batch, noised(latents, noise, alphas), timesteps)
-        return squared_errors(predicted, target(self._prediction, latents, noise, alphas))
+        wanted = target(self._prediction, latents, noise, alphas)
+        return squared_errors(predicted, wanted, batch.get("valid"))
 
     def _alphas_of(self, timesteps: Tensor) -> Tensor:
         self._alphas = self._alphas.to(timesteps.device)
