@@ -192,8 +192,7 @@ class ConceptEmbedding(nn.Module):
         weight = torch.zeros(size, old.shape[1], dtype=old.dtype, device=old.device)
         weight[: len(old)] = old
         weight[self.first : end] = self.stacked().to(old.dtype)
-        table = nn.Embedding(*weight.shape, _weight=weight)
-        return table.requires_grad_(False)
+        return nn.Embedding(size, old.shape[1], _weight=weight).requires_grad_(False)
 
 
 def add_tokens(tokenizer: Tokenizer, new_tokens: Mapping[str, int]) -> None:

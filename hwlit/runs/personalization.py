@@ -22,6 +22,7 @@ from hwlit.errors import ResourceError
 from hwlit.exports.redraw import Drawing, check_redraw
 from hwlit.metrics.clip import Clip
 from hwlit.metrics.dino import Dino
+from hwlit.metrics.similarity import without_identifier
 from hwlit.networks.diffusion import DiffusionNetwork, load_pipeline
 from hwlit.networks.pipelines import find_pipeline
 from hwlit.networks.sampling import draw
@@ -121,16 +122,19 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
             self._recorder.add({}, check=self._redraw(folder))
 
     def _draw_base(self) -> None:
-        """Draw the test rows with the pretrained pipeline, as it was."""
+        """Draw the test rows with the pretrained pipeline, as it was, without words new to it."""
         rows = self._data.test_rows()
         if not self._model.learns:
             self._base = dict(self._pictures.images)  # that was the pretrained pipeline
             return
         pipeline = self._pretrained()
+        prompts = [row["prompt"] for row in rows]
+        for token in self._model.adapter.new_tokens:
+            prompts = [without_identifier(prompt, token) for prompt in prompts]
         with self._trainer.precision_plugin.forward_context(), torch.inference_mode():
             drawn = draw(
                 pipeline,
-                [row["prompt"] for row in rows],
+                prompts,
                 [row["seed"] for row in rows],
                 steps=self._model.sampling_steps,
                 guidance=self._model.guidance,
