@@ -265,6 +265,10 @@ def _export(arguments: list[str]) -> int:
         "--lora", type=Path, metavar="DIR",
         help="what SVDiff learned as a LoRA that stock diffusers reads; new or empty",
     )  # fmt: skip
+    formats.add_argument(
+        "--kohya", type=Path, metavar="FILE",
+        help="LoRA of a picture model as A1111 and ComfyUI read it; a new .safetensors file",
+    )  # fmt: skip
     options.add_argument("--rank", type=int, help="with --lora: its rank, such as 16")
     asked = options.parse_args(arguments)
     if (asked.lora is None) != (asked.rank is None):
@@ -274,6 +278,11 @@ def _export(arguments: list[str]) -> int:
 
         error = export_lora(asked.run, asked.lora, asked.rank)
         print(f"written: {asked.lora}/, relative error {error:.4f} at rank {asked.rank}")
+        return 0
+    if asked.kohya is not None:
+        from hwlit.exports.kohya_lora import write_kohya_lora
+
+        print(f"written: {write_kohya_lora(asked.run / 'adapter', asked.kohya)}")
         return 0
     from hwlit import inference
 

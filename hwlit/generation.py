@@ -174,7 +174,12 @@ def load(run: Path, record: dict[str, Any], request: Request, dtype: torch.dtype
     if request.base:
         return pipeline
     if not lora:
-        return _interpolated(pipeline, load_pipeline(str(folder), dtype, "cpu"), strength)
+        if new := _new_words(pipeline, tuned := load_pipeline(str(folder), dtype, "cpu")):
+            raise UsageError(
+                f"{run} learned the new word {new[0]}, which the base lacks, so that there is no "
+                "way between the two; leave --strength out"
+            )
+        return _interpolated(pipeline, tuned, strength)
     pipeline.load_lora_weights(str(folder), adapter_name="own")
     if strength == 1:
         return pipeline
@@ -185,6 +190,12 @@ def load(run: Path, record: dict[str, Any], request: Request, dtype: torch.dtype
     pipeline.fuse_lora()
     pipeline.unload_lora_weights()
     return _interpolated(load_pipeline(name, dtype, "cpu"), pipeline, strength)
+
+
+def _new_words(base: Pipeline, tuned: Pipeline) -> list[str]:
+    """Return the words that a tuned pipeline's tokenizer knows and the base's does not."""
+    known, now = base.tokenizer.get_vocab(), tuned.tokenizer.get_vocab()
+    return sorted(now.keys() - known.keys())
 
 
 def _interpolated(base: Pipeline, tuned: Pipeline, strength: float) -> Pipeline:
