@@ -3,7 +3,8 @@
 Layout: one tensor `lora_unet_<layer>.lora_down.weight` and `.lora_up.weight` per layer, dots of its
 name as underscores, and a scalar `.alpha` beside them, in a safetensors file. Text encoders are
 `lora_te_`, and on SDXL `lora_te1_` and `lora_te2_`. Source:
-https://github.com/kohya-ss/sd-scripts/blob/main/networks/lora.py.
+https://github.com/kohya-ss/sd-scripts/blob/main/networks/lora.py. Of a text encoder's attention,
+diffusers 0.42 reads such a file only where `out_proj` is among the targets; other tools read all.
 """
 
 from __future__ import annotations
@@ -73,8 +74,7 @@ def _layer(name: str) -> tuple[str, str]:
             if name.endswith(ending):
                 return name.removesuffix(ending), kind
     raise UsageError(
-        f"{name} belongs to no plain LoRA, which is all that kohya's files hold here; train without "
-        "dora"
+        f"{name} belongs to no plain LoRA, all that is written for kohya; train without dora"
     )
 
 

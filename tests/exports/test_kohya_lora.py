@@ -9,15 +9,14 @@ from hwlit.adapters.lora import Lora
 from hwlit.exports.diffusers_lora import write_diffusers_lora
 from tests.drawing import drawn, learnable, loaded, moved
 
-ATTENTION = ("unet.*.to_[qkv]", "unet.*.to_out.0", "text_encoder*.q_proj", "text_encoder*.fc1")
+ATTENTION = ("unet.*.to_[qkv]", "unet.*.to_out.0", "text_encoder*.out_proj", "text_encoder*.fc1")
 
 
 def written(pretrained, adapter, run):
     """Write what a run of LoRA leaves; return the picture of its network."""
     pipeline = loaded(pretrained)
-    network = learnable(
-        pipeline, *(n for n in pipeline.components if "encoder" in n or n == "unet")
-    )
+    parts = ("unet", "text_encoder", "text_encoder_2")
+    network = learnable(pipeline, *(part for part in parts if part in pipeline.components))
     adapter.attach(network)
     moved(network.eval())
     state = adapter.peft_state(network)
