@@ -28,6 +28,7 @@ from hwlit.networks.pipelines import find_pipeline
 from hwlit.networks.sampling import draw
 from hwlit.records import Reading
 from hwlit.runs.base import Run
+from hwlit.tasks.image_export import merged
 from hwlit.tasks.personalization import Personalization
 
 CHECKED_PICTURES = 2
@@ -179,12 +180,20 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
                     batch_size=1,
                     size=drawing.size,
                 )
-                for pipeline in (model.pipeline(), self._pretrained())
+                for pipeline in (self._plain(), self._pretrained())
             )
         location = find_pipeline(model.pretrained).location
         return check_redraw(
             folder, location, drawing, live, untuned, model.frozen_dtype, str(model.device)
         )
+
+    def _plain(self) -> Any:
+        """Return the pipeline around the network, all of it in the precision of a stranger's."""
+        model = self._model
+        if model.frozen_dtype == torch.float32 or model.adapter.peft_config(model.network):
+            return model.pipeline()
+        network = merged(model.adapter, model.network).to(model.frozen_dtype)
+        return load_pipeline(model.pretrained, model.frozen_dtype, model.device, network)
 
     def _probe(self) -> None:
         """Time one denoising step as guidance calls it, and one whole picture."""

@@ -120,6 +120,45 @@ def test_the_whole_denoiser_becomes_a_pipeline_folder(fit, tiny_pipelines):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("kind", "precision"), [("sd", "bf16-true"), ("sdxl", "32-true")])
+def test_custom_diffusion_teaches_the_tokenizer_a_word(
+    kind, precision, fit, tiny_pipelines, tmp_path, capsys
+):
+    said = '["photo of <new1> dog", "<new1> dog on the beach"]'
+    code, output = fit(
+        "--data.instance_prompt", "photo of <new1> dog", "--data.test_prompts", said,
+        "--data.random_size", "true", "--data.cache_latents", "false",
+        "--trainer.precision", precision, kind=kind, config="pocket/custom_diffusion",
+    )  # fmt: skip
+    assert code == 0
+    record = record_of(output)
+    assert record["data"]["identifier"] == "<new1>"
+    assert record["data"]["cached"] == {"latents": False, "prompts": False}
+    assert record["check"]["mean_difference_from_base"] > 0
+    names = {path.name for path in (output / "adapter").iterdir()}
+    assert {"<new1>.safetensors", "pytorch_custom_diffusion_weights.bin"} <= names
+    new, old = loaded(output / "adapter"), loaded(tiny_pipelines[kind])
+    for part in ("vae", "unet"):
+        changed = {
+            name
+            for name, tensor in new.components[part].state_dict().items()
+            if not torch.allclose(tensor, old.components[part].state_dict()[name], atol=1e-2)
+        }
+        assert all(".attn2.to_k." in name or ".attn2.to_v." in name for name in changed)
+    words = ["generate", str(output), "--prompt", "<new1> dog", "--out", str(tmp_path / "out")]
+    assert main([*words, "--num_images", "1"]) == 0
+    assert main([*words, "--strength", "0.5"]) == 2
+    assert "learned the new word <new1>" in capsys.readouterr().err
+
+
+def test_a_new_word_that_is_in_no_prompt_is_refused(fit, capsys):
+    code, output = fit(config="pocket/custom_diffusion")
+    assert code == 2
+    assert "the new token '<new1>' is in no prompt" in capsys.readouterr().err
+    assert not output.exists()
+
+
+@pytest.mark.slow
 def test_untuned_draws_what_the_base_draws(fit):
     code, output = fit("--model.adapter", "untuned")
     assert code == 0

@@ -75,3 +75,13 @@ def test_the_prior_loss_has_the_gradient_of_two_separate_losses():
 def test_without_class_rows_there_is_no_prior_loss():
     ones = torch.ones(3)
     assert with_prior(2 * ones, torch.zeros(3, dtype=torch.bool), ones) == (2.0, None)
+
+
+def test_only_valid_cells_count_and_channels_are_averaged(pair):
+    one, other = pair
+    valid = torch.zeros(4, 1, 5, 5, dtype=torch.float64)
+    valid[:, :, 1:4, 2:] = 1
+    inside = ((one - other) ** 2)[:, :, 1:4, 2:].mean(dim=(1, 2, 3))
+    torch.testing.assert_close(squared_errors(one, other, valid), inside)
+    every = squared_errors(one, other, torch.ones_like(valid))
+    torch.testing.assert_close(every, squared_errors(one, other))
