@@ -98,7 +98,11 @@ def new_tokens_of(adapter: Any) -> dict[str, int]:
     """Return the words that an adapter will teach to the tokenizers, by its settings as parsed."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--adapter", type=Adapter)
-    made: Adapter = parser.instantiate_classes(parser.parse_object({"adapter": adapter})).adapter
+    settings = parser.parse_object({"adapter": adapter})
+    try:
+        made: Adapter = parser.instantiate_classes(settings).adapter
+    except UsageError:  # the task is made of the same settings next, and says it without the parser
+        return {}
     return made.new_tokens
 
 
