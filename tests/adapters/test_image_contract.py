@@ -65,7 +65,8 @@ def test_attaching_leaves_the_outputs_as_they_were(built, adapter, batch):
     before = batch
     if adapter.new_tokens:  # of which the bare network knows only what they begin as
         tokens = adapter.adapters["token"].tokens if "adapters" in vars(adapter) else adapter.tokens
-        prompt = f"photo of {tokens['<new1>']} dog"
+        written = " ".join([tokens["<new1>"]] * adapter.new_tokens["<new1>"])
+        prompt = f"photo of {written} dog"
         before = batch | tokenised(bare.tokenizers.values(), [prompt] * 2)
     off = (outputs(task, task.network, batch) - outputs(task, bare, before)).abs().max()
     assert (off <= adapter.tolerance) == adapter.lossless
