@@ -39,7 +39,7 @@ class Concept:
         photos: The pictures that were trained on.
         identifier: The words of the prompts that name the concept; may be empty.
         base: What the untuned model draws for rows, by row id: of unrelated ones for the drift, and
-            of the concept's,             the concept's, where its own quality is asked for.
+            of the concept's, where its own quality is asked for.
         classes: What loads each class picture, if there are any.
     """
 
