@@ -98,8 +98,9 @@ class Chain(Adapter):
         }
 
     def files(self, network: nn.Module) -> dict[str, dict[str, Tensor]]:
-        """Return the files of every member."""
-        return {k: v for member in self.adapters.values() for k, v in member.files(network).items()}
+        """Return the files of every member; none where one has none, for the rest were a part."""
+        found = [member.files(network) for member in self.adapters.values()]
+        return {name: file for own in found for name, file in own.items()} if all(found) else {}
 
     def penalty(self, network: nn.Module) -> Tensor | None:
         """Return the sum of what the members add to the loss."""

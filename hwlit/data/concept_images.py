@@ -111,7 +111,7 @@ class ConceptImages(ResumableData):
         self.instance_prompt, self.class_prompt = instance_prompt, class_prompt
         self.class_images, self.class_images_path = class_images, class_images_path
         self.class_steps, self.class_guidance = class_steps, class_guidance
-        derived = find_identifier(instance_prompt, class_prompt) or " ".join(self.new_tokens)
+        derived = find_identifier(instance_prompt, class_prompt, self.new_tokens)
         self.identifier = derived if identifier is None else identifier
         self.test_prompts = filled_in(test_prompts, self.identifier, instance_prompt, class_prompt)
         self.unrelated_prompts = tuple(unrelated_prompts)

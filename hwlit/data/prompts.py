@@ -31,7 +31,7 @@ def check_prompts(instance_prompt: str, identifier: str, test_prompts: Sequence[
     """
     if not instance_prompt.strip():
         raise UsageError("--data.instance_prompt is empty; give such as 'a photo of sks dog'")
-    if identifier.lower() not in instance_prompt.lower():
+    if not all(word in instance_prompt.lower() for word in identifier.lower().split()):
         raise UsageError(
             f"the identifier {identifier!r} is not in --data.instance_prompt {instance_prompt!r}; "
             "write it there, or give the concept's own word by --data.identifier"
@@ -54,12 +54,21 @@ def check_new_tokens(new_tokens: Iterable[str], prompts: Sequence[str]) -> None:
             )
 
 
-def find_identifier(instance_prompt: str, class_prompt: str | None) -> str:
-    """Return the words of the instance prompt that the class prompt lacks; "" without one."""
-    if class_prompt is None:
-        return ""
-    known = class_prompt.lower().split()
-    return " ".join(word for word in instance_prompt.split() if word.lower() not in known)
+def find_identifier(
+    instance_prompt: str, class_prompt: str | None, new_tokens: Iterable[str] = ()
+) -> str:
+    """Return the words of the instance prompt that stand for the concept; "" without one.
+
+    Args:
+        instance_prompt: The prompt of its pictures.
+        class_prompt: The prompt of the class, which lacks them, if there is one.
+        new_tokens: Words that are learned; they stand for the concept where there is no other.
+    """
+    known = None if class_prompt is None else class_prompt.lower().split()
+    words = instance_prompt.split()
+    told = [] if known is None else [word for word in words if word.lower() not in known]
+    new = [token for token in new_tokens if token in instance_prompt.lower()]
+    return " ".join(told or new)
 
 
 def find_class(instance_prompt: str, identifier: str) -> str:

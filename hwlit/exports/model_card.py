@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from huggingface_hub import ModelCardData
+
+from hwlit.exports import stock_pipeline
 
 LOAD_PEFT = """```python
 from peft import PeftModel
@@ -33,7 +38,7 @@ from diffusers import DiffusionPipeline
 {imports}
 folder = "."  # this folder
 pipeline = DiffusionPipeline.from_pretrained({source}, dtype=torch.float32)
-{lora}pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
+{lines}pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
 picture = pipeline(
     {prompt},
     num_inference_steps={steps},
@@ -42,6 +47,18 @@ picture = pipeline(
 ).images[0]
 picture.save("picture.png")
 ```"""
+# What loads the method's own files into the pretrained pipeline.
+LOAD_WORD = 'pipeline.load_textual_inversion(folder, weight_name="{word}.safetensors")\n'
+LOAD_WORD_XL = """rows = load_file(folder + "/{word}.safetensors")
+pipeline.load_textual_inversion(rows["clip_l"], token="{word}")
+second = {{"text_encoder": pipeline.text_encoder_2, "tokenizer": pipeline.tokenizer_2}}
+pipeline.load_textual_inversion(rows["clip_g"], token="{word}", **second)
+"""
+LOAD_ATTENTION = 'pipeline.unet.load_attn_procs(folder, weight_name="{name}", _pipeline=pipeline)\n'
+SHIFTS = (
+    "{names}: the shifts of the singular values, which stock diffusers does not read; `hwlit "
+    "export RUN --lora DIR --rank 16` turns them into a LoRA file."
+)
 POCKET_SD = 'files("hwlit") / "assets" / "pocket-sd"'  # it is on no hub, but comes with hwlit
 TEXT_RESULTS = ("test/accuracy", "test/f1_macro", "test/f1_positive", "test/loss")
 IMAGE_RESULTS = (
@@ -83,7 +100,13 @@ def text_model_card(record: dict[str, Any], peft: bool) -> str:
     return "\n\n".join(lines) + "\n"
 
 
-def image_model_card(record: dict[str, Any], lora: bool, steps: int, guidance: float) -> str:
+def image_model_card(
+    record: dict[str, Any],
+    lora: bool,
+    steps: int,
+    guidance: float,
+    files: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> str:
     """Return the README.md of an exported diffusion model that learned a concept.
 
     Args:
@@ -91,6 +114,7 @@ def image_model_card(record: dict[str, Any], lora: bool, steps: int, guidance: f
         lora: Whether the folder holds LoRA weights rather than a whole pipeline.
         steps: Denoising steps of the test's pictures.
         guidance: Their guidance scale.
+        files: The method's own files beside a whole pipeline, each with the names of its tensors.
     """
     model, adapter, data = record["model"], record["adapter"], record["data"]
     front = ModelCardData(
@@ -98,18 +122,10 @@ def image_model_card(record: dict[str, Any], lora: bool, steps: int, guidance: f
         library_name="diffusers",
         pipeline_tag="text-to-image",
         instance_prompt=data["instance_prompt"],
-        tags=["hwlit", "text-to-image", "diffusers", "lora" if lora else "dreambooth"],
+        tags=["hwlit", "text-to-image", "diffusers", *_tags(record, lora, files)],
     )
-    pocket = lora and model["hub_id"] == "pocket-sd"
-    base = f"str({POCKET_SD})" if pocket else json.dumps(model["hub_id"])
-    load = LOAD_IMAGES.format(
-        imports="from importlib.resources import files\n" if pocket else "",
-        source=base if lora else "folder",
-        lora="pipeline.load_lora_weights(folder)\n" if lora else "",
-        prompt=json.dumps(data["instance_prompt"]),
-        steps=steps,
-        guidance=guidance,
-    )
+
+    snippet = partial(_snippet, record, steps, guidance)
     settings = {k: v for k, v in adapter.items() if k not in ("class", "name", "sites", "heads")}
     clip = record["encoders"]["clip"]["checkpoint"] if "encoders" in record else "none"
     lines = [
@@ -118,13 +134,69 @@ def image_model_card(record: dict[str, Any], lora: bool, steps: int, guidance: f
         f'Draws what {data["rows"]["train"]} pictures showed it, as "{data["instance_prompt"]}". '
         f"Trained by hwlit {record['versions']['hwlit']}, seed {record['seed']}.",
         "## Draw",
-        load,
+        snippet("", "pipeline.load_lora_weights(folder)\n" if lora else ""),
+        *_own_files(files, snippet),
         "## Result",
         _results(record["readings"], IMAGE_RESULTS),
         f"Measured by CLIP {clip}; `base/...` is the model before training. Intervals are 95 %.",
         f"Settings: `{json.dumps(settings)}`",
     ]
     return "\n\n".join(lines) + "\n"
+
+
+def _snippet(record: dict[str, Any], steps: int, guidance: float, imports: str, lines: str) -> str:
+    """Return the code that draws: of the folder's pipeline, or of the base after further lines."""
+    base, prompt = record["model"]["hub_id"], record["data"]["instance_prompt"]
+    pocket = bool(lines) and base == "pocket-sd"
+    named = f"str({POCKET_SD})" if pocket else json.dumps(base)
+    return LOAD_IMAGES.format(
+        imports=imports + ("from importlib.resources import files\n" if pocket else ""),
+        source=named if lines else "folder",
+        lines=lines,
+        prompt=json.dumps(prompt),
+        steps=steps,
+        guidance=guidance,
+    )
+
+
+def _tags(
+    record: dict[str, Any], lora: bool, files: Mapping[str, Collection[str]]
+) -> Iterator[str]:
+    """Yield the tags by which the hub finds what diffusers' own scripts train."""
+    if lora:
+        yield "lora"
+    if any(name.endswith(".bin") for name in files):
+        yield "custom-diffusion"
+    elif any(not name.startswith(stock_pipeline.SHIFTS) for name in files):
+        yield "textual_inversion"
+    elif record["data"].get("class_images"):  # without them the class is not preserved
+        yield "dreambooth"
+
+
+def _own_files(
+    files: Mapping[str, Collection[str]], snippet: Callable[[str, str], str]
+) -> Iterator[str]:
+    """Yield what the card says of the method's own files: how each is loaded."""
+    shifts = [name for name in files if name.startswith(stock_pipeline.SHIFTS)]
+    weights = [name for name in files if name.endswith(".bin")]
+    words = [
+        name.removesuffix(".safetensors")
+        for name in files
+        if name not in (*shifts, *weights, stock_pipeline.EMBEDS)
+    ]
+    if not files:
+        return
+    yield "## The method's own files"
+    if shifts:
+        yield SHIFTS.format(names=", ".join(f"`{name}`" for name in shifts))
+        return
+    xl = any("clip_g" in names for names in files.values())
+    lines = "".join((LOAD_WORD_XL if xl else LOAD_WORD).format(word=word) for word in words)
+    lines += "".join(LOAD_ATTENTION.format(name=name) for name in weights)
+    yield "Small files for the pretrained pipeline, instead of this one:"
+    yield snippet("from safetensors.torch import load_file\n" if xl else "", lines)
+    if stock_pipeline.EMBEDS in files:
+        yield f"`{stock_pipeline.EMBEDS}` is `{words[0]}.safetensors` by the usual name."
 
 
 def _results(readings: dict[str, Any], names: tuple[str, ...]) -> str:

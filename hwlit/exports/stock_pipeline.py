@@ -1,12 +1,13 @@
 """Draw from an exported diffusion model with nothing but diffusers, as a user would.
 
 Run as a script in a fresh interpreter: it must not import hwlit, so that it proves what a stranger
-gets. Reads a job (JSON) from standard input, writes a PNG per picture, and prints which versions
-drew them as the last line of its output.
+gets. Reads a job (JSON) from standard input, writes a PNG per picture, and prints from what and by
+which versions they were drawn as the last line of its output.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import json
 import sys
@@ -15,31 +16,101 @@ from typing import Any
 
 import diffusers
 import torch
+from safetensors.torch import load_file
+
+PIPELINE = "model_index.json"
+LORA = "pytorch_lora_weights.safetensors"
+EMBEDS = "learned_embeds.safetensors"  # the name that `load_textual_inversion(folder)` looks for
+SHIFTS = "spectral_shifts"  # begins the names of SVDiff's files
+UNREADABLE = (SHIFTS, "learned.")  # diffusers has no loader for these
 
 
-def load(folder: str, base: str, dtype: str, device: str) -> Any:
-    """Return the exported pipeline.
+def ways(folder: Path) -> list[list[str]]:
+    """Return for each way to draw from a folder the files that are loaded together.
+
+    A whole pipeline comes first; then, on the base, the files of new words with the weights of the
+    attention, once by each word's own file and once by the usual name where there is one.
+    """
+    if not (folder / PIPELINE).is_file():
+        return [[LORA]]
+    found, names = [[PIPELINE]], sorted(path.name for path in folder.iterdir() if path.is_file())
+    if any(name.startswith(SHIFTS) for name in names):
+        return found  # what other files hold is not all that was learned
+    weights = [name for name in names if name.endswith(".bin")]
+    words = _words(names)
+    if words or weights:
+        found.append(words + weights)
+    if EMBEDS in names:
+        found.append([EMBEDS, *weights])
+    return found
+
+
+def load(folder: Path, files: list[str], base: str, dtype: str, device: str) -> Any:
+    """Return the exported pipeline, loaded in one of its ways.
 
     Args:
-        folder: The exported folder: a whole pipeline, or LoRA weights.
-        base: Location of the pretrained pipeline, for a folder that holds only LoRA weights.
+        folder: The exported folder.
+        files: What to load of it.
+        base: Location of the pretrained pipeline, for files that are not a whole one.
         dtype: Precision that its weights are loaded in, as torch calls it.
         device: Device of torch.
+
+    Raises:
+        RuntimeError: They cannot be loaded; names them.
     """
-    whole = (Path(folder) / "model_index.json").is_file()
-    source = folder if whole else base
-    index = diffusers.DiffusionPipeline.load_config(source)
-    from_pretrained: Any = diffusers.DiffusionPipeline.from_pretrained  # it has no types
-    pipeline = from_pretrained(
-        source,
-        dtype=getattr(torch, dtype),
-        use_safetensors=True,
-        **({"safety_checker": None} if "safety_checker" in index else {}),
-    )
-    if not whole:
-        pipeline.load_lora_weights(folder)
+    try:
+        source = str(folder) if PIPELINE in files else base
+        index = diffusers.DiffusionPipeline.load_config(source)
+        from_pretrained: Any = diffusers.DiffusionPipeline.from_pretrained  # it has no types
+        pipeline = from_pretrained(
+            source,
+            dtype=getattr(torch, dtype),
+            use_safetensors=True,
+            **({"safety_checker": None} if "safety_checker" in index else {}),
+        )
+        for name in files:
+            _add(pipeline, folder, name)
+    except Exception as error:  # of any library below
+        told = " ".join(str(error).split())
+        raise RuntimeError(f"{' + '.join(files)}: {type(error).__name__}: {told}") from error
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
+
+
+def _add(pipeline: Any, folder: Path, name: str) -> None:
+    if name == LORA:
+        pipeline.load_lora_weights(str(folder))
+    elif name.endswith(".bin"):
+        # Without `_pipeline` diffusers reads the file and installs nothing.
+        pipeline.unet.load_attn_procs(str(folder), weight_name=name, _pipeline=pipeline)
+    elif name != PIPELINE:
+        _add_word(pipeline, folder / name)
+
+
+def _add_word(pipeline: Any, path: Path) -> None:
+    rows = load_file(path)
+    if "clip_g" not in rows:
+        pipeline.load_textual_inversion(str(path))
+        return
+    (word,) = (
+        _words([f.name for f in path.parent.iterdir()]) if path.name == EMBEDS else [path.name]
+    )
+    for row, ending in (("clip_l", ""), ("clip_g", "_2")):
+        pipeline.load_textual_inversion(
+            rows[row],
+            token=word.removesuffix(".safetensors"),
+            text_encoder=pipeline.components[f"text_encoder{ending}"],
+            tokenizer=pipeline.components[f"tokenizer{ending}"],
+        )
+
+
+def _words(names: list[str]) -> list[str]:
+    """Return the files of new words among the names of files, each called as its word."""
+    return [
+        name
+        for name in names
+        if name.endswith(".safetensors") and name != EMBEDS and not name.startswith(UNREADABLE)
+    ]
 
 
 def draw(
@@ -51,8 +122,8 @@ def draw(
     prompts: list[str],
     seeds: list[int],
     settings: dict[str, Any],
-) -> dict[str, str]:
-    """Write the pictures of the prompts as PNG: `0.png` and so on; return the versions.
+) -> dict[str, Any]:
+    """Write the pictures of the prompts as PNG, `<way>-<prompt>.png`, both numbers from 0.
 
     Args:
         folder: The exported folder.
@@ -63,14 +134,24 @@ def draw(
         prompts: What to draw, one at a time.
         seeds: The seed of each.
         settings: What the pipeline is called with beside these, such as `num_inference_steps`.
+
+    Returns:
+        `ways`, as the function of that name gives them, and `versions`.
     """
-    pipeline = load(folder, base, dtype, device)
-    for index, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True)):
-        generator = torch.Generator().manual_seed(seed)
-        picture = pipeline(prompt, generator=generator, **settings).images[0]
-        picture.save(Path(out) / f"{index}.png")
+    found = ways(Path(folder))
+    for way, files in enumerate(found):
+        pipeline = load(Path(folder), files, base, dtype, device)
+        for index, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True)):
+            generator = torch.Generator().manual_seed(seed)
+            picture = pipeline(prompt, generator=generator, **settings).images[0]
+            picture.save(Path(out) / f"{way}-{index}.png")
+        del pipeline
+        gc.collect()  # its modules refer to one another, and the next needs the room
     names = ("diffusers", "transformers", "peft", "torch")
-    return {name: importlib.metadata.version(name) for name in names}
+    return {
+        "ways": found,
+        "versions": {name: importlib.metadata.version(name) for name in names},
+    }
 
 
 if __name__ == "__main__":

@@ -152,7 +152,9 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
         photos = [picture.load() for picture in self._data.concept.pictures]
         classes = [picture.load for picture in self._data.class_pictures or ()]
         rows = self._data.test_rows()
-        return Concept(rows, photos, self._data.identifier, self._base, classes)
+        # Of several new words the identifier may be one.
+        words = dict.fromkeys([*self._data.identifier.split(), *self._model.adapter.new_tokens])
+        return Concept(rows, photos, " ".join(words), self._base, classes)
 
     def _redraw(self, folder: Path) -> dict[str, Any]:
         """Draw from the export in a fresh process; the network in memory draws the same anew.

@@ -84,7 +84,8 @@ def in_unit(value: float, unit: str) -> str:
 def _check(check: Mapping[str, Any]) -> str:
     if "pictures" in check:
         return (
-            f"{check['pictures']} pictures drawn again in a fresh process, mean difference "
+            f"{check['pictures']} pictures drawn again in a fresh process from "
+            f"{', from '.join(check.get('ways', ('the export',)))}: mean difference "
             f"{check['mean_pixel_difference']:.2g} of 255 levels (tolerance "
             f"{check['tolerance']['mean']:.2g}), largest {check['max_pixel_difference']}; from the "
             f"untuned model's {check['mean_difference_from_base']:.2g}"

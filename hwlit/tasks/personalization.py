@@ -271,7 +271,8 @@ class Personalization(Task):
     def card(self, record: dict[str, Any]) -> str:
         """Return the model card for a run's record."""
         lora = isinstance(self.adapter.peft_config(self.network), LoraConfig)
-        return image_model_card(record, lora, self.sampling_steps, self.guidance)
+        files = self.adapter.files(self.network)
+        return image_model_card(record, lora, self.sampling_steps, self.guidance, files)
 
     @property
     def encoders(self) -> Encoders:

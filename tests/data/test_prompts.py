@@ -33,6 +33,9 @@ def test_the_identifier_is_what_the_class_prompt_lacks():
     assert find_identifier("a photo of sks dog", "A photo of dog") == "sks"
     assert find_identifier("photo of zwx sks dog", "photo of dog") == "zwx sks"
     assert find_identifier("a photo of sks dog", None) == ""
+    assert find_identifier("a photo of <a>", None, ["<a>", "<b>"]) == "<a>"
+    assert find_identifier("a <a> dog", "a dog", ["<a>", "<b>"]) == "<a>"
+    assert find_identifier("a <a> and a <b>", None, ["<a>", "<b>"]) == "<a> <b>"
 
 
 def test_a_common_word_is_a_poor_identifier(tokenizer):

@@ -4,14 +4,20 @@ import re
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
+from hwlit.adapters.chain import Chain
+from hwlit.adapters.concept_token import ConceptToken
+from hwlit.adapters.cross_attention_kv import CrossAttentionKV
 from hwlit.adapters.full import Full
 from hwlit.adapters.lora import Lora
 from hwlit.exports.diffusers_lora import write_diffusers_lora
 from hwlit.exports.model_card import image_model_card
 from hwlit.exports.pipeline_folder import write_pipeline_folder
+from hwlit.networks.diffusion import load_diffusion
+from hwlit.tasks.image_export import write_export
 from tests.drawing import drawn, learnable, loaded, moved
 
 PROMPT = 'a photo of "sks" dog'
@@ -53,6 +59,50 @@ def test_the_snippet_draws(adapter, tiny_pipelines, tmp_path, monkeypatch):
     with Image.open("picture.png") as picture:
         found = np.asarray(picture, dtype=float)
     assert np.abs(found - 255 * drawn(pipeline, PROMPT)).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["sd", "sdxl"])
+def test_the_snippet_of_the_method_s_own_files_draws(kind, tiny_pipelines, tmp_path, monkeypatch):
+    words = {"token": ConceptToken(tokens={"<new1>": "dog"})}
+    adapter = Chain(adapters={"kv": CrossAttentionKV(), **words})
+    network = load_diffusion(tiny_pipelines[kind], torch.float32, train_text_encoder=True)
+    adapter.attach(network)
+    moved(network.eval(), 0.2)
+    given = adapter.state(network), tiny_pipelines[kind], torch.float32, torch.device("cpu")
+    write_export(tmp_path, adapter, network, *given)
+    told = record(tiny_pipelines[kind], adapter)
+    told["data"]["instance_prompt"] = "photo of <new1>"
+    card = image_model_card(told, False, 2, 3.0, adapter.files(network))
+    whole, files = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    pictures = []
+    for code in (whole, files):
+        exec(code, {})
+        with Image.open("picture.png") as picture:
+            pictures.append(np.asarray(picture, dtype=float))
+    assert np.abs(pictures[0] - pictures[1]).max() <= 1
+    assert "load_textual_inversion" in files
+    assert "load_textual_inversion" not in whole
+    assert "`learned_embeds.safetensors` is `<new1>.safetensors` by the usual name" in card
+
+
+@pytest.mark.parametrize(
+    ("lora", "files", "prior", "tags"),
+    [
+        (True, [], 0, ["lora"]),
+        (True, [], 9, ["lora", "dreambooth"]),
+        (False, ["spectral_shifts.safetensors"], 9, ["dreambooth"]),
+        (False, ["<a>.safetensors", "learned_embeds.safetensors"], 0, ["textual_inversion"]),
+        (False, ["x.bin", "<a>.safetensors"], 9, ["custom-diffusion"]),
+    ],
+)
+def test_a_card_is_tagged_as_what_was_trained(lora, files, prior, tags):
+    told = record("some/base", Lora())
+    told["data"]["class_images"] = {"pictures": prior} if prior else None
+    card = image_model_card(told, lora, 2, 3.0, dict.fromkeys(files, ()))
+    front = yaml.safe_load(card.split("---")[1])
+    assert front["tags"] == ["hwlit", "text-to-image", "diffusers", *tags]
+    assert ("hwlit export RUN --lora" in card) == (files == ["spectral_shifts.safetensors"])
 
 
 def test_pocket_sd_is_found_where_hwlit_is_installed():

@@ -1,10 +1,17 @@
 """The same prompt and seed in a process without hwlit: the same picture, and not the base's."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from hwlit.adapters.chain import Chain
+from hwlit.adapters.concept_token import LEARNED_EMBEDS as EMBEDS
+from hwlit.adapters.concept_token import ConceptToken
+from hwlit.adapters.cross_attention_kv import WEIGHTS as ATTENTION
+from hwlit.adapters.cross_attention_kv import CrossAttentionKV
 from hwlit.adapters.full import Full
 from hwlit.adapters.lora import Lora
 from hwlit.errors import IntegrityError
@@ -12,16 +19,22 @@ from hwlit.exports import redraw, stock_pipeline
 from hwlit.exports.diffusers_lora import WEIGHTS, write_diffusers_lora
 from hwlit.exports.pipeline_folder import write_pipeline_folder
 from hwlit.exports.redraw import Drawing, check_redraw
+from hwlit.networks.diffusion import load_diffusion, load_pipeline
+from hwlit.tasks.image_export import write_export
 from tests.drawing import learnable, loaded, moved
 
 DRAWING = Drawing(["photo of sks dog", "red circle on the beach"], [3, 5], steps=2, guidance=3.0)
 LORA = Lora(rank=4, alpha=6, targets=("unet.*.to_[qkv]",))
 
 
-def pictures(pipeline):
+WORDS = {"sd": {"<new1>": "mug", "<new2>": "dog"}, "sdxl": {"<new1>": "mug"}}
+
+
+def pictures(pipeline, drawing=DRAWING):
+    pipeline.set_progress_bar_config(disable=True)
     return [
-        pipeline(p, generator=torch.Generator().manual_seed(s), **DRAWING.settings()).images[0]
-        for p, s in zip(DRAWING.prompts, DRAWING.seeds, strict=True)
+        pipeline(p, generator=torch.Generator().manual_seed(s), **drawing.settings()).images[0]
+        for p, s in zip(drawing.prompts, drawing.seeds, strict=True)
     ]
 
 
@@ -54,7 +67,69 @@ def test_an_export_draws_the_same_in_a_fresh_process(adapter, by, tiny_pipelines
     assert report["pictures"] == 2
     assert report["max_pixel_difference"] <= 1
     assert report["mean_difference_from_base"] > 1
+    assert list(report["ways"]) == [WEIGHTS if adapter is LORA else "model_index.json"]
     assert set(report["versions"]) == {"diffusers", "transformers", "peft", "torch"}
+
+
+def taught(kind, tiny_pipelines, own):
+    """Write a tuned pipeline with the words that it learned; return what the check needs."""
+    pretrained, device = tiny_pipelines[kind], torch.device("cpu")
+    adapter = Chain(
+        adapters={"kv": CrossAttentionKV(), "token": ConceptToken(tokens=WORDS[kind], vectors=2)}
+    )
+    network = load_diffusion(pretrained, torch.float32, train_text_encoder=True)
+    adapter.attach(network)
+    moved(network.eval(), 0.3)
+    state = adapter.state(network)
+    write_export(own, adapter, network, state, pretrained, torch.float32, device)
+    drawing = replace(DRAWING, prompts=["photo of <new1> dog", " ".join(WORDS[kind])])
+    live = pictures(load_pipeline(pretrained, torch.float32, "cpu", network), drawing)
+    return own, pretrained, drawing, live, pictures(loaded(pretrained), drawing)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("kind", ["sd", "sdxl"])
+def test_each_file_that_stock_diffusers_reads_is_drawn_from(kind, tiny_pipelines, tmp_path):
+    own, *others = taught(kind, tiny_pipelines, tmp_path / "own")
+    report = check_redraw(own, *others, torch.float32)
+    words = " + ".join(f"{word}.safetensors" for word in WORDS[kind])
+    ways = ["model_index.json", f"{words} + {ATTENTION}"]
+    if len(WORDS[kind]) == 1:
+        ways.append(f"{EMBEDS} + {ATTENTION}")
+    assert list(report["ways"]) == ways
+    for way in (report, *report["ways"].values()):
+        assert way["max_pixel_difference"] <= 1
+        assert way["mean_difference_from_base"] > 1
+    assert list(report["unread"]) == ["learned.safetensors"]
+
+
+@pytest.mark.usefixtures("here")
+def test_a_file_that_is_spoiled_is_named(tiny_pipelines, tmp_path):
+    own, base, drawing, live, untuned = taught("sdxl", tiny_pipelines, tmp_path / "own")
+    one = replace(drawing, prompts=drawing.prompts[:1], seeds=drawing.seeds[:1])
+    given = base, one, live[:1], untuned[:1]
+    for name in ("<new1>.safetensors", EMBEDS, ATTENTION):
+        path = own / name
+        whole = path.read_bytes()
+        if name == ATTENTION:
+            torch.save({n: 0.9 * t for n, t in torch.load(path).items()}, path)
+        else:
+            save_file({n: t.flip(0) for n, t in load_file(path).items()}, path)
+        with pytest.raises(IntegrityError, match=rf"^[^/]*{name}.* draws other pictures"):
+            check_redraw(own, *given, torch.float32)
+        path.write_bytes(whole[:-200])
+        with pytest.raises(RuntimeError, match=f"^[^/]*{name}"):
+            check_redraw(own, *given, torch.float32)
+        path.write_bytes(whole)
+
+
+def test_shifts_of_singular_values_are_in_the_folder_alone(tmp_path):
+    for name in ("model_index.json", "spectral_shifts.safetensors", ATTENTION):
+        (tmp_path / name).touch()
+    assert stock_pipeline.ways(tmp_path) == [["model_index.json"]]
+    told = redraw._unread(tmp_path, {"model_index.json"})
+    assert "hwlit export RUN --lora" in told["spectral_shifts.safetensors"]
+    assert "only a part" in told[ATTENTION]
 
 
 @pytest.mark.usefixtures("here")
@@ -85,7 +160,8 @@ def test_what_is_not_in_the_export_is_found_where_it_hardly_shows(tiny_pipelines
 )
 def test_half_precision_allows_more(dtype, off, passes, tmp_path, monkeypatch):
     def run(job, *others):
-        Image.new("RGB", (4, 4), (off, off, off)).save(f"{job['out']}/0.png")
+        Image.new("RGB", (4, 4), (off, off, off)).save(f"{job['out']}/0-0.png")
+        return {"ways": [["file"]], "versions": {}}
 
     monkeypatch.setattr(redraw, "_run", run)
     live, base = Image.new("RGB", (4, 4)), Image.new("RGB", (4, 4), (90, 90, 90))

@@ -153,6 +153,33 @@ def test_custom_diffusion_teaches_the_tokenizer_a_word(
     assert "learned the new word <new1>" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+def test_two_concepts_are_learned_jointly(fit, tmp_path):
+    both, classes = tmp_path / "both", tmp_path / "classes"
+    for folder, said in ((both, ("<new1> mug", "<new2> dog")), (classes, ("mug", "dog"))):
+        folder.mkdir()
+        for number, what in enumerate(said * 2):
+            Image.new("RGB", (32, 32), (60 * number, 90, 200)).save(folder / f"{number}.png")
+            (folder / f"{number}.txt").write_text(f"photo of {what}")
+    code, output = fit(
+        "--data.path", str(both), "--model.adapter.adapters.token.tokens",
+        '{"<new1>": "mug", "<new2>": "dog"}', "--data.instance_prompt", "photo of <new1> mug",
+        "--data.class_prompt", "photo of mug", "--data.class_images_path", str(classes),
+        "--data.class_images", "4", "--data.test_prompts",
+        '["photo of <new1> mug", "photo of <new2> dog", "<new1> mug on <new2> dog"]',
+        config="pocket/custom_diffusion",
+    )  # fmt: skip
+    assert code == 0
+    record = record_of(output)
+    assert record["data"]["captions"]["1.png"] == "photo of <new2> dog"
+    assert record["data"]["class_images"]["drawn_in_this_run"] == 0
+    assert "'<new1> <new2>' dropped" in record["readings"]["test/clip_t"]["method"]
+    words = "<new1>.safetensors + <new2>.safetensors"
+    assert f"{words} + pytorch_custom_diffusion_weights.bin" in record["check"]["ways"]
+    rows = [load_file(output / "adapter" / f"<new{n}>.safetensors")[f"<new{n}>"] for n in (1, 2)]
+    assert not torch.equal(*rows)
+
+
 def test_a_new_word_that_is_in_no_prompt_is_refused(fit, capsys):
     code, output = fit(config="pocket/custom_diffusion")
     assert code == 2
