@@ -49,6 +49,10 @@ UNREAD = {
     "from, holds it folded, and hwlit export RUN --lora turns it into a LoRA file",
     "learned.": "stock diffusers has no loader for it; the pipeline, which was drawn from, has it",
 }
+ROUNDING = (
+    "diffusers computes the attention of such a file step by step, where the run's is one fused "
+    "kernel: in half precision each rounds in its own way"
+)
 PART = "it holds only a part of what was learned"
 
 
@@ -125,7 +129,7 @@ def check_redraw(
             for way, files in enumerate(told["ways"])
         }
     wanted, before, limit = _levels(live), _levels(untuned), TOLERANCES[dtype]
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, levels in drawn.items():
         off, change = np.abs(levels - wanted), np.abs(levels - before)
         _judge(f"{name} of {folder}", off, change, limit, bool((wanted != before).any()))
@@ -134,6 +138,8 @@ def check_redraw(
             "mean_pixel_difference": float(off.mean()),
             "mean_difference_from_base": float(change.mean()),
         }
+        if ".bin" in name and dtype != torch.float32:
+            found[name]["remark"] = ROUNDING
     return {
         "pictures": len(live),
         "max_pixel_difference": max(way["max_pixel_difference"] for way in found.values()),
@@ -155,8 +161,9 @@ def _judge(what: str, off: Levels, change: Levels, limit: Tolerance, learned: bo
             f"{off.max()} of 255 levels, {off.mean():.2g} in the mean (tolerance {limit.largest} "
             f"and {limit.mean:g}); do not use it, and report this with the record"
         )
-    # What hardly learned lies within the tolerance of its base, but nearer to itself.
-    if learned and change.mean() <= off.mean():
+    # What hardly learned lies within the tolerance of its base, but nearer to itself. Half as near
+    # is no proof yet: where the attention of a .bin file rounds otherwise, both may be noise.
+    if learned and 2 * change.mean() <= off.mean():
         raise IntegrityError(
             f"{what} reloads, but draws what the untuned model draws: what was learned is not "
             "in it; do not use it, and report this with the record"
