@@ -142,6 +142,7 @@ def check_redraw(
             found[name]["remark"] = ROUNDING
     return {
         "pictures": len(live),
+        "prompts": list(drawing.prompts),
         "max_pixel_difference": max(way["max_pixel_difference"] for way in found.values()),
         "mean_pixel_difference": max(way["mean_pixel_difference"] for way in found.values()),
         "mean_difference_from_base": min(w["mean_difference_from_base"] for w in found.values()),

@@ -162,13 +162,8 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
         Anew, one picture at a time and without autocast: as a stranger's process does.
         """
         model = self._model.to(self._trainer.strategy.root_device)
-        rows = self._data.test_rows()[:CHECKED_PICTURES]
         drawing = Drawing(
-            [row["prompt"] for row in rows],
-            [row["seed"] for row in rows],
-            model.sampling_steps,
-            model.guidance,
-            model.picture_size,
+            *self._checked(), model.sampling_steps, model.guidance, model.picture_size
         )
         model.network.eval()
         with torch.inference_mode():
@@ -188,6 +183,15 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
         return check_redraw(
             folder, location, drawing, live, untuned, model.frozen_dtype, str(model.device)
         )
+
+    def _checked(self) -> tuple[list[str], list[int]]:
+        """Return prompts and seeds to draw again: the first test rows, and every new word."""
+        rows = self._data.test_rows()[:CHECKED_PICTURES]
+        prompts = [row["prompt"] for row in rows]
+        for token in self._model.adapter.new_tokens:
+            if not any(token in prompt.lower() for prompt in prompts):
+                prompts.append(f"a photo of a {token}")
+        return prompts, [row["seed"] for row in rows] + [0] * (len(prompts) - len(rows))
 
     def _plain(self) -> Any:
         """Return the pipeline around the network, all of it in the precision of a stranger's."""

@@ -174,6 +174,7 @@ def test_two_concepts_are_learned_jointly(fit, tmp_path):
     assert record["data"]["captions"]["1.png"] == "photo of <new2> dog"
     assert record["data"]["class_images"]["drawn_in_this_run"] == 0
     assert "'<new1> <new2>' dropped" in record["readings"]["test/clip_t"]["method"]
+    assert record["check"]["prompts"] == ["photo of <new1> mug"] * 2 + ["a photo of a <new2>"]
     words = "<new1>.safetensors + <new2>.safetensors"
     assert f"{words} + pytorch_custom_diffusion_weights.bin" in record["check"]["ways"]
     rows = [load_file(output / "adapter" / f"<new{n}>.safetensors")[f"<new{n}>"] for n in (1, 2)]
