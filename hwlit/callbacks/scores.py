@@ -20,6 +20,7 @@ from hwlit.metrics.similarity import (
     drift,
     memorising,
     prompt_fidelity,
+    shared_words,
     subject_fidelity,
     without_identifier,
 )
@@ -41,6 +42,9 @@ class Concept:
         base: What the untuned model draws for rows, by row id: of unrelated ones for the drift, and
             of the concept's, where its own quality is asked for.
         classes: What loads each class picture, if there are any.
+        captions: What training says of each photo.
+        words: The words of several concepts that are learned jointly: a picture is compared with
+            the photos whose captions share one with its prompt. Of one concept none.
     """
 
     rows: Rows
@@ -48,6 +52,8 @@ class Concept:
     identifier: str
     base: Mapping[int, Image.Image]
     classes: Sequence[Callable[[], Image.Image]] = ()
+    captions: Sequence[str] = ()
+    words: Sequence[str] = ()
 
 
 class Scores:
@@ -79,11 +85,12 @@ class Scores:
 
     def _measure(self, images: Mapping[int, Image.Image]) -> None:
         clip, photos = self._clip, self._clip.images(self._concept.photos)
-        said = clip.texts(self._texts)
+        said, words = clip.texts(self._texts), self._concept.words
+        about = shared_words(self._prompts, self._concept.captions, words) if words else None
         features = {"test": clip.features(images[row["row_id"]] for row in self._own)}
         drawn = normalize(features["test"], dim=-1)
         self._values = {
-            "test/clip_i": subject_fidelity(drawn, photos),
+            "test/clip_i": subject_fidelity(drawn, photos, about),
             "test/clip_t": prompt_fidelity(drawn, said),
             "test/memorising": memorising(drawn, photos),
         }
@@ -91,12 +98,12 @@ class Scores:
         if self._dino is not None:
             real = self._dino.images(self._concept.photos)
             own = self._dino.images([images[row["row_id"]] for row in self._own])
-            self._values["test/dino"] = subject_fidelity(own, real)
+            self._values["test/dino"] = subject_fidelity(own, real, about)
         base = self._concept.base
         if all(row["row_id"] in base for row in self._own):
             features["base"] = clip.features(base[row["row_id"]] for row in self._own)
             before = normalize(features["base"], dim=-1)
-            self._values["base/clip_i"] = subject_fidelity(before, photos)
+            self._values["base/clip_i"] = subject_fidelity(before, photos, about)
             self._values["base/clip_t"] = prompt_fidelity(before, said)
         self._drift = torch.empty(0)
         if self._unrelated:
@@ -133,6 +140,8 @@ class Scores:
         clip, photos = self._clip.checkpoint, len(self._concept.photos)
         dropped = f"{self._concept.identifier!r} dropped" if self._concept.identifier else "whole"
         subject = f"mean cosine over all pairs with {photos} photos"
+        if self._concept.words:
+            subject += f", those of the prompt's words among {', '.join(self._concept.words)}"
         prompt = f"mean cosine of picture and prompt ({dropped}), CLIP {clip}"
         methods = {
             "test/clip_i": f"{subject}, CLIP {clip}",

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 
-def subject_fidelity(generated: Tensor, real: Tensor) -> Tensor:
+def subject_fidelity(generated: Tensor, real: Tensor, pairs: Tensor | None = None) -> Tensor:
     """Return the mean cosine of each generated picture and the real ones, (generated,).
 
     Its mean, over all pairs, is called CLIP-I for features of CLIP and DINO for those of DINO.
@@ -22,8 +22,31 @@ def subject_fidelity(generated: Tensor, real: Tensor) -> Tensor:
     Args:
         generated: Features of pictures of the concept, (generated, d).
         real: Features of its photos, (real, d).
+        pairs: Which photos a picture is compared with, bool (generated, real), at least one each;
+            None takes all.
     """
-    return (generated @ real.T).mean(dim=1)
+    cosines = generated @ real.T
+    if pairs is None:
+        return cosines.mean(dim=1)
+    return (cosines * pairs).sum(dim=1) / pairs.sum(dim=1)
+
+
+def shared_words(prompts: Sequence[str], captions: Sequence[str], words: Sequence[str]) -> Tensor:
+    """Return which captions share one of the words with each prompt, bool (prompts, captions).
+
+    A prompt that shares none with any caption goes with all of them.
+
+    Args:
+        prompts: The prompts.
+        captions: The captions.
+        words: The words, such as "<new1>" and "<new2>", in lower case.
+    """
+
+    def held(texts: Sequence[str]) -> Tensor:
+        return torch.tensor([[word in text.lower() for word in words] for text in texts])
+
+    found = (held(prompts).float() @ held(captions).float().T) > 0
+    return found | ~found.any(dim=1, keepdim=True)
 
 
 def prompt_fidelity(generated: Tensor, prompts: Tensor) -> Tensor:

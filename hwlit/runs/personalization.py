@@ -152,9 +152,16 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
         photos = [picture.load() for picture in self._data.concept.pictures]
         classes = [picture.load for picture in self._data.class_pictures or ()]
         rows = self._data.test_rows()
-        # Of several new words the identifier may be one.
-        words = dict.fromkeys([*self._data.identifier.split(), *self._model.adapter.new_tokens])
-        return Concept(rows, photos, " ".join(words), self._base, classes)
+        data, new = self._data, tuple(self._model.adapter.new_tokens)
+        return Concept(
+            rows,
+            photos,
+            " ".join(dict.fromkeys([*data.identifier.split(), *new])),  # that may be one of many
+            self._base,
+            classes,
+            data.concept.prompts(data.instance_prompt),
+            new if len(new) > 1 else (),
+        )
 
     def _redraw(self, folder: Path) -> dict[str, Any]:
         """Draw from the export in a fresh process; the network in memory draws the same anew.

@@ -6,6 +6,7 @@ from hwlit.metrics.similarity import (
     drift,
     memorising,
     prompt_fidelity,
+    shared_words,
     subject_fidelity,
     without_identifier,
 )
@@ -57,3 +58,10 @@ def test_drift_is_zero_where_nothing_moved():
 )
 def test_the_identifier_is_dropped_as_a_whole_word(prompt, identifier, wanted):
     assert without_identifier(prompt, identifier) == wanted
+
+
+def test_of_two_concepts_a_picture_is_compared_with_the_photos_of_its_own():
+    pairs = shared_words(["a <A> cup", "<b>", "<a> and <b>", "x"], ["<a>", "<b>"], ["<a>", "<b>"])
+    assert pairs.tolist() == [[True, False], [False, True], [True, True], [True, True]]
+    drawn = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    assert subject_fidelity(drawn, torch.eye(2), pairs).tolist() == [1.0, 0.0, 0.5, 0.5]
