@@ -44,8 +44,12 @@ def framed(
     scale = size / min(image.size)
     width, height = (max(size, round(side * scale)) for side in image.size)
     top, left = (round(p * (side - size)) for p, side in zip(place, (height, width), strict=True))
-    scaled = image.resize((width, height), Image.Resampling.LANCZOS)
-    pixels = torch.from_numpy(np.array(scaled.crop((left, top, left + size, top + size))))
+    across, down = image.width / width, image.height / height
+    # Of the square alone: the whole of a long thin picture could be scaled to gigabytes.
+    right, bottom = (left + size) * across, (top + size) * down
+    box = left * across, top * down, min(right, image.width), min(bottom, image.height)
+    scaled = image.resize((size, size), Image.Resampling.LANCZOS, box)
+    pixels = torch.from_numpy(np.array(scaled))
     pixels = pixels.permute(2, 0, 1).float() / 127.5 - 1
     if flip:
         pixels, left = pixels.flip(-1), width - size - left

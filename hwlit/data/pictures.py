@@ -18,6 +18,8 @@ from hwlit.errors import DataError
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 WHITE = (255, 255, 255, 255)
+# Of anything smaller or longer next to nothing is left in a square.
+SMALLEST_SIDE, LONGEST_ASPECT = 8, 20
 # Modes of one channel with more than 8 bits, as Pillow names them.
 DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
@@ -152,7 +154,7 @@ def read_all(
     for name, content in contents:
         try:
             data = _bytes(content, name)
-            size = decode(data, name).size
+            size = _fit(decode(data, name).size, name)
         except DataError as error:
             if corrupt == "error":
                 raise DataError(
@@ -177,6 +179,16 @@ def _bytes(content: Path | bytes, name: str) -> bytes:
     except OSError as error:
         why = error.strerror or error
         raise DataError(f"{name} cannot be read ({why}); replace or remove it") from error
+
+
+def _fit(size: tuple[int, int], name: str) -> tuple[int, int]:
+    if min(size) < SMALLEST_SIDE or max(size) > LONGEST_ASPECT * min(size):
+        raise DataError(
+            f"{name} has {size[0]} x {size[1]} pixels, and pictures are to have {SMALLEST_SIDE} "
+            f"or more a side and one side at most {LONGEST_ASPECT} times the other; replace or "
+            "remove it"
+        )
+    return size
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -128,7 +128,7 @@ def test_a_decompression_bomb_is_refused_before_it_unpacks(monkeypatch):
 @pytest.fixture
 def folder(tmp_path):
     for name in ("b.PNG", "a.jpg", "c.webp"):
-        colours().save(tmp_path / name, name[2:].lower().replace("jpg", "jpeg"))
+        colours().resize((16, 8), 0).save(tmp_path / name, name[2:].lower().replace("jpg", "jpeg"))
     (tmp_path / "notes.md").write_text("text")
     (tmp_path / "photo.heic").write_bytes(b"x")
     (tmp_path / "below").mkdir()
@@ -140,7 +140,7 @@ def folder(tmp_path):
 def test_a_folder_gives_its_pictures_and_counts_the_rest(folder):
     found = read_folder(folder, "error")
     assert [picture.name for picture in found.found] == ["a.jpg", "b.PNG", "c.webp"]
-    assert {(p.width, p.height) for p in found.found} == {(8, 4)}
+    assert {(p.width, p.height) for p in found.found} == {(16, 8)}
     assert found.others == {".heic": 1, ".md": 1, "no file": 2}
     assert found.found[1].load().getpixel((0, 0)) == RED
 
@@ -152,6 +152,17 @@ def test_a_corrupt_picture_is_named_or_left_out(folder):
     found = read_folder(folder, "skip")
     assert [picture.name for picture in found.found] == ["a.jpg", "c.webp"]
     assert list(found.skipped) == ["b.PNG"]
+
+
+@pytest.mark.parametrize("size", [(6000, 1), (7, 9), (20, 401)])
+def test_a_picture_that_no_square_can_be_cut_from_is_named_or_left_out(size, folder):
+    Image.new("RGB", size).save(folder / "line.png")
+    told = rf"line\.png has {size[0]} x {size[1]} pixels, .* or set --data\.corrupt skip"
+    with pytest.raises(DataError, match=told):
+        read_folder(folder, "error")
+    assert list(read_folder(folder, "skip").skipped) == ["line.png"]
+    Image.new("RGB", (8, 160)).save(folder / "line.png")
+    assert len(read_folder(folder, "error").found) == 4
 
 
 def test_nothing_but_corrupt_pictures_is_refused(tmp_path):
