@@ -15,16 +15,11 @@ from hwlit.data.concept_order import ConceptBatchSampler, FixedBatchSampler
 from hwlit.data.concept_rows import Ask, ConceptRows, Crop, test_rows, validation_rows
 from hwlit.data.concepts import Concept, read_concept, summarise_concept
 from hwlit.data.encoding import Encoded, device_of, dtype_of, encode_once, taught
-from hwlit.data.framing import picture_side
 from hwlit.data.pictures import Corrupt, Picture
-from hwlit.data.prompts import (
-    check_new_tokens,
-    filled_in,
-    find_identifier,
-    remarks_on_prompts,
-)
+from hwlit.data.prompts import check_new_tokens, filled_in, find_identifier, remarks_on_prompts
 from hwlit.data.random_size import distinct
 from hwlit.data.resuming import ResumableData, ResumableLoader, loader_settings
+from hwlit.networks.picture_side import picture_side
 from hwlit.networks.pipelines import latent_factor
 
 
@@ -136,7 +131,7 @@ class ConceptImages(ResumableData):
             UsageError: The resolution does not suit the pipeline.
         """
         if self._concept is None:
-            self.size = picture_side(self.pretrained, self.resolution)
+            self.size = picture_side(self.pretrained, "--data.resolution", self.resolution)
             concept = read_concept(self.path, self.subject, self.corrupt)
             told = [*concept.prompts(self.instance_prompt), *self.test_prompts]
             check_new_tokens(self.new_tokens, told)

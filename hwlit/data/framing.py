@@ -9,10 +9,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from hwlit.data.arguments import at_least
-from hwlit.errors import UsageError
-from hwlit.networks.pipelines import picture_sizes
-
 CENTER = (0.5, 0.5)
 
 
@@ -54,21 +50,3 @@ def framed(
     if flip:
         pixels, left = pixels.flip(-1), width - size - left
     return Frame(pixels.contiguous(), (image.height, image.width, top, left, size, size))
-
-
-def picture_side(pretrained: str, asked: int | None) -> int:
-    """Return the side of the squares in pixels; None asks for the pipeline's own.
-
-    Raises:
-        UsageError: The pipeline cannot take it.
-    """
-    usual, multiple = picture_sizes(pretrained)
-    size = usual if asked is None else at_least(1, "resolution", asked)
-    if size % multiple:
-        lower = size // multiple * multiple
-        near = " or ".join(str(side) for side in (lower, lower + multiple) if side)
-        raise UsageError(
-            f"--data.resolution is {size}, but {pretrained} takes multiples of {multiple} pixels; "
-            f"give {near}"
-        )
-    return size

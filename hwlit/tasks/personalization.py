@@ -24,6 +24,7 @@ from hwlit.networks.diffusion import (
     load_encoders,
     load_pipeline,
 )
+from hwlit.networks.picture_side import picture_side
 from hwlit.networks.pipelines import load_noise_schedule, pipeline_facts
 from hwlit.networks.sampling import draw
 from hwlit.tasks.base import Schedule, Task
@@ -129,8 +130,10 @@ class Personalization(Task):
         """Build the network and attach the adapter, once.
 
         Raises:
-            UsageError: The text encoders were to learn, and the adapter reaches none of them.
+            UsageError: The pipeline cannot draw in `picture_size`, or the text encoders were to
+                learn, and the adapter reaches none of them.
         """
+        picture_side(self.pretrained, "--model.picture_size", self.picture_size)
         super().configure_model()
         if self.train_text_encoder and self.learns:
             parameters = [p for e in self.network.text_encoders for p in e.parameters()]

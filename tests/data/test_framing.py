@@ -3,9 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hwlit.data.framing import framed, picture_side
-from hwlit.errors import UsageError
-from tests.pipelines import SIDE
+from hwlit.data.framing import framed
 
 
 def ramp(width, height):
@@ -66,14 +64,3 @@ def test_of_a_long_thin_picture_the_square_alone_is_scaled(monkeypatch):
 
 def test_small_pictures_are_enlarged():
     assert framed(ramp(5, 9), 16).pixels.shape == (3, 16, 16)
-
-
-def test_sides_must_suit_the_pipeline(tiny_pipelines):
-    assert picture_side(tiny_pipelines["sd"], None) == SIDE
-    assert picture_side(tiny_pipelines["sd"], 48) == 48
-    with pytest.raises(UsageError, match=r"resolution is 50, but .* of 8 pixels; give 48 or 56"):
-        picture_side(tiny_pipelines["sd"], 50)
-    with pytest.raises(UsageError, match=r"give 8$"):
-        picture_side(tiny_pipelines["sd"], 5)
-    with pytest.raises(UsageError, match="give a whole number from 1"):
-        picture_side(tiny_pipelines["sd"], 0)

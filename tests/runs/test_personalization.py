@@ -272,6 +272,15 @@ def test_a_disk_that_is_too_small_is_said_before_training(fit, monkeypatch, caps
     assert not output.exists()
 
 
+@pytest.mark.parametrize("size", ["60", "0", "-32"])
+def test_a_size_that_cannot_be_drawn_is_said_before_training(size, fit, capsys, monkeypatch):
+    monkeypatch.setattr("hwlit.data.class_images.draw", None)  # nothing is drawn
+    code, output = fit("--model.picture_size", size)
+    assert code == 2
+    assert f"--model.picture_size is {size}" in capsys.readouterr().err
+    assert not output.exists()
+
+
 def test_a_clip_that_cannot_be_had_is_said_before_training(fit, capsys):
     code, output = fit("--model.clip", "/nowhere/clip")
     assert code == 2
