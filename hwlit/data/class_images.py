@@ -12,17 +12,19 @@ import hashlib
 import io
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from filelock import FileLock
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from tqdm.auto import tqdm
 
 from hwlit.data.captions import read_captions
-from hwlit.data.pictures import ENDINGS, Picture, read_folder
+from hwlit.data.pictures import ENDINGS, Corrupt, Picture, Pictures, read_each, read_folder
 from hwlit.data.tokens import PROGRESS_DELAY_S
 from hwlit.errors import IntegrityError
 from hwlit.networks.diffusion import load_pipeline
@@ -31,6 +33,8 @@ from hwlit.networks.sampling import draw
 from hwlit.storage import cache_directory, replacing, sha256
 
 SCHEMA = 1
+FLAG = "--data.class_images_path"
+SAID = ("prompt", "steps", "guidance")  # in the text chunks of a picture
 OURS = re.compile(r"(\d+)-([0-9a-f]{40})\.(?:png|jpg)")
 DRAWN_AT_ONCE = 4
 
@@ -47,6 +51,7 @@ class ClassImages:
         guidance: Guidance scale.
         size: Side in pixels.
         dtype: Precision of the pipeline.
+        corrupt: What to do with a picture of the user's that cannot be read.
         given: A folder of the user's, whose pictures count, whatever their names; None takes one
             in the cache, named by all of the above.
     """
@@ -58,6 +63,7 @@ class ClassImages:
     guidance: float
     size: int
     dtype: torch.dtype
+    corrupt: Corrupt = "error"
     given: Path | None = None
 
     @property
@@ -79,6 +85,7 @@ class ClassImages:
         """Draw what is missing, one process at a time; return how many were drawn.
 
         Raises:
+            DataError: A picture or caption of the user's cannot be read.
             IntegrityError: A picture that was drawn before is damaged.
             ResourceError: The folder cannot be written.
         """
@@ -92,30 +99,61 @@ class ClassImages:
                 self._draw(missing, device)
         return len(missing)
 
-    def pictures(self) -> tuple[Picture, ...]:
+    def pictures(self) -> Pictures:
         """Return the set, as many as were asked for: the user's by name, then ours by number."""
-        found = {picture.name: picture for picture in read_folder(self.folder, "error").found}
-        return tuple(found[name] for name in sorted(found, key=_order)[: self.count])
+        read = read_folder(self.folder, self.corrupt, FLAG)
+        found = {picture.name: picture for picture in read.found}
+        names = sorted(found, key=_order)[: self.count]
+        return replace(read, found=tuple(found[name] for name in names))
 
-    def prompts(self) -> list[str]:
+    def prompts(self, pictures: Sequence[Picture]) -> list[str]:
         """Return what is said of each picture: a caption of the user's, or else the prompt."""
-        names = [picture.name for picture in self.pictures()]
+        names = [picture.name for picture in pictures]
         captions = {} if self.given is None else read_captions(self.given, names)
         return [captions.get(name, self.prompt) for name in names]
 
-    def facts(self, drawn: int) -> dict[str, Any]:
+    def facts(self, pictures: Sequence[Picture], drawn: int) -> dict[str, Any]:
         """Return what the record says of the set, plain data.
 
         Args:
+            pictures: The set.
             drawn: How many of them were drawn in this run.
         """
+        ours = [picture for picture in pictures if OURS.fullmatch(picture.name)]
+        as_asked = self.given is None or any(_said(picture) == self._how for picture in ours)
         return {
             "pictures": self.count,
             "drawn_in_this_run": drawn,
+            "given": len(pictures) - len(ours),
             "folder": str(self.folder),
-            "steps": self.steps,
-            "guidance": self.guidance,
+            "steps": self.steps if as_asked else None,
+            "guidance": self.guidance if as_asked else None,
         }
+
+    def remarks(self, pictures: Sequence[Picture], left_out: Mapping[str, str]) -> list[str]:
+        """Return what a user should know of the set, a sentence each.
+
+        Args:
+            pictures: The set.
+            left_out: Why pictures of the folder are not in it, by name.
+        """
+        told = [f"left out of the class pictures: {why}" for why in left_out.values()]
+        if self.given is None:  # a folder for these very settings
+            return told
+        others = [p for p in pictures if OURS.fullmatch(p.name) and _said(p) != self._how]
+        if others:
+            told.append(
+                f"{len(others)} of {len(pictures)} class pictures, such as {others[0].name}, were "
+                f"drawn with {_listed(_said(others[0]))}, not with {_listed(self._how)}; remove "
+                f"them from {self.folder}, and they are drawn anew"
+            )
+        return told
+
+    @property
+    def _how(self) -> dict[str, str]:
+        """What a picture says of how it was drawn."""
+        said = self.prompt, self.steps, float(self.guidance)
+        return dict(zip(SAID, map(str, said), strict=True))
 
     def _missing(self) -> list[int]:
         """Return the numbers to draw."""
@@ -129,7 +167,10 @@ class ClassImages:
                     raise IntegrityError(
                         f"the class picture {file} is damaged; remove it, and it is drawn again"
                     )
-        wanted = self.count - (len(files) - len(ours))
+        others = [(file.name, file) for file in sorted(files) if file not in ours]
+        theirs, _ = read_each(others, self.corrupt, str(self.folder))
+        read_captions(self.folder, [picture.name for picture in theirs])
+        wanted = self.count - len(theirs)
         present = {int(match[1]) for match in ours.values()}
         return [number for number in range(max(wanted, 0)) if number not in present]
 
@@ -156,8 +197,10 @@ class ClassImages:
         torch.cuda.empty_cache()
 
     def _save(self, number: int, picture: Image.Image) -> None:
-        content = io.BytesIO()
-        picture.save(content, "png")
+        content, chunks = io.BytesIO(), PngInfo()
+        for key, value in {**self._how, "seed": str(number)}.items():
+            chunks.add_itxt(key, value)
+        picture.save(content, "png", pnginfo=chunks)
         name = f"{number}-{hashlib.sha1(content.getvalue(), usedforsecurity=False).hexdigest()}.png"
         with replacing(self.folder / name) as file:
             file.write(content.getvalue())
@@ -166,3 +209,14 @@ class ClassImages:
 def _order(name: str) -> tuple[bool, int, str]:
     ours = OURS.fullmatch(name)
     return bool(ours), int(ours[1]) if ours else 0, name
+
+
+def _said(picture: Picture) -> dict[str, str]:
+    """Return what a picture of ours says of how it was drawn; older ones say nothing."""
+    assert isinstance(picture.content, Path)
+    with Image.open(picture.content) as image:
+        return {name: str(image.info[name]) for name in SAID if name in image.info}
+
+
+def _listed(said: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in said.items()) or "settings unknown"

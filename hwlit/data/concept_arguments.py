@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from hwlit.data.arguments import at_least
@@ -30,9 +31,16 @@ def check_settings(given: Mapping[str, Any]) -> None:
         raise UsageError("--data.class_images needs --data.class_prompt: 'a photo of dog'")
     if given["class_images_path"] is not None and not given["class_images"]:
         raise UsageError("--data.class_images_path needs --data.class_images: how many to use")
+    _check_folder(given["class_images_path"])
     varied = given["crop"] == "random" or given["flip"] or given["random_size"]
     if given["cache_latents"] and varied:
         raise UsageError(
             "random crops, flips and sizes need every picture encoded anew; set "
             "--data.cache_latents false, or turn --data.crop, flip and random_size off"
         )
+
+
+def _check_folder(given: str | None) -> None:
+    folder = None if given is None else Path(given).expanduser()
+    if folder is not None and not folder.is_dir() and (folder.exists() or folder.is_symlink()):
+        raise UsageError(f"--data.class_images_path {given} is no folder; give one, or a new name")

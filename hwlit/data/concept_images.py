@@ -15,7 +15,7 @@ from hwlit.data.concept_order import ConceptBatchSampler, FixedBatchSampler
 from hwlit.data.concept_rows import Ask, ConceptRows, Crop, test_rows, validation_rows
 from hwlit.data.concepts import Concept, read_concept, summarise_concept
 from hwlit.data.encoding import Encoded, device_of, dtype_of, encode_once, taught
-from hwlit.data.pictures import Corrupt, Picture
+from hwlit.data.pictures import Corrupt, Picture, Pictures
 from hwlit.data.prompts import check_new_tokens, filled_in, find_identifier, remarks_on_prompts
 from hwlit.data.random_size import distinct
 from hwlit.data.resuming import ResumableData, ResumableLoader, loader_settings
@@ -120,6 +120,7 @@ class ConceptImages(ResumableData):
         check_settings(vars(self))
         self._concept: Concept | None = None
         self.class_pictures: tuple[Picture, ...] | None = None  # until they are prepared
+        self._left_out: dict[str, str] = {}  # class pictures, and why
         self._drawn = 0
         self._encoded: Encoded | None = None
 
@@ -141,14 +142,17 @@ class ConceptImages(ResumableData):
         """Draw the class pictures that are missing; a second call returns at once.
 
         Raises:
+            DataError: One that was given cannot be read.
             IntegrityError: One that was drawn before is damaged.
             ResourceError: They cannot be written.
         """
         if self.class_pictures is None:
             self.prepare_data()
+            found = Pictures(())
             if self.class_images:
                 self._drawn = self._class_set.complete(device_of(self.trainer))
-            self.class_pictures = self._class_set.pictures() if self.class_images else ()
+                found = self._class_set.pictures()
+            self.class_pictures, self._left_out = found.found, found.skipped
 
     def cache(self) -> None:
         """Encode prompts and pictures once and let the encoders go; a second call returns at once.
@@ -238,13 +242,14 @@ class ConceptImages(ResumableData):
             "instance_prompt": self.instance_prompt,
             "class_prompt": self.class_prompt,
             "identifier": self.identifier,
-            "class_images": self._class_set.facts(self._drawn) if classes else None,
+            "class_images": self._class_set.facts(classes, self._drawn) if classes else None,
             "test_prompts": list(self.test_prompts),
             "unrelated_prompts": list(self.unrelated_prompts),
             "images_per_prompt": self.images_per_prompt,
             "epoch_steps": self.epoch_steps,
             "seed": self.seed,
             "remarks": concept.remarks(self.size)
+            + self._class_set.remarks(classes, self._left_out)
             + remarks_on_prompts(tokenizers, told, self.identifier),
         }
 
@@ -259,6 +264,7 @@ class ConceptImages(ResumableData):
             guidance=self.class_guidance,
             size=self.size,
             dtype=dtype_of(self.trainer),
+            corrupt=self.corrupt,
             given=None if given is None else Path(given).expanduser(),
         )
 
@@ -270,7 +276,7 @@ class ConceptImages(ResumableData):
     def _prompts(self) -> list[str]:
         """Return the prompt of each picture of the concept, then of each of the class."""
         usual = [str(self.class_prompt)] * self.class_images
-        classes = self._class_set.prompts() if self.class_pictures else usual
+        classes = self._class_set.prompts(self.class_pictures) if self.class_pictures else usual
         return self.concept.prompts(self.instance_prompt) + classes
 
     def _rows(self) -> ConceptRows:

@@ -101,12 +101,13 @@ def decode(content: bytes, name: str) -> Image.Image:
         raise DataError(f"{name} cannot be read ({reason}); replace or remove it") from error
 
 
-def read_folder(folder: Path, corrupt: Corrupt) -> Pictures:
+def read_folder(folder: Path, corrupt: Corrupt, flag: str = "--data.path") -> Pictures:
     """Read the pictures that lie in a folder, not those in folders below.
 
     Args:
         folder: The folder.
         corrupt: Whether a picture that cannot be read is left out or ends the run.
+        flag: What the folder was given by.
 
     Raises:
         DataError: The folder cannot be read or holds no picture, or one of them cannot be read.
@@ -117,7 +118,7 @@ def read_folder(folder: Path, corrupt: Corrupt) -> Pictures:
     except OSError as error:
         raise DataError(
             f"the pictures in {folder} cannot be listed ({error.strerror}); give another folder "
-            "by --data.path"
+            f"by {flag}"
         ) from error
     wanted = [file for file in files if file.suffix.lower() in ENDINGS]
     others = Counter(
@@ -127,10 +128,8 @@ def read_folder(folder: Path, corrupt: Corrupt) -> Pictures:
     )
     if not wanted:
         known = ", ".join(f"{count} of {ending}" for ending, count in sorted(others.items()))
-        raise DataError(
-            f"{folder} holds no picture ({', '.join(ENDINGS)}), but {known or 'nothing'}; give the "
-            "folder that the pictures lie in by --data.path"
-        )
+        held = f"holds no picture ({', '.join(ENDINGS)}), but {known}" if known else "is empty"
+        raise DataError(f"{folder} {held}; give the folder that the pictures lie in by {flag}")
     return Pictures(
         *read_all([(file.name, file) for file in wanted], corrupt, str(folder)),
         dict(sorted(others.items())),
@@ -138,6 +137,23 @@ def read_folder(folder: Path, corrupt: Corrupt) -> Pictures:
 
 
 def read_all(
+    contents: Sequence[tuple[str, Path | bytes]], corrupt: Corrupt, source: str
+) -> tuple[tuple[Picture, ...], dict[str, str]]:
+    """Read pictures whole, one at least; see `read_each`.
+
+    Raises:
+        DataError: One cannot be read and ends the run, or none can.
+    """
+    found, skipped = read_each(contents, corrupt, source)
+    if not found:
+        raise DataError(
+            f"none of the {len(skipped)} pictures of {source} can be read; the first: "
+            f"{next(iter(skipped.values()), 'there is none')}"
+        )
+    return found, skipped
+
+
+def read_each(
     contents: Sequence[tuple[str, Path | bytes]], corrupt: Corrupt, source: str
 ) -> tuple[tuple[Picture, ...], dict[str, str]]:
     """Read pictures whole; return them, and why others were left out, by name.
@@ -148,7 +164,7 @@ def read_all(
         source: Where they come from.
 
     Raises:
-        DataError: One cannot be read and ends the run, or none can.
+        DataError: One cannot be read and ends the run.
     """
     found, skipped = [], {}
     for name, content in contents:
@@ -163,11 +179,6 @@ def read_all(
             skipped[name] = str(error)
             continue
         found.append(Picture(name, content, *size, hashlib.sha256(data).hexdigest()))
-    if not found:
-        raise DataError(
-            f"none of the {len(skipped)} pictures of {source} can be read; the first: "
-            f"{next(iter(skipped.values()), 'there is none')}"
-        )
     return tuple(found), skipped
 
 

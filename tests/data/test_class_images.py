@@ -31,7 +31,7 @@ def test_missing_pictures_are_drawn_once_and_reused(make, tiny_pipelines):
     images = make()
     assert images.complete("cpu") == 4
     assert images.complete("cpu") == 0
-    found = images.pictures()
+    found = images.pictures().found
     assert [picture.name.split("-")[0] for picture in found] == list("0123")
     for picture in found:
         digest = hashlib.sha1(picture.content.read_bytes()).hexdigest()
@@ -44,7 +44,7 @@ def test_missing_pictures_are_drawn_once_and_reused(make, tiny_pipelines):
 def test_an_interrupted_set_is_completed_to_what_it_would_have_been(make, monkeypatch):
     whole = make(guidance=2.0)
     whole.complete("cpu")
-    names = [picture.name for picture in whole.pictures()]
+    names = [picture.name for picture in whole.pictures().found]
     for name in names:
         (whole.folder / name).unlink()
     save = ClassImages._save
@@ -60,17 +60,19 @@ def test_an_interrupted_set_is_completed_to_what_it_would_have_been(make, monkey
     assert len(list(whole.folder.iterdir())) == 2
     monkeypatch.setattr(ClassImages, "_save", save)
     assert whole.complete("cpu") == 2
-    assert [picture.name for picture in whole.pictures()] == names
+    assert [picture.name for picture in whole.pictures().found] == names
     (whole.folder / names[3]).unlink()
     assert whole.complete("cpu") == 1
-    assert [picture.name for picture in whole.pictures()] == names
+    assert [picture.name for picture in whole.pictures().found] == names
 
 
 def test_more_pictures_go_on_where_fewer_ended(make):
     fewer = make(count=1)
     fewer.complete("cpu")
     assert make(count=3).complete("cpu") == 2
-    assert [p.name for p in fewer.pictures()] == [p.name for p in make(count=3).pictures()][:1]
+    assert [p.name for p in fewer.pictures().found] == [
+        p.name for p in make(count=3).pictures().found
+    ][:1]
 
 
 def test_each_setting_has_a_folder_of_its_own(make, tiny_pipelines):
@@ -104,18 +106,71 @@ def test_pictures_of_the_user_count_first(make, theirs):
     (theirs / "notes.txt").write_text("x")
     images = make(given=theirs, count=3)
     assert images.complete("cpu") == 1
-    assert [p.name[:2] for p in images.pictures()] == ["a.", "z.", "0-"]
+    assert [p.name[:2] for p in images.pictures().found] == ["a.", "z.", "0-"]
     assert make(given=theirs, count=2).complete("cpu") == 0
-    assert [p.name for p in make(given=theirs, count=2).pictures()] == ["a.png", "z.jpg"]
+    assert [p.name for p in make(given=theirs, count=2).pictures().found] == ["a.png", "z.jpg"]
     assert {entry.name[:2] for entry in theirs.iterdir()} == {"a.", "z.", "0-", "no"}
 
 
-def test_a_corrupt_picture_of_the_user_is_named(make, theirs):
+def test_a_corrupt_picture_of_the_user_is_told_before_any_is_drawn(make, theirs, monkeypatch):
     (theirs / "a.png").write_bytes(b"broken")
-    images = make(given=theirs, count=1)
-    assert images.complete("cpu") == 0
-    with pytest.raises(DataError, match=r"a\.png cannot be read"):
-        images.pictures()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "load_pipeline", None)
+        with pytest.raises(DataError, match=r"a\.png cannot be read .* --data\.corrupt skip"):
+            make(given=theirs, count=2).complete("cpu")
+    Image.new("RGB", (50, 40)).save(theirs / "b.png")
+    images = make(given=theirs, count=2, corrupt="skip")
+    assert images.complete("cpu") == 1  # for the broken one is none
+    read = images.pictures()
+    assert [p.name[:2] for p in read.found] == ["b.", "0-"]
+    assert "out of the class pictures: a.png" in images.remarks(read.found, read.skipped)[0]
+
+
+def test_an_empty_caption_is_told_before_any_is_drawn(make, theirs, monkeypatch):
+    Image.new("RGB", (50, 40)).save(theirs / "b.png")
+    (theirs / "b.txt").write_text(" ")
+    monkeypatch.setattr(module, "load_pipeline", None)
+    with pytest.raises(DataError, match="is empty; write it or remove the file"):
+        make(given=theirs, count=2).complete("cpu")
+
+
+def test_pictures_say_how_they_were_drawn(make, theirs):
+    images = make(given=theirs, count=2)
+    images.complete("cpu")
+    found = images.pictures().found
+    with Image.open(found[1].content) as image:
+        assert image.info == {
+            "prompt": "photo of dog", "steps": "1", "guidance": "1.0", "seed": "1"
+        }  # fmt: skip
+    assert images.remarks(found, {}) == []
+    facts = images.facts(found, 2)
+    assert (facts["steps"], facts["guidance"], facts["given"]) == (1, 1.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "asked"),
+    [({"prompt": "red circle"}, "prompt red circle, steps 1"), ({"steps": 7}, "steps 7, guidance")],
+)
+def test_pictures_that_were_drawn_otherwise_are_told(make, theirs, changes, asked):
+    make(given=theirs, count=2).complete("cpu")
+    other = make(given=theirs, count=2, **changes)
+    assert other.complete("cpu") == 0
+    found = other.pictures().found
+    (told,) = other.remarks(found, {})
+    assert told.startswith("2 of 2 class pictures, such as 0-")
+    assert "were drawn with prompt photo of dog, steps 1, guidance 1.0, not with" in told
+    assert asked in told
+    assert other.facts(found, 0)["steps"] is None
+
+
+def test_what_hwlit_did_not_draw_has_no_steps(make, theirs):
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (50, 40)).save(theirs / name)
+    images = make(given=theirs, count=2)
+    found = images.pictures().found
+    facts = images.facts(found, images.complete("cpu"))
+    assert (facts["given"], facts["steps"], facts["guidance"]) == (2, None, None)
+    assert images.remarks(found, {}) == []
 
 
 def test_nothing_is_loaded_where_nothing_is_missing(make, monkeypatch):

@@ -233,6 +233,7 @@ def test_sample_batches_have_the_asked_sizes(make):
     [
         ({"class_images": 2, "class_prompt": None}, "class_images needs --data.class_prompt"),
         ({"class_images_path": "x"}, "class_images_path needs --data.class_images"),
+        ({"class_images_path": __file__, "class_images": 1}, r"\.py is no folder; give one"),
         ({"crop": "random"}, "set --data.cache_latents false"),
         ({"flip": True}, "set --data.cache_latents false"),
         ({"identifier": "zwx"}, "'zwx' is not in --data.instance_prompt"),

@@ -174,8 +174,8 @@ def test_nothing_but_corrupt_pictures_is_refused(tmp_path):
 
 
 def test_a_folder_without_pictures_says_what_it_holds(tmp_path):
-    with pytest.raises(DataError, match=r"holds no picture .* but nothing; give"):
-        read_folder(tmp_path, "skip")
+    with pytest.raises(DataError, match=r" is empty; give the folder .* by --other$"):
+        read_folder(tmp_path, "skip", "--other")
     (tmp_path / "a.heic").write_bytes(b"x")
     with pytest.raises(DataError, match=r"but 1 of \.heic; give the folder"):
         read_folder(tmp_path, "skip")

@@ -65,7 +65,7 @@ def test_a_tokenizer_of_another_text_encoder_is_refused(own):
 
 def test_a_damaged_tokenizer_is_one_sentence(own):
     (own / "tokenizer_2" / "tokenizer.json").write_text("{")
-    with pytest.raises(UsageError, match="tokenizer_2 cannot be read .*; fetch it again") as told:
+    with pytest.raises(UsageError, match=r"tokenizer_2 cannot be read .*; fetch it again") as told:
         load_tokenizers(str(own))
     assert "\n" not in str(told.value)
 
