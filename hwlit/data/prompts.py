@@ -13,6 +13,7 @@ from hwlit.networks.pipelines import written_out
 # Byte-pair vocabularies are in the order of how often their pieces are merged. Above this share of
 # CLIP's lie rare ones, such as the customary "sks" (0.97).
 COMMON_SHARE = 0.8
+PUNCTUATION = ".,;:!?\"'()[]{}"  # around a word; <new1> keeps its own
 PLACEHOLDER = re.compile(r"\{(.*?)\}")
 
 
@@ -64,8 +65,8 @@ def find_identifier(
         class_prompt: The prompt of the class, which lacks them, if there is one.
         new_tokens: Words that are learned; they stand for the concept where there is no other.
     """
-    known = None if class_prompt is None else class_prompt.lower().split()
-    words = instance_prompt.split()
+    known = None if class_prompt is None else _words(class_prompt.lower())
+    words = _words(instance_prompt)
     told = [] if known is None else [word for word in words if word.lower() not in known]
     new = [token for token in new_tokens if token in instance_prompt.lower()]
     return " ".join(told or new)
@@ -73,10 +74,15 @@ def find_identifier(
 
 def find_class(instance_prompt: str, identifier: str) -> str:
     """Return the words of the instance prompt that follow the identifier, such as "dog"."""
-    named = identifier.lower().split()
-    words = instance_prompt.split()
+    named = _words(identifier.lower())
+    words = _words(instance_prompt)
     places = [place for place, word in enumerate(words) if word.lower() in named]
     return " ".join(words[places[-1] + 1 :]) if places else ""
+
+
+def _words(prompt: str) -> list[str]:
+    """Return the words of a prompt without the punctuation around them."""
+    return [stripped for word in prompt.split() if (stripped := word.strip(PUNCTUATION))]
 
 
 def filled_in(
@@ -127,31 +133,45 @@ def _filled_in(prompt: str, words: Mapping[str, str]) -> str:
 
 
 def common_word(tokenizer: CLIPTokenizer, identifier: str) -> bool:
-    """Return whether an identifier is a common word, whose meaning the concept would overwrite."""
-    pieces = tokenizer.tokenize(identifier)
-    if len(pieces) != 1:
-        return False
+    """Return whether all words of an identifier are common: the concept overwrites their meaning.
+
+    Args:
+        tokenizer: The tokenizer.
+        identifier: One word or more.
+    """
     vocabulary = tokenizer.get_vocab()
     # The single bytes come first, in the order of their codes.
     singles = sum(len(piece.removesuffix("</w>")) == 1 for piece in vocabulary)
-    rank = vocabulary[pieces[0]] - singles
-    return rank < COMMON_SHARE * (len(vocabulary) - singles)
+    rarest = singles + COMMON_SHARE * (len(vocabulary) - singles)
+    words = [tokenizer.tokenize(word) for word in _words(identifier)]
+    return all(len(pieces) == 1 and vocabulary[pieces[0]] < rarest for pieces in words)
 
 
 def remarks_on_prompts(
     tokenizers: Sequence[CLIPTokenizer], prompts: Sequence[str], identifier: str
 ) -> list[str]:
-    """Return a sentence for each prompt that is cut, and one where the identifier is common."""
+    """Return a sentence for each prompt that is cut, and one on an identifier that does not serve.
+
+    Args:
+        tokenizers: Those of the pipeline.
+        prompts: All that is said in training and test.
+        identifier: The words that stand for the concept, if there are any.
+    """
     told = []
     for prompt in dict.fromkeys(prompts):
         if cut := next((text for t in tokenizers if (text := cut_off(t, prompt))), ""):
             told.append(
                 f"the prompt {prompt[:60]!r} is longer than {tokenizers[0].model_max_length} "
-                f"tokens; cut off is {cut!r}"
+                f"tokens; cut off is {cut[:60]!r}"
             )
-    if identifier and common_word(tokenizers[0], identifier):
+    if not identifier:
         told.append(
-            f"the identifier {identifier!r} is a common word, whose meaning the concept takes; "
-            "a rare one, such as sks, leaves the language whole"
+            "no word tells the concept from its class, so that the whole class changes; put a rare "
+            "one, such as sks, into --data.instance_prompt, and give --data.class_prompt without it"
+        )
+    elif common_word(tokenizers[0], identifier):
+        told.append(
+            f"the identifier {identifier!r} is common, and the concept takes its meaning; a rare "
+            "word, such as sks, leaves the language whole"
         )
     return told

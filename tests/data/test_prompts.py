@@ -24,9 +24,17 @@ def test_what_is_cut_off_is_told(tokenizer):
     words = ["dog"] * 75
     assert cut_off(tokenizer, " ".join(words)) == ""
     assert cut_off(tokenizer, " ".join([*words, "red", "blue"])) == "red blue"
-    told = remarks_on_prompts([tokenizer], [" ".join([*words, "red"]), "photo of dog"], "")
+    told = remarks_on_prompts([tokenizer], [" ".join([*words, "red"]), "photo of dog"], "sks")
     assert len(told) == 1
     assert "longer than 77 tokens; cut off is 'red'" in told[0]
+    (long,) = remarks_on_prompts([tokenizer], ["dog " * 500], "sks")
+    assert len(long) < 250
+
+
+def test_a_concept_without_a_word_of_its_own_is_told(tokenizer):
+    (told,) = remarks_on_prompts([tokenizer], ["photo of dog"], "")
+    assert "no word tells the concept from its class" in told
+    assert "--data.instance_prompt, and give --data.class_prompt without it" in told
 
 
 def test_the_identifier_is_what_the_class_prompt_lacks():
@@ -38,14 +46,31 @@ def test_the_identifier_is_what_the_class_prompt_lacks():
     assert find_identifier("a <a> and a <b>", None, ["<a>", "<b>"]) == "<a> <b>"
 
 
+@pytest.mark.parametrize(
+    ("instance_prompt", "class_prompt", "wanted"),
+    [
+        ("a photo of sks dog", "a photo of Dog.", "sks"),
+        ("photo of sks, dog", "photo of dog", "sks"),
+        ('a photo of "zwx" (sks) dog!', "a photo of a dog", "zwx sks"),
+        ("a photo of <new1>, a dog", "a photo of a dog", "<new1>"),
+        ("a photo , of sks dog", "a photo of dog", "sks"),
+        ("a photo of sks-zwx dog", "a photo of dog", "sks-zwx"),
+    ],
+)
+def test_punctuation_is_no_part_of_a_word(instance_prompt, class_prompt, wanted):
+    assert find_identifier(instance_prompt, class_prompt) == wanted
+    check_prompts(instance_prompt, wanted, ["x"])
+
+
 def test_a_common_word_is_a_poor_identifier(tokenizer):
     assert WORDS[0] == "photo"  # merged first, so the commonest
     assert common_word(tokenizer, "photo")
     assert common_word(tokenizer, "a")
     assert not common_word(tokenizer, "sks")  # merged last
-    assert not common_word(tokenizer, "photo dog")
+    assert common_word(tokenizer, "photo of")
+    assert not common_word(tokenizer, "photo sks")
     assert not common_word(tokenizer, "qzx")  # no word of the vocabulary
-    assert "'photo' is a common word" in remarks_on_prompts([tokenizer], [], "photo")[0]
+    assert "'photo' is common" in remarks_on_prompts([tokenizer], [], "photo")[0]
     assert remarks_on_prompts([tokenizer], ["photo of sks dog"], "sks") == []
 
 
@@ -70,6 +95,7 @@ def test_prompts_that_cannot_be_used(given, told):
         ("a photo of a <new1> stuffed animal", "<new1>", "stuffed animal"),
         ("photo of Zwx glorp mug", "zwx glorp", "mug"),
         ("a photo of a <mug>", "<mug>", ""),
+        ("a photo of sks, dog.", "sks", "dog"),
         ("a photo of a dog", "", ""),
     ],
 )
