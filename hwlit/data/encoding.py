@@ -17,7 +17,7 @@ from hwlit.data.framing import framed
 from hwlit.data.pictures import Picture
 from hwlit.data.tokens import PROGRESS_DELAY_S
 from hwlit.networks.diffusion import Encoders, load_encoders, token_ids
-from hwlit.networks.pipelines import load_tokenizers
+from hwlit.networks.tokenizers import load_tokenizers
 
 ENCODED_AT_ONCE = 4
 # Precision of the parts that are only read, by the trainer's; else fp32.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from transformers import CLIPTokenizer
 
 from hwlit.errors import UsageError
-from hwlit.networks.pipelines import written_out
+from hwlit.networks.tokenizers import written_out
 
 # Byte-pair vocabularies are in the order of how often their pieces are merged. Above this share of
 # CLIP's lie rare ones, such as the customary "sks" (0.97).

@@ -15,13 +15,12 @@ from transformers import CLIPTokenizer, PreTrainedModel
 
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.networks.pipelines import (
-    load_tokenizers,
     part_class,
     pipeline_class,
     pipeline_folder,
     text_encoder_names,
-    written_out,
 )
+from hwlit.networks.tokenizers import load_tokenizers, written_out
 
 ENCODED_AT_ONCE = 4  # pictures or prompts: what a small GPU holds at 1,024 pixels
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import diffusers
 import torch
-from diffusers.loaders import TextualInversionLoaderMixin
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 from torch import nn
@@ -18,7 +17,6 @@ from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
-    CLIPTokenizer,
 )
 
 from hwlit.errors import UsageError
@@ -176,50 +174,18 @@ def text_encoder_names(pretrained: str) -> tuple[str, ...]:
     return WEIGHTS[pipeline_class(pipeline_folder(pretrained))][2:]
 
 
-def load_tokenizers(pretrained: str) -> tuple[CLIPTokenizer, ...]:
-    """Load the tokenizer of each text encoder.
-
-    Raises:
-        UsageError: One cannot be read, or has words that its text encoder lacks.
-    """
-    names, folder = text_encoder_names(pretrained), pipeline_folder(pretrained)
-    return tuple(_tokenizer(folder / name) for name in names)
-
-
-def _tokenizer(encoder: Path) -> CLIPTokenizer:
-    """Load the tokenizer that belongs to a text encoder's folder."""
-    folder = encoder.with_name(encoder.name.replace("text_encoder", "tokenizer"))
-    try:
-        tokenizer = CLIPTokenizer.from_pretrained(folder)
-    except Exception as error:  # of a library in Rust, with no common base
-        reason = str(error).strip().partition("\n")[0].rstrip(". :")
-        raise UsageError(
-            f"the tokenizer {folder} cannot be read ({type(error).__name__}: {reason}); fetch it "
-            "again"
-        ) from error
-    if len(tokenizer) > (size := int(_config(encoder)["vocab_size"])):
-        raise UsageError(
-            f"the tokenizer {folder} has {len(tokenizer):,} words, but its text encoder {size:,}; "
-            "give a pipeline whose files belong together"
-        )
-    return tokenizer
-
-
-def written_out(tokenizer: CLIPTokenizer, prompt: str) -> str:
-    """Return a prompt in which words of several vectors stand with all of them: `<a> <a>_1`."""
-    # The pipelines' own, so that training and drawing read the same.
-    return str(TextualInversionLoaderMixin().maybe_convert_prompt(prompt, tokenizer))
-
-
 def load_noise_schedule(pretrained: str) -> diffusers.DDPMScheduler:
     """Load the noise levels of training: whichever sampler a pipeline has, these are the same.
 
     Raises:
-        UsageError: The network predicts neither noise nor velocity.
+        UsageError: They cannot be read, or the network predicts neither noise nor velocity.
     """
-    schedule = diffusers.DDPMScheduler.from_pretrained(
-        pipeline_folder(pretrained), subfolder="scheduler"
-    )
+    path = pipeline_folder(pretrained) / "scheduler" / "scheduler_config.json"
+    try:
+        schedule = diffusers.DDPMScheduler.from_config(_read(path))
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        reason = str(error).strip().partition("\n")[0].rstrip(". :")
+        raise UsageError(f"{path} cannot be read ({reason}); fetch it again") from error
     if (kind := schedule.config.prediction_type) not in ("epsilon", "v_prediction"):
         raise UsageError(
             f"{pretrained} predicts {kind!r}; give a pipeline that predicts epsilon or v_prediction"
@@ -230,13 +196,13 @@ def load_noise_schedule(pretrained: str) -> diffusers.DDPMScheduler:
 def picture_sizes(pretrained: str) -> tuple[int, int]:
     """Return the side that a pipeline draws by default, and what a side must be a multiple of."""
     factor = latent_factor(pretrained)
-    sample_size = _config(pipeline_folder(pretrained) / "unet")["sample_size"]
+    sample_size = part_config(pipeline_folder(pretrained) / "unet")["sample_size"]
     return int(sample_size) * factor, max(factor, SAMPLER_MULTIPLE)
 
 
 def latent_factor(pretrained: str) -> int:
     """Return how many pixels a cell of the latents is wide."""
-    channels = _config(pipeline_folder(pretrained) / "vae")["block_out_channels"]
+    channels = part_config(pipeline_folder(pretrained) / "vae")["block_out_channels"]
     return int(2 ** (len(channels) - 1))
 
 
@@ -270,7 +236,7 @@ def empty_part(folder: Path) -> nn.Module:
         if issubclass(kind, CLIPTextModel | CLIPTextModelWithProjection):
             module: nn.Module = kind(CLIPTextConfig.from_pretrained(folder))
         else:
-            module = kind.from_config(_config(folder))
+            module = kind.from_config(part_config(folder))
         return module
 
 
@@ -280,7 +246,7 @@ def _size(folder: Path) -> int:
 
 def _index(folder: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads((folder / INDEX).read_text(encoding="utf-8")))
+        return _read(folder / INDEX)
     except (OSError, ValueError) as error:
         raise UsageError(
             f"pipeline folder {folder} holds no readable {INDEX}; give the folder that a "
@@ -288,11 +254,23 @@ def _index(folder: Path) -> dict[str, Any]:
         ) from error
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def part_config(folder: Path) -> dict[str, Any]:
+    """Return the config of a part that holds weights.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
     try:
-        return dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+        return _read(folder / "config.json")
     except (OSError, ValueError) as error:
         raise UsageError(f"{folder} holds no readable config.json; fetch it again") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError("no JSON object")
+    return found
 
 
 def _is_cached(location: str) -> bool:

@@ -5,7 +5,7 @@ from PIL import Image
 
 from hwlit.data.concept_images import ConceptImages
 from hwlit.data.random_size import CLOSE, FAR, randomly_sized, variants
-from hwlit.networks.pipelines import load_tokenizers
+from hwlit.networks.tokenizers import load_tokenizers
 from tests.pipelines import SIDE
 
 SEEDS = range(300)

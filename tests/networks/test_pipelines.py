@@ -9,11 +9,11 @@ from hwlit.networks import pipelines
 from hwlit.networks.pipelines import (
     find_pipeline,
     load_noise_schedule,
-    load_tokenizers,
     picture_sizes,
     pipeline_facts,
     pipeline_folder,
 )
+from hwlit.networks.tokenizers import load_tokenizers
 from tests.pipelines import KINDS, SIDE
 
 
@@ -176,3 +176,15 @@ def test_other_predictions_are_refused(own):
     path.write_text(json.dumps(config))
     with pytest.raises(UsageError, match="predicts 'sample'; give a pipeline that predicts"):
         load_noise_schedule(str(own))
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"beta_schedule": "none"}', '{"beta_end": "x"}'])
+def test_a_damaged_scheduler_is_one_sentence(content, own):
+    (own / "scheduler" / "scheduler_config.json").write_text(content)
+    told = r"scheduler_config\.json cannot be read \(.+\); fetch it again"
+    with pytest.raises(UsageError, match=told) as found:
+        load_noise_schedule(str(own))
+    assert "\n" not in str(found.value)
+    (own / "scheduler" / "scheduler_config.json").rename(own / "scheduler" / "config.json")
+    with pytest.raises(UsageError, match=r"no files scheduler/scheduler_config\.json"):
+        find_pipeline(str(own))

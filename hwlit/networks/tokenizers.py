@@ -1,0 +1,46 @@
+"""Tokenizers of text-to-image pipelines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from diffusers.loaders import TextualInversionLoaderMixin
+from transformers import CLIPTokenizer
+
+from hwlit.errors import UsageError
+from hwlit.networks.pipelines import part_config, pipeline_folder, text_encoder_names
+
+
+def load_tokenizers(pretrained: str) -> tuple[CLIPTokenizer, ...]:
+    """Load the tokenizer of each text encoder.
+
+    Raises:
+        UsageError: One cannot be read, or has words that its text encoder lacks.
+    """
+    names, folder = text_encoder_names(pretrained), pipeline_folder(pretrained)
+    return tuple(_tokenizer(folder / name) for name in names)
+
+
+def _tokenizer(encoder: Path) -> CLIPTokenizer:
+    """Load the tokenizer that belongs to a text encoder's folder."""
+    folder = encoder.with_name(encoder.name.replace("text_encoder", "tokenizer"))
+    try:
+        tokenizer = CLIPTokenizer.from_pretrained(folder)
+    except Exception as error:  # of a library in Rust, with no common base
+        reason = str(error).strip().partition("\n")[0].rstrip(". :")
+        raise UsageError(
+            f"the tokenizer {folder} cannot be read ({type(error).__name__}: {reason}); fetch it "
+            "again"
+        ) from error
+    if len(tokenizer) > (size := int(part_config(encoder)["vocab_size"])):
+        raise UsageError(
+            f"the tokenizer {folder} has {len(tokenizer):,} words, but its text encoder {size:,}; "
+            "give a pipeline whose files belong together"
+        )
+    return tokenizer
+
+
+def written_out(tokenizer: CLIPTokenizer, prompt: str) -> str:
+    """Return a prompt in which words of several vectors stand with all of them: `<a> <a>_1`."""
+    # The pipelines' own, so that training and drawing read the same.
+    return str(TextualInversionLoaderMixin().maybe_convert_prompt(prompt, tokenizer))
