@@ -45,7 +45,7 @@ class Concept:
         Args:
             size: The side that they are scaled to, in pixels.
         """
-        told = [f"left out: {why}" for why in self.found.skipped.values()]
+        told = self.found.remarks()
         small = [p.name for p in self.pictures if min(p.width, p.height) < size]
         if small:
             count = f"{len(small)} of {len(self.pictures)} pictures"

@@ -17,6 +17,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from hwlit.errors import DataError
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+# Pictures too, which few decoders read.
+CONVERTED_FIRST = (
+    ".arw", ".avif", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jxl", ".nef", ".orf", ".raf",
+    ".raw", ".rw2",
+)  # fmt: skip
 WHITE = (255, 255, 255, 255)
 # Of anything smaller or longer next to nothing is left in a square.
 SMALLEST_SIDE, LONGEST_ASPECT = 8, 20
@@ -66,6 +71,16 @@ class Pictures:
     found: tuple[Picture, ...]
     skipped: dict[str, str] = field(default_factory=dict)
     others: dict[str, int] = field(default_factory=dict)
+
+    def remarks(self) -> list[str]:
+        """Return which pictures were left out, a sentence each."""
+        told = [f"left out: {why}" for why in self.skipped.values()]
+        if unread := {kind: n for kind, n in self.others.items() if kind in CONVERTED_FIRST}:
+            listed = ", ".join(f"{count} of {kind}" for kind, count in unread.items())
+            told.append(
+                f"left out: {listed}, which hwlit does not read; convert them to png or jpg"
+            )
+        return told
 
 
 def decode(content: bytes, name: str) -> Image.Image:

@@ -165,6 +165,16 @@ def test_a_picture_that_no_square_can_be_cut_from_is_named_or_left_out(size, fol
     assert len(read_folder(folder, "error").found) == 4
 
 
+def test_pictures_in_formats_that_are_not_read_are_told(folder):
+    for name in ("a.HEIC", "b.dng", "c.jxl"):
+        (folder / name).write_bytes(b"x")
+    (folder / "b.PNG").write_bytes(b"broken")
+    broken, unread = read_folder(folder, "skip").remarks()
+    assert broken.startswith("left out: b.PNG cannot be read")
+    assert unread.startswith("left out: 1 of .dng, 2 of .heic, 1 of .jxl, which hwlit does not")
+    assert "convert them" in unread
+
+
 def test_nothing_but_corrupt_pictures_is_refused(tmp_path):
     (tmp_path / "a.png").write_bytes(b"broken")
     with pytest.raises(
