@@ -193,8 +193,10 @@ def _adapters(arguments: list[str]) -> int:
     if asked.name is not None:
         print(adapter_card(asked.name, kind), end="")
         return 0
-    for name, line in adapters(kind):
-        print(f"{name:<12} {line}")
+    listed = adapters(kind)
+    width = max(len(name) for name, _ in listed)
+    for name, line in listed:
+        print(f"{name:<{width}} {line}")
     return 0
 
 

@@ -192,7 +192,8 @@ class HwlitCLI(LightningCLI):
                 release_directory(self.output, self._made)
             if isinstance(error, Interrupted):
                 again = f"go on with: hwlit fit --resume {shlex.quote(str(self.output))}"
-                error.add_note(again if kept else "nothing is kept of it")
+                less = "nothing else is kept of it" if error.__notes__ else "nothing is kept of it"
+                error.add_note(again if kept else less)
             raise
         finally:
             os.environ.pop("HWLIT_OUTPUT", None)

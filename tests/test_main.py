@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -48,6 +49,9 @@ def test_adapters_are_listed_and_shown_without_torch(capsys):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     listed = [line.split()[0] for line in done.stdout.splitlines()]
     assert listed == sorted(p.stem for p in (config_root() / "adapters" / "text").glob("*.yaml"))
+    assert main(["adapters", "--image"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert len({re.match(r"\S+ +", row).end() for row in rows}) == 1  # one column, however long the longest name
     assert main(["adapters", "vera"]) == 0
     assert "class_path: peft.VeraConfig" in capsys.readouterr().out
     assert main(["adapters", "verra"]) == 2

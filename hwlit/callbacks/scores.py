@@ -209,20 +209,30 @@ class Scores:
         return {
             "per_prompt": table,
             "encoders": {name: coder.facts() for name, coder in encoders.items() if coder},
-            "cut_for_clip": sorted(set(self._clip.too_long(self._texts))),
+            "cut_for_clip": self._cut,
             "remarks": self._remarks(),
         }
 
     def _remarks(self) -> list[str]:
         """Return what a reader should know of the measures, a sentence each."""
-        own, classes = len(self._own), len(self._concept.classes)
-        if not self._enough or min(own, classes) >= FEW:
-            return []
-        return [
-            f"test/clip_kid rests on {own} pictures of the concept and {classes} of the class; "
-            f"below {FEW:,} of each it is unbiased, but spreads more than methods usually differ: "
-            "compare whole intervals"
-        ]
+        own, classes, told = len(self._own), len(self._concept.classes), []
+        if self._enough and min(own, classes) < FEW:
+            told.append(
+                f"test/clip_kid rests on {own} pictures of the concept and {classes} of the class; "
+                f"below {FEW:,} of each it is unbiased, but spreads more than methods usually "
+                "differ: compare whole intervals"
+            )
+        if self._cut:
+            told.append(
+                f"test/clip_t reads {len(self._cut)} of {len(set(self._texts))} prompts without "
+                f"their ends, for CLIP takes no more; the first: {self._cut[0][:60]!r}"
+            )
+        return told
+
+    @property
+    def _cut(self) -> list[str]:
+        """The texts of which CLIP does not read the end."""
+        return sorted(set(self._clip.too_long(self._texts)))
 
 
 def _mean(values: Tensor, prompts: Sequence[str], method: str) -> Reading:

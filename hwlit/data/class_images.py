@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 from hwlit.data.captions import read_captions
 from hwlit.data.pictures import ENDINGS, Corrupt, Picture, Pictures, read_each, read_folder
 from hwlit.data.tokens import PROGRESS_DELAY_S
-from hwlit.errors import IntegrityError
+from hwlit.errors import IntegrityError, Interrupted
 from hwlit.networks.diffusion import load_pipeline
 from hwlit.networks.pipelines import pipeline_facts, pipeline_folder
 from hwlit.networks.sampling import draw
@@ -96,7 +96,11 @@ class ClassImages:
         with FileLock(locks / f"{hashlib.sha256(str(folder).encode()).hexdigest()}.lock"):
             missing = self._missing()
             if missing:
-                self._draw(missing, device)
+                try:
+                    self._draw(missing, device)
+                except Interrupted as error:
+                    error.add_note(f"the class pictures that were drawn are kept in {folder}")
+                    raise
         return len(missing)
 
     def pictures(self) -> Pictures:

@@ -25,7 +25,7 @@ def _tokenizer(encoder: Path) -> CLIPTokenizer:
     """Load the tokenizer that belongs to a text encoder's folder."""
     folder = encoder.with_name(encoder.name.replace("text_encoder", "tokenizer"))
     try:
-        tokenizer = CLIPTokenizer.from_pretrained(folder)
+        tokenizer: CLIPTokenizer = CLIPTokenizer.from_pretrained(folder)
     except Exception as error:  # of a library in Rust, with no common base
         reason = str(error).strip().partition("\n")[0].rstrip(". :")
         raise UsageError(

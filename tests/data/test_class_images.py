@@ -7,7 +7,7 @@ from PIL import Image
 
 from hwlit.data import class_images as module
 from hwlit.data.class_images import ClassImages
-from hwlit.errors import DataError, IntegrityError
+from hwlit.errors import DataError, IntegrityError, Interrupted
 from hwlit.networks.diffusion import load_pipeline
 from hwlit.networks.sampling import draw
 from tests.pipelines import SIDE
@@ -51,12 +51,15 @@ def test_an_interrupted_set_is_completed_to_what_it_would_have_been(make, monkey
 
     def stop(images, number, picture):
         if number == 2:
-            raise KeyboardInterrupt
+            raise Interrupted(2)
         save(images, number, picture)
 
     monkeypatch.setattr(ClassImages, "_save", stop)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted) as told:
         whole.complete("cpu")
+    assert told.value.__notes__ == [
+        f"the class pictures that were drawn are kept in {whole.folder}"
+    ]
     assert len(list(whole.folder.iterdir())) == 2
     monkeypatch.setattr(ClassImages, "_save", save)
     assert whole.complete("cpu") == 2
