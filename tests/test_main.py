@@ -51,7 +51,9 @@ def test_adapters_are_listed_and_shown_without_torch(capsys):
     assert listed == sorted(p.stem for p in (config_root() / "adapters" / "text").glob("*.yaml"))
     assert main(["adapters", "--image"]) == 0
     rows = capsys.readouterr().out.splitlines()
-    assert len({re.match(r"\S+ +", row).end() for row in rows}) == 1  # one column, however long the longest name
+    assert (
+        len({re.match(r"\S+ +", row).end() for row in rows}) == 1
+    )  # one column, however long the longest name
     assert main(["adapters", "vera"]) == 0
     assert "class_path: peft.VeraConfig" in capsys.readouterr().out
     assert main(["adapters", "verra"]) == 2

@@ -30,10 +30,10 @@ class Curves(Monitor):
     What it followed is in the checkpoints, so that a resumed run has whole curves.
 
     Args:
-        predictions: The test rows as predicted.
+        predictions: The test rows as predicted; None where the test labels nothing.
     """
 
-    def __init__(self, predictions: Predictions) -> None:
+    def __init__(self, predictions: Predictions | None = None) -> None:
         super().__init__()
         self._predictions = predictions
         self._rates: list[tuple[int, float]] = []
@@ -95,7 +95,7 @@ class Curves(Monitor):
             curves["validation"] = {
                 name: [row[name] for row in self._validations if name in row] for name in names
             }
-        if len(self._predictions.targets):
+        if self._predictions is not None and len(self._predictions.targets):
             bins = reliability(self._predictions.shares, self._predictions.targets)
             curves["reliability"] = [place.to_dict() for place in bins]
             curves["precision_recall"] = [

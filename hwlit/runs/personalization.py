@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from hwlit.callbacks.checkpoints import NEWEST_KEPT
+from hwlit.callbacks.curves import Curves
 from hwlit.callbacks.latency import Batch, Forward, Input
 from hwlit.callbacks.loggers import TensorBoard
 from hwlit.callbacks.monitor import Monitor
@@ -46,7 +47,7 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
     def _collectors(self) -> list[Monitor]:
         self._pictures = Pictures()
         self._base: dict[int, Image.Image] = {}
-        return [self._pictures]
+        return [self._pictures, Curves()]
 
     def _load(self) -> str:
         data, model = self._data, self._model

@@ -80,6 +80,10 @@ def test_lora_from_pictures_to_a_file_that_stock_diffusers_draws_from(fit, tiny_
     assert {"class_images", "cache", "samples", "base_pictures", "score"} <= set(phases)
     assert record["data"]["class_images"]["drawn_in_this_run"] == 3
     assert record["data"]["identifier"] == "sks"
+    assert record["curves"]["learning_rate"]["step"] == list(range(12))
+    validation = record["curves"]["validation"]
+    assert (validation["epoch"], validation["step"]) == ([0, 1], [6, 12])
+    assert all(0 < loss < 10 for loss in validation["val/loss"])
     assert "4 pictures of the concept and 3 of the class" in record["remarks"][0]
     assert f"note    {record['remarks'][0]}" in capsys.readouterr().out
     assert len(list((output / "samples").glob("test-*.png"))) == 6
