@@ -57,10 +57,11 @@ from hwlit.callbacks.steps import Steps
 from hwlit.cli import TRAINER_DEFAULTS
 from hwlit.data.concept_images import ConceptImages
 from hwlit.data.concepts import read_concept
-from hwlit.data.framing import framed, picture_side
+from hwlit.data.framing import framed
 from hwlit.devices.cpu import Cpu
 from hwlit.errors import HwlitError, IntegrityError
 from hwlit.networks.diffusion import load_pipeline, token_ids
+from hwlit.networks.pipelines import picture_sizes
 from hwlit.runs.base import WARMUP_STEPS
 from hwlit.storage import write_text
 from hwlit.tasks.personalization import Personalization
@@ -111,7 +112,7 @@ def script_settings(asked: Namespace, method: str, folder: Path, steps: int) -> 
         "pretrained_model_name_or_path": folder / "pipeline",
         "instance_data_dir": folder / "instance", "class_data_dir": folder / "class", **PROMPTS,
         "with_prior_preservation": True, "num_class_images": CLASS_IMAGES,
-        "resolution": picture_side(str(folder / "pipeline"), None), "max_train_steps": steps,
+        "resolution": picture_sizes(str(folder / "pipeline"))[0], "max_train_steps": steps,
         "train_batch_size": asked.batch_size, "learning_rate": ADAPTERS[method].learning_rate,
         "lr_warmup_steps": 0,
     }  # fmt: skip

@@ -130,8 +130,7 @@ class Personalization(Task):
         """Build the network and attach the adapter, once.
 
         Raises:
-            UsageError: The pipeline cannot draw in `picture_size`, or the text encoders were to
-                learn, and the adapter reaches none of them.
+            UsageError: `picture_size` cannot be drawn, or the adapter misses the text encoders.
         """
         picture_side(self.pretrained, "--model.picture_size", self.picture_size)
         super().configure_model()
