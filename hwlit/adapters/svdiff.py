@@ -127,7 +127,7 @@ class SVDiff(Adapter):
                 wrapped = SpectralConv2d(layer, svd[name], self.residual)
             else:
                 wrapped = SpectralScale(layer, self.norm_rate, self.norms_per_channel)
-            _replace(network, name, wrapped.train(layer.training))
+            network.set_submodule(name, wrapped.train(layer.training))
 
     def merge(self, network: nn.Module) -> None:
         """Fold the shifts into the weights and put the plain layers back in place.
@@ -141,7 +141,7 @@ class SVDiff(Adapter):
         for name, layer in layers.items():
             if not torch.isfinite(layer.delta).all():
                 raise NotMergeableError(f"{name} has shifts that are not finite")
-            _replace(network, name, layer.fold())
+            network.set_submodule(name, layer.fold())
 
     def files(self, network: nn.Module) -> dict[str, dict[str, Tensor]]:
         """Return the shifts as the community implementation keeps them, by module path."""
@@ -261,8 +261,3 @@ def _place(name: str) -> tuple[str, str]:
 
 def _own(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     return module.named_parameters(recurse=False)
-
-
-def _replace(network: nn.Module, name: str, module: nn.Module) -> None:
-    parent, _, child = name.rpartition(".")
-    setattr(network.get_submodule(parent), child, module)
