@@ -109,10 +109,10 @@ def contrastive(logits: Tensor, true: Tensor) -> Tensor:
     return (rows + columns) / 2
 
 
-def trained(out: Path, stage: str) -> CLIPModel:
-    """Return the model with the running mean of its weights, as the stage left them."""
+def trained(out: Path) -> CLIPModel:
+    """Return the model of the first stage with the running mean of its weights."""
     model = new_clip(len(CLIPTokenizer.from_pretrained(out / "tokenizer")))
-    model.load_state_dict(torch.load(out / stage / "checkpoint.pt", weights_only=True)["mean"])
+    model.load_state_dict(torch.load(out / "clip" / "checkpoint.pt", weights_only=True)["mean"])
     return model.eval()
 
 
@@ -153,7 +153,7 @@ def both_towers(out: Path, words: CLIPTokenizer, steps: int, rate: float) -> Non
 def text_tower(out: Path, words: CLIPTokenizer, steps: int, rate: float) -> None:
     """Go on with the text tower, the image tower locked; export the model at every checkpoint."""
     drawn, scenes = load("any", out)
-    model = trained(out, "clip").train()
+    model = trained(out).train()
     mean = copy.deepcopy(model).requires_grad_(False)
     for part in (model.vision_model, model.visual_projection):
         part.requires_grad_(False)
