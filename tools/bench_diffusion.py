@@ -7,7 +7,7 @@
 fine-tuning of pocket-sd, on the CPU. Three contenders for each method:
 
 * ``hwlit``: what ``hwlit fit`` does by default, its loggers and monitors included: latents and
-  prompts are encoded once;
+  prompts are encoded once; with ``--compile`` as by ``--model.compile true``;
 * ``script``: the script with its defaults, which encodes both in every step;
 * ``script_embeds``: the same with ``--pre_compute_text_embeddings``, the one cache that it has.
 
@@ -170,7 +170,8 @@ def train_hwlit(asked: Namespace, method: str, folder: Path, scratch: Path, seed
     trainer, device = Trainer(**(TRAINER_DEFAULTS | settings)), Cpu()
     trainer.callbacks += [Phases(device, WARMUP_STEPS), Steps(device, WARMUP_STEPS)]
     trainer.callbacks += [LambdaCallback(on_train_batch_end=step_ended)]
-    task = Personalization(ADAPTERS[method], str(folder / "pipeline"), seed=seed)
+    pipeline = str(folder / "pipeline")
+    task = Personalization(ADAPTERS[method], pipeline, seed=seed, compile=asked.compile)
     trainer.fit(task, datamodule=data)
     seen.losses = [float(loss) for loss in losses]
     learned = (p.numel() for p in task.network.parameters() if p.requires_grad)
@@ -194,7 +195,7 @@ def compare_losses(asked: Namespace, method: str, folder: Path) -> dict[str, Any
         settings |= {"output_dir": scratch, "seed": 0, "learning_rate": 0.0}
         script = find_script(asked.diffusers, SCRIPTS[method])
         seen = run_script(script, settings, keep_draws=True)
-    task = Observed(ADAPTERS[method], str(folder / "pipeline"))
+    task = Observed(ADAPTERS[method], str(folder / "pipeline"), compile=asked.compile)
     task.configure_model()
     found: dict[str, Losses] = {"script": seen.losses}
     for name, cached in (("hwlit", True), ("hwlit_uncached", False)):
@@ -292,7 +293,9 @@ def run(asked: Namespace) -> dict[str, Any]:
     for name in ("accelerate", "diffusers"):
         facts["versions"][name] = importlib.metadata.version(name)
     facts["scripts"] = {path.name: script_version(path) for path in scripts.values()}
+    form = "compiled" if asked.compile else "not compiled"
     print(f"{facts['device']['name']}, {asked.threads} threads, batch {asked.batch_size} and prior")
+    print(f"hwlit's training step is {form}; the compiling falls into the warm-up")
     print(", ".join(" ".join(pair) for pair in facts["versions"].items()))
     print("scripts for diffusers", ", ".join(sorted(set(facts["scripts"].values()))), flush=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -315,6 +318,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=25, help=f"{WARMUP_STEPS} of them warm-up")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--compile", action="store_true", help="hwlit with --model.compile true")
     parser.add_argument("--output", help="JSON file for all figures")
     asked = parser.parse_args(arguments)
     if asked.steps < WARMUP_STEPS + 2 or min(asked.rounds, asked.threads, asked.batch_size) < 1:

@@ -37,7 +37,7 @@ def noised(latents: Tensor, noise: Tensor, alphas: Tensor) -> Tensor:
     return a.sqrt() * latents + (1 - a).sqrt() * noise
 
 
-def min_snr_weights(kind: Prediction, alphas: Tensor, gamma: float) -> Tensor:
+def min_snr_weights(kind: Prediction, alphas: Tensor, gamma: float | None) -> Tensor:
     """Return the weight of each row: easy, nearly clean noise levels count less.
 
     With snr = a / (1 - a) it is min(snr, gamma) / snr, and for the velocity, whose plain loss is
@@ -47,8 +47,10 @@ def min_snr_weights(kind: Prediction, alphas: Tensor, gamma: float) -> Tensor:
     Args:
         kind: "epsilon" or "v_prediction".
         alphas: The share of the signal's power at each row's noise level, (rows,).
-        gamma: The largest signal-to-noise ratio that counts; the paper takes 5.
+        gamma: The largest signal-to-noise ratio that counts; the paper takes 5. None: all weigh 1.
     """
+    if gamma is None:
+        return torch.ones_like(alphas)
     snr = alphas / (1 - alphas)
     if kind == "epsilon":
         return (gamma / snr).clamp(max=1.0)  # so written, it is 1 where there is no signal at all

@@ -133,7 +133,7 @@ def test_a_text_encoder_that_nothing_reaches_is_refused(tiny_pipelines):
 @pytest.mark.parametrize(
     "settings", [{}, {"gradient_checkpointing": True}, {"channels_last": True}]
 )
-def test_memory_flags_change_no_loss_and_no_gradient(settings, tiny_pipelines, monkeypatch):
+def test_flags_of_speed_change_no_loss_and_no_gradient(settings, tiny_pipelines, monkeypatch):
     found = []
     for given in ({}, settings):
         adapter = Full(learning_rate=1e-4)
@@ -244,3 +244,28 @@ def test_facts_are_plain(tiny_pipelines):
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(UsageError, match=next(iter(settings))):
         Personalization(adapter=Full(), **settings)
+
+
+def test_only_training_steps_are_compiled(tiny_pipelines, monkeypatch):
+    compiled, ran, plain_compile = [], [], torch.compile
+
+    def traced(graph, inputs):  # a back end that compiles nothing, but counts
+        compiled.append(graph)
+        return lambda *given: (ran.append(graph), graph.forward(*given))[1]
+
+    monkeypatch.setattr(torch, "compile", lambda f: plain_compile(f, backend=traced))
+    losses = []
+    for compile in (False, True):
+        task = build(tiny_pipelines["sd"], compile=compile)
+        quiet_log(task, monkeypatch)
+        batch = a_batch(tiny_pipelines["sd"])
+        torch.manual_seed(3)
+        losses.append(float(task.training_step(batch, 0).detach()))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert compiled
+    steps = len(ran)
+    assert steps > 0
+    task.eval()
+    task.validation_step(batch | {"level": torch.full((4,), 0.5)}, 0)
+    assert len(ran) == steps
+    assert task.model_facts()["compiled"]
