@@ -1,0 +1,203 @@
+"""Finds and reads the runs below what a user names: runs, directories of runs, studies."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hwlit.errors import IntegrityError, UsageError
+from hwlit.records import SCHEMA, read_record
+
+PLAIN = (str, int, float, bool, type(None))
+# What a record of ours has under these names; one that has anything else was not written by hwlit.
+OBJECTS = ("adapter", "model", "device", "data", "versions", "comparability", "curves")
+LISTS = ("phases", "per_class", "per_prompt", "step_times")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run as it was found.
+
+    Args:
+        name: The cell of a study, or the directory as the user knows it.
+        folder: The run's directory; None where a cell never had one.
+        status: "ok", or why there is no row.
+        reason: One sentence, where it is not ok.
+        values: What a study set for it, by axis.
+        record: `record.json`; empty where there is none.
+    """
+
+    name: str
+    folder: Path | None
+    status: str
+    reason: str | None
+    values: Mapping[str, str]
+    record: Mapping[str, Any]
+
+    @property
+    def seed(self) -> int:
+        """Seed of the run."""
+        return int(self.record.get("seed") or 0)
+
+
+@dataclass
+class Collection:
+    """Everything that was found.
+
+    Args:
+        runs: In the study's order, else by name.
+        left_out: Path and reason of each file that cannot be read.
+        metric: What the study ranks by.
+        mode: Whether more of it is better: "max" or "min".
+        baseline: The study's baseline.
+        name: What it is a collection of.
+        waiting: How many cells of a study have not ended.
+    """
+
+    name: str = ""
+    runs: list[Run] = field(default_factory=list)
+    left_out: list[tuple[Path, str]] = field(default_factory=list)
+    metric: str | None = None
+    mode: str | None = None
+    baseline: str | None = None
+    waiting: int = 0
+
+
+def collect(paths: Sequence[Path]) -> Collection:
+    """Read every run below the paths.
+
+    Raises:
+        UsageError: A path does not exist, or there is no run at all.
+    """
+    found = Collection(name=", ".join(str(path) for path in paths))
+    seen: set[Path] = set()
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"{path} does not exist; give directories of runs or of studies")
+        for folder in _folders(path.parent if path.name == "record.json" else path):
+            if (place := folder.resolve()) in seen:
+                continue
+            seen.add(place)
+            if (folder / "study.json").is_file():
+                _read_study(folder, found)
+            else:
+                _read_run(folder, path, found)
+    if not found.runs and not found.left_out and not found.waiting:
+        raise UsageError(
+            f"no record.json below {found.name}; give directories that `hwlit fit` or "
+            "`hwlit study run` wrote"
+        )
+    return found
+
+
+def _folders(path: Path) -> Iterator[Path]:
+    """Yield the directories of studies and runs, not those within them."""
+    for folder, inside, files in os.walk(path):
+        inside.sort()
+        if "study.json" in files or "record.json" in files:
+            inside.clear()
+            yield Path(folder)
+
+
+def _read_study(folder: Path, found: Collection) -> None:
+    try:
+        study = _object(folder / "study.json")
+        cells = [str(cell) for cell in study["cells"]]
+    except (IntegrityError, LookupError, TypeError) as error:
+        found.left_out.append((folder / "study.json", _reason(error)))
+        return
+    found.metric = found.metric or _text(study.get("metric"))
+    found.mode = found.mode or _text(study.get("mode"))
+    found.baseline = found.baseline or _text(study.get("baseline"))
+    if len(cells) and not found.runs:
+        found.name = _text(study.get("name")) or found.name
+    for cell in cells:
+        path = folder / "rows" / f"{cell}.json"
+        if not path.is_file():
+            found.waiting += 1
+            continue
+        try:
+            found.runs.append(_cell(folder, cell, _object(path)))
+        except (IntegrityError, LookupError, TypeError, AttributeError) as error:
+            found.left_out.append((path, _reason(error)))
+
+
+def _cell(study: Path, name: str, row: Mapping[str, Any]) -> Run:
+    values = {str(axis): _label(value) for axis, value in row["values"].items()}
+    status, reason = str(row["status"]), _text(row.get("reason"))
+    folder = study / str(row["run"]) if row.get("run") else None
+    record: Mapping[str, Any] = {}
+    if status == "ok":
+        if folder is None:
+            raise IntegrityError("the row is ok and names no run")
+        record = _checked(read_record(folder))
+        status, reason = str(record["status"]), _text(record.get("error"))
+    return Run(name, folder, status, reason, values, record)
+
+
+def _read_run(folder: Path, root: Path, found: Collection) -> None:
+    try:
+        record = _checked(read_record(folder))
+    except IntegrityError as error:
+        found.left_out.append((folder / "record.json", str(error)))
+        return
+    inside = folder.relative_to(root).as_posix() if folder.is_relative_to(root) else "."
+    name = folder.resolve().name if inside == "." else inside
+    status, reason = str(record["status"]), _text(record.get("error"))
+    found.runs.append(Run(name, folder, status, reason, {}, record))
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise IntegrityError(f"not readable JSON ({error})") from None
+    if not isinstance(facts, dict) or facts.get("schema") != SCHEMA:
+        raise IntegrityError(f"not written by hwlit: no object of schema {SCHEMA}")
+    return facts
+
+
+def _checked(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a record whose parts have the types that ours have.
+
+    Raises:
+        IntegrityError: One has not.
+    """
+    for names, kind in ((OBJECTS, dict), (LISTS, list), (("readings", "absent"), dict)):
+        for name in names:
+            if name in record and not isinstance(record[name], kind):
+                raise IntegrityError(f"not a record of hwlit: {name} is no {kind.__name__}")
+    for name, reading in record["readings"].items():
+        if not _is_reading(reading):
+            raise IntegrityError(f"not a record of hwlit: {name} is no reading with a unit")
+    for name in ("phases", "per_class", "per_prompt"):
+        if not all(isinstance(row, dict) for row in record.get(name, ())):
+            raise IntegrityError(f"not a record of hwlit: {name} holds other than objects")
+    return record
+
+
+def _is_reading(reading: object) -> bool:
+    if not isinstance(reading, dict):
+        return False
+    numbers = [reading.get("value"), reading.get("low", 0.0), reading.get("high", 0.0)]
+    words = isinstance(reading.get("unit"), str) and isinstance(reading.get("method"), str)
+    return words and all(
+        isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x) for x in numbers
+    )
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, IntegrityError) else f"not written by hwlit: {error!r}"
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _label(value: object) -> str:
+    return str(value) if isinstance(value, PLAIN) else json.dumps(value)

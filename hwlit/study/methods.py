@@ -1,0 +1,196 @@
+"""Puts the runs that differ in nothing but their seed together, and names what is left."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hwlit.study.collect import Run
+
+SEED = re.compile(r"^seed_everything:.*\n?", re.MULTILINE)
+HEADING = re.compile(r"^#.*\n", re.MULTILINE)
+SEED_AXES = ("seed", "seed_everything")
+NOT_SETTINGS = ("name", "class", "sites", "heads", "forms", "svd")
+HARDWARE = ("device", "precision", "torch", "threads", "world_size")
+# What sets methods of any two adapters apart, and so is named for all where it is not one.
+EVERYWHERE = ("model", "device", "precision", "source", "world_size")
+YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass
+class Method:
+    """Runs that differ in nothing but their seed.
+
+    Args:
+        label: Name for people; no two methods of a comparison share one.
+        runs: At least one, all finished, by seed.
+        settings: What is known of it, by name.
+    """
+
+    label: str
+    runs: list[Run] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def adapter(self) -> str:
+        """Name of the adapter's class."""
+        return str(self.runs[0].record.get("adapter", {}).get("name", "?"))
+
+
+def methods(runs: Sequence[Run]) -> list[Method]:
+    """Return the methods of the runs that finished, in the order in which they come."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        if run.status == "ok":
+            groups.setdefault(_identity(run), []).append(run)
+    found = [Method("", sorted(group, key=lambda run: run.seed)) for group in groups.values()]
+    for method in found:
+        method.settings = _common([dict(_settings(run)) for run in method.runs])
+    _name(found)
+    return found
+
+
+def label_of_axes(run: Run, others: Sequence[Run]) -> str:
+    """Return the name of a cell by the axes of its study, its seed included."""
+    values = [
+        value if axis not in SEED_AXES else f"seed {value}"
+        for axis, value in run.values.items()
+        if len({other.values.get(axis) for other in others}) > 1
+    ]
+    return ", ".join(values) or run.name
+
+
+def _identity(run: Run) -> str:
+    """Return a text that is equal for runs that differ in nothing but their seed."""
+    key = run.record.get("comparability", {})
+    what: Any = {axis: value for axis, value in run.values.items() if not _is_seed(axis)}
+    if not run.values:
+        what = _config(run) or dict(_settings(run))
+    return json.dumps([what, [key.get(name) for name in HARDWARE]], sort_keys=True, default=str)
+
+
+def _is_seed(axis: str) -> bool:
+    return axis.rpartition(".")[2] in SEED_AXES
+
+
+def _config(run: Run) -> str | None:
+    """Return the resolved config without its heading and its seed."""
+    if run.folder is None:
+        return None
+    try:
+        text = Path(run.folder, "config.yaml").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+    return SEED.sub("", HEADING.sub("", text))
+
+
+def _settings(run: Run) -> Iterator[tuple[str, str]]:
+    record = run.record
+    yield from _flat(record.get("adapter", {}))
+    key = record.get("comparability", {})
+    model, data = record.get("model", {}), record.get("data", {})
+    named = {
+        "model": model.get("hub_id"),
+        "source": data.get("source"),
+        **{name: key.get(name) for name in (*HARDWARE, "batch", "max_length", "resolution")},
+        "config": record.get("name"),
+    }
+    yield from ((name, _short(value)) for name, value in named.items() if value is not None)
+
+
+def _flat(facts: Mapping[str, Any], stem: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in facts.items():
+        if name in NOT_SETTINGS:
+            continue
+        if isinstance(value, Mapping):
+            yield from _flat(value, "" if name == "adapters" else f"{stem}{name}.")
+        else:
+            yield stem + name, _short(value)
+
+
+def _short(value: object) -> str:
+    if isinstance(value, list):
+        return "+".join(str(part) for part in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _common(settings: list[dict[str, str]]) -> dict[str, str]:
+    """Return what all seeds agree in: what differs was found by the run, not set."""
+    first, *rest = settings
+    return {k: v for k, v in first.items() if all(other.get(k) == v for other in rest)}
+
+
+def _name(found: list[Method]) -> None:
+    """Give each method the shortest name that sets it apart."""
+    everywhere = [name for name in EVERYWHERE if _differs(found, name)]
+    titles = [_axes(method, found) or method.adapter for method in found]
+    for title in dict.fromkeys(titles):
+        alike = [method for method, own in zip(found, titles, strict=True) if own == title]
+        names = [] if alike[0].runs[0].values else everywhere
+        if len(alike) > 1:
+            own = [n for n in dict.fromkeys(k for m in alike for k in m.settings)]
+            names = [n for n in dict.fromkeys([*names, *own]) if _differs(alike, n) or n in names]
+        for method in alike:
+            told = [f"{name} {method.settings[name]}" for name in names if name in method.settings]
+            method.label = ", ".join([title, *told])
+    _tell_apart(found)
+
+
+def _differs(found: Sequence[Method], name: str) -> bool:
+    return len({method.settings.get(name) for method in found}) > 1
+
+
+def _axes(method: Method, found: list[Method]) -> str:
+    """Return the values of the study's axes that differ between methods; "" without a study."""
+    values = method.runs[0].values
+    axes = [
+        axis
+        for axis in values
+        if not _is_seed(axis) and len({other.runs[0].values.get(axis) for other in found}) > 1
+    ]
+    return ", ".join(values[axis] for axis in axes)
+
+
+def _tell_apart(found: list[Method]) -> None:
+    """Name what the configs differ in where the records do not, and at last the directory."""
+    for label in _repeated(found):
+        alike = [method for method in found if method.label == label]
+        configs = [dict(_leaves(_parsed(method.runs[0]))) for method in alike]
+        names = dict.fromkeys(name for config in configs for name in config)
+        names = {n: None for n in names if len({config.get(n) for config in configs}) > 1}
+        for method, config in zip(alike, configs, strict=True):
+            told = [f"{n.rpartition('.')[2]} {config[n]}" for n in names if n in config]
+            method.label = ", ".join([label, *told])
+    for label in _repeated(found):
+        for method in found:
+            if method.label == label:
+                method.label = f"{label}, {method.runs[0].name}"
+    for label in _repeated(found):
+        for number, method in enumerate([m for m in found if m.label == label], 1):
+            method.label = f"{label} ({number})"
+
+
+def _repeated(found: list[Method]) -> list[str]:
+    return [label for label, n in Counter(method.label for method in found).items() if n > 1]
+
+
+def _parsed(run: Run) -> object:
+    try:
+        return yaml.load(_config(run) or "", Loader=YAML_LOADER)  # noqa: S506 - a safe one
+    except yaml.YAMLError:
+        return None
+
+
+def _leaves(value: object, stem: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _leaves(inner, f"{stem}.{name}")
+    else:
+        yield stem, _short(value)
