@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import importlib
 import itertools
 import os
 import re
@@ -36,6 +37,10 @@ use a finished run
   predict RUN           label texts: --text "..." | --file texts.csv | -
   generate RUN          draw pictures: --prompt "..." --out DIR
   export RUN            write a plain model folder: --merged DIR; SVDiff as LoRA: --lora DIR
+compare runs
+  compare DIR ...       a row per method: quality, costs, ties; --format table|md|csv|json
+  report DIR -o F.html  one page with plots, tables and pictures; -o F.md for Markdown
+  advise DIR            what fits: --max-memory 8GiB --max-time 30min --max-energy 50Wh
 
 examples
   hwlit fit --config quickstart
@@ -66,6 +71,7 @@ time; each problem with its remedy. Ends with ok, or with the exit code of the f
 `hwlit fit --help` lists the options."""
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 CONFIG = ("--config", "-c")
+STUDIES = ("compare", "report", "advise")
 COMMANDS = ("fit", "check", "validate", "test", "adapters", "show", "predict", "generate", "export")
 
 
@@ -128,23 +134,21 @@ def _dispatch(arguments: list[str]) -> int:
     if command == "--version":
         print(f"hwlit {__version__}")
         return 0
-    if command not in COMMANDS:
-        near = difflib.get_close_matches(command, COMMANDS, n=1)
-        hint = f"did you mean {near[0]!r}" if near else f"commands are {', '.join(COMMANDS)}"
+    if command not in (*COMMANDS, *STUDIES):
+        near = difflib.get_close_matches(command, (*COMMANDS, *STUDIES), n=1)
+        hint = f"did you mean {near[0]!r}" if near else f"commands are {', '.join((*COMMANDS, *STUDIES))}"
         raise UsageError(f"unknown command {command!r}; {hint}")
     if command == "adapters":
         return _adapters(rest)
     quiet.silence()
-    if command == "show":
-        return _show(rest)
-    if command == "predict":
-        return _predict(rest)
-    if command == "generate":
-        return _generate(rest)
-    if command == "export":
-        return _export(rest)
-    if command == "check":
-        return _check(rest)
+    own = {
+        "show": _show, "predict": _predict, "generate": _generate, "export": _export,
+        "check": _check,
+    }  # fmt: skip
+    if command in own:
+        return own[command](rest)
+    if command in STUDIES:
+        return int(importlib.import_module(f"hwlit.study.{command}").main(rest))
     from hwlit import cli
 
     return cli.main([command, *with_shipped_configs(rest)])

@@ -1,4 +1,4 @@
-"""Paired comparison of two methods on the same test rows. Needs no torch: records are read anywhere."""
+"""Comparison of two methods, paired where they saw the same test rows. Needs no torch."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ def mcnemar(only_first: int, only_second: int) -> float:
     for k in range(least):
         term = term * (n - k) // (k + 1)
         total += term
-    return min(1.0, 2 * total / 2**n)  # of whole numbers: exact, however many
+    p: float = 2 * total / 2**n  # of whole numbers: exact, however many
+    return min(1.0, p)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

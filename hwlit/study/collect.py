@@ -175,6 +175,8 @@ def _checked(record: Mapping[str, Any]) -> Mapping[str, Any]:
     for name, reading in record["readings"].items():
         if not _is_reading(reading):
             raise IntegrityError(f"not a record of hwlit: {name} is no reading with a unit")
+    if not isinstance(record.get("seed", 0), int | None):
+        raise IntegrityError("not a record of hwlit: seed is no number")
     for name in ("phases", "per_class", "per_prompt"):
         if not all(isinstance(row, dict) for row in record.get(name, ())):
             raise IntegrityError(f"not a record of hwlit: {name} holds other than objects")

@@ -21,7 +21,6 @@ NOT_SETTINGS = ("name", "class", "sites", "heads", "forms", "svd")
 HARDWARE = ("device", "precision", "torch", "threads", "world_size")
 # What sets methods of any two adapters apart, and so is named for all where it is not one.
 EVERYWHERE = ("model", "device", "precision", "source", "world_size")
-YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass
@@ -133,10 +132,10 @@ def _name(found: list[Method]) -> None:
     titles = [_axes(method, found) or method.adapter for method in found]
     for title in dict.fromkeys(titles):
         alike = [method for method, own in zip(found, titles, strict=True) if own == title]
-        names = [] if alike[0].runs[0].values else everywhere
+        names = [] if alike[0].runs[0].values else list(everywhere)
         if len(alike) > 1:
-            own = [n for n in dict.fromkeys(k for m in alike for k in m.settings)]
-            names = [n for n in dict.fromkeys([*names, *own]) if _differs(alike, n) or n in names]
+            own = dict.fromkeys(name for method in alike for name in method.settings)
+            names += [n for n in own if n not in names and _differs(alike, n)]
         for method in alike:
             told = [f"{name} {method.settings[name]}" for name in names if name in method.settings]
             method.label = ", ".join([title, *told])
@@ -183,7 +182,7 @@ def _repeated(found: list[Method]) -> list[str]:
 
 def _parsed(run: Run) -> object:
     try:
-        return yaml.load(_config(run) or "", Loader=YAML_LOADER)  # noqa: S506 - a safe one
+        return yaml.safe_load(_config(run) or "")
     except yaml.YAMLError:
         return None
 

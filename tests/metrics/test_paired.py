@@ -26,9 +26,7 @@ def test_mcnemar(b, c):
 
 
 def test_mcnemar_of_many_rows():
-    assert mcnemar(5000, 5200) == pytest.approx(
-        stats.binomtest(5000, 10200).pvalue, rel=1e-6
-    )
+    assert mcnemar(5000, 5200) == pytest.approx(stats.binomtest(5000, 10200).pvalue, rel=1e-6)
     assert mcnemar(9000, 10) == 0 or mcnemar(9000, 10) < 1e-300
 
 

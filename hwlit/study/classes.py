@@ -1,0 +1,102 @@
+"""Figures per class and confusion matrices of several methods, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hwlit.study.comparison import Comparison, Row
+from hwlit.study.grids import Cell, Grid
+from hwlit.study.methods import Method
+
+FIGURES = ("precision", "recall", "f1")
+MOST = 12  # classes or methods that a table on a screen can hold
+
+
+def per_class(method: Method) -> dict[str, dict[str, float]]:
+    """Return precision, recall and F1 of each class, the mean over the method's runs."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for run in method.runs:
+        for row in run.record.get("per_class", ()):
+            if all(isinstance(row.get(name), int | float) for name in FIGURES):
+                found.setdefault(str(row.get("label")), []).append(row)
+    return {
+        label: {name: sum(row[name] for row in rows) / len(rows) for name in FIGURES}
+        for label, rows in found.items()
+    }
+
+
+def confusion(method: Method) -> tuple[list[str], list[list[int]]] | None:
+    """Return labels and counts, true class by predicted class, summed over the method's runs."""
+    labels: list[str] | None = None
+    total: list[list[int]] = []
+    for run in method.runs:
+        matrix = run.record.get("confusion_matrix")
+        if not isinstance(matrix, Mapping) or not _is_square(matrix):
+            continue
+        own = [str(label) for label in matrix["labels"]]
+        if labels is None:
+            labels, total = own, [[0] * len(own) for _ in own]
+        if own == labels:
+            total = [
+                [a + b for a, b in zip(one, other, strict=True)]
+                for one, other in zip(total, matrix["counts"], strict=True)
+            ]
+    return None if labels is None else (labels, total)
+
+
+def class_grids(comparison: Comparison) -> list[Grid]:
+    """Return per-class figures and confusion matrices; nothing where they would not fit."""
+    rows = [row for row in comparison.rows if per_class(row.method)]
+    labels = list(dict.fromkeys(label for row in rows for label in per_class(row.method)))
+    if not rows or max(len(rows), len(labels)) > MOST:
+        return []
+    return [_figures(rows, labels), *_matrices(rows)]
+
+
+def _figures(rows: Sequence[Row], labels: Sequence[str]) -> Grid:
+    tables = [per_class(row.method) for row in rows]
+    cells = [
+        [Cell(label)]
+        + [Cell(_figure(table.get(label)), table.get(label, {}).get("f1")) for table in tables]
+        for label in labels
+    ]
+    columns = ["class", *(row.label for row in rows)]
+    return Grid("per class", columns, cells, ["F1 (precision / recall), mean over runs"])
+
+
+def _figure(figures: Mapping[str, float] | None) -> str:
+    if figures is None:
+        return ""
+    return f"{figures['f1']:.3f} ({figures['precision']:.3f} / {figures['recall']:.3f})"
+
+
+def _matrices(rows: Sequence[Row]) -> list[Grid]:
+    matrices = [confusion(row.method) for row in rows]
+    known = [matrix for matrix in matrices if matrix is not None]
+    if not known or any(matrix[0] != known[0][0] for matrix in known):
+        return []
+    labels, cells = known[0][0], []
+    for true, label in enumerate(labels):
+        for guess, other in enumerate(labels):
+            line = [Cell(label), Cell(other)]
+            for matrix in matrices:
+                line.append(Cell("") if matrix is None else _count(matrix[1][true], guess))
+            cells.append(line)
+    columns = ["true", "predicted", *(row.label for row in rows)]
+    return [Grid("confusion", columns, cells, ["rows, summed over runs, and share of the class"])]
+
+
+def _count(counts: Sequence[int], guess: int) -> Cell:
+    share = counts[guess] / sum(counts) if sum(counts) else 0.0
+    return Cell(f"{counts[guess]} ({100 * share:.0f} %)", counts[guess])
+
+
+def _is_square(matrix: Mapping[str, Any]) -> bool:
+    labels, counts = matrix.get("labels"), matrix.get("counts")
+    if not isinstance(labels, list) or not isinstance(counts, list) or len(counts) != len(labels):
+        return False
+    return all(
+        isinstance(row, list) and len(row) == len(labels) and all(isinstance(n, int) for n in row)
+        for row in counts
+    )

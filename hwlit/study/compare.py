@@ -1,0 +1,56 @@
+"""`hwlit compare`: many runs side by side. Needs neither torch nor Lightning."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from hwlit.options import Parser, parser
+from hwlit.study.collect import collect
+from hwlit.study.comparison import Comparison, compared
+from hwlit.study.formats import as_csv, as_json, markdown, print_tables
+
+WIDE = 400  # columns where nobody looks at a terminal: nothing is folded
+
+
+def main(arguments: list[str]) -> int:
+    """Print the comparison of the runs that the command line names."""
+    options = compare_parser("compare", "Set runs side by side: a row per method, seeds pooled.")
+    options.add_argument(
+        "--format", choices=["table", "md", "csv", "json"], default="table",
+        help="csv and json have SI units and everything (default: table)",
+    )  # fmt: skip
+    asked = options.parse_args(arguments)
+    comparison = compared(collect(asked.runs), asked.metric, asked.baseline)
+    if asked.format == "table":
+        console = Console() if sys.stdout.isatty() else Console(width=WIDE)
+        print_tables(comparison, console)
+    else:
+        write = {"md": markdown, "csv": as_csv, "json": as_json}[asked.format]
+        print(write(comparison), end="")
+    return _done(comparison)
+
+
+def _done(comparison: Comparison) -> int:
+    """Name on standard error what a reader of the table could miss."""
+    for path, reason in comparison.left_out:
+        print(f"hwlit: left out {path}: {reason}", file=sys.stderr)
+    return 0
+
+
+def compare_parser(command: str, description: str) -> Parser:
+    """Return the options that compare, report and advise share.
+
+    Args:
+        command: The subcommand.
+        description: What it does, in a sentence.
+    """
+    options = parser(command, description)
+    options.add_argument(
+        "runs", type=Path, nargs="+", help="runs, directories of runs, studies; in any mixture"
+    )
+    options.add_argument("--baseline", help="the method the others are held against: label or run")
+    options.add_argument("--metric", help="what quality is, such as f1_macro or test/clip_i")
+    return options

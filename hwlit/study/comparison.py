@@ -1,0 +1,215 @@
+"""Many runs as one table: a row for each method, each beside the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hwlit.errors import UsageError
+from hwlit.study.collect import Collection, Run
+from hwlit.study.curves import time_to_quality
+from hwlit.study.flags import flags
+from hwlit.study.methods import Method, methods
+from hwlit.study.pairing import Judge, Verdict
+from hwlit.study.pooling import Pooled, pooled
+
+QUALITY = ("test/accuracy", "test/f1_macro", "test/clip_i", "test/clip_t", "test/loss")
+LESS_IS_BETTER = ("loss", "score", "error", "kid", "drift", "memorising")  # last word of a metric
+NOT_QUALITY = ("wall_time", "energy", "peak_memory")
+COSTS = (
+    "params/trainable", "params/total", "fit/wall_time", "time_to_baseline", "fit/step_time",
+    "fit/sample_time", "fit/peak_memory", "fit/energy", "adapter/file_size", "run/wall_time",
+)  # fmt: skip
+VARIANTS = ("base", "unmerged", "merged")
+
+
+@dataclass
+class Row:
+    """One method with everything that is known of it.
+
+    Args:
+        method: Label and runs.
+        readings: Quantities over its seeds, by name.
+        verdict: Against the baseline; None for the baseline itself.
+        flags: What makes it unequal to the baseline, in words.
+        notes: Why a quantity is missing, by name.
+    """
+
+    method: Method
+    readings: dict[str, Pooled] = field(default_factory=dict)
+    verdict: Verdict | None = None
+    flags: list[str] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """Name for people."""
+        return self.method.label
+
+    def value(self, name: str) -> float | None:
+        """Return the mean of a quantity; None where it is missing."""
+        found = self.readings.get(name)
+        return None if found is None else found.value
+
+
+@dataclass
+class Comparison:
+    """All methods beside the baseline.
+
+    Args:
+        name: What is compared.
+        metric: What quality is.
+        mode: "max" or "min".
+        rows: In the order in which they were found, baseline first.
+        failed: Runs without a row.
+        left_out: Files that cannot be read, with the reason.
+        waiting: How many cells have not ended.
+        latency_input: What latencies are of, such as `batch_1`.
+        judge: Compares by the test rows.
+    """
+
+    name: str
+    metric: str
+    mode: str
+    rows: list[Row]
+    failed: list[Run]
+    left_out: list[tuple[Path, str]]
+    waiting: int
+    latency_input: str | None
+    judge: Judge
+
+    @property
+    def baseline(self) -> Row | None:
+        """What the others are compared with; None where nothing finished."""
+        return self.rows[0] if self.rows else None
+
+    def ratio(self, row: Row, name: str) -> float | None:
+        """Return a quantity over the baseline's; None where either is missing or 0."""
+        mine, theirs = row.value(name), self.rows[0].value(name)
+        return None if mine is None or not theirs else mine / theirs
+
+    def best(self) -> Row | None:
+        """Return the row with the best quality."""
+        known = [row for row in self.rows if row.value(self.metric) is not None]
+        sign = 1 if self.mode == "max" else -1
+        return max(known, key=lambda row: sign * (row.value(self.metric) or 0.0), default=None)
+
+    def latency(self, variant: str, percentile: str) -> str:
+        """Return the name of the reading of a latency in the table."""
+        return f"latency/{variant}/{self.latency_input}/{percentile}"
+
+
+def compared(found: Collection, metric: str | None, baseline: str | None) -> Comparison:
+    """Set the runs side by side.
+
+    Args:
+        found: What was collected.
+        metric: What quality is, with or without `test/`; None takes the study's, or the usual one.
+        baseline: Label, adapter or cell of the baseline; None takes the study's, else `Untuned`,
+            else `Full`, else the first.
+
+    Raises:
+        UsageError: No run has the metric, or no method is called so.
+    """
+    all_methods = methods(found.runs)
+    name = _metric(all_methods, metric or found.metric)
+    mode = found.mode if found.mode in ("max", "min") and name == found.metric else _mode(name)
+    rows = [Row(method) for method in all_methods]
+    if rows:
+        first = _baseline(rows, baseline, found.baseline)
+        rows.sort(key=lambda row: row is not first)
+    failed = [run for run in found.runs if run.status != "ok"]
+    comparison = Comparison(
+        found.name, name, mode, rows, failed, found.left_out, found.waiting,
+        _latency_input(all_methods), Judge(name, mode),
+    )  # fmt: skip
+    _fill(comparison)
+    return comparison
+
+
+def _fill(comparison: Comparison) -> None:
+    if not comparison.rows:
+        return
+    first, *others = comparison.rows
+    names = [comparison.metric, *COSTS]
+    for variant in VARIANTS:
+        names += [comparison.latency(variant, percentile) for percentile in ("p50", "p95")]
+    for row in comparison.rows:
+        known = {name: pooled(row.method, name) for name in names}
+        row.readings = {name: reading for name, reading in known.items() if reading is not None}
+        for name in names:
+            if name not in row.readings and (reason := _absent(row.method, name)):
+                row.notes[name] = reason
+        time, note = time_to_quality(row.method, first.method, comparison.metric, comparison.mode)
+        if time is not None:
+            row.readings["time_to_baseline"] = time
+        if note is not None:
+            row.notes["time_to_baseline"] = note
+        row.flags = flags(row.method, first.method)
+    verdicts = comparison.judge.judge([row.method for row in others], first.method)
+    for row, verdict in zip(others, verdicts, strict=True):
+        row.verdict = verdict
+
+
+def _absent(method: Method, name: str) -> str | None:
+    """Return why the first run has no such reading, as its record says."""
+    reasons: Mapping[str, Any] = method.runs[0].record["absent"]
+    stems = [name, *(name.rsplit("/", cut)[0] for cut in (1, 2) if name.count("/") >= cut + 1)]
+    return next((str(reasons[stem]) for stem in stems if stem in reasons), None)
+
+
+def _metric(found: Sequence[Method], asked: str | None) -> str:
+    readings = {name: None for m in found for run in m.runs for name in run.record["readings"]}
+    if asked is None:
+        return next((name for name in QUALITY if name in readings), QUALITY[0])
+    if not readings or asked in readings:
+        return asked
+    if f"test/{asked}" in readings:
+        return f"test/{asked}"
+    told = [n for n in readings if n.startswith("test/") and not n.endswith(NOT_QUALITY)]
+    raise UsageError(f"no run has {asked!r}; there are {', '.join(sorted(told)) or 'no metrics'}")
+
+
+def _mode(metric: str) -> str:
+    return "min" if metric.endswith(LESS_IS_BETTER) else "max"
+
+
+def _baseline(rows: Sequence[Row], asked: str | None, usual: str | None) -> Row:
+    if asked is not None:
+        if (found := _called(rows, asked)) is None:
+            names = ", ".join(repr(row.label) for row in rows[:20])
+            raise UsageError(f"no one method is called {asked!r}; there are {names}")
+        return found
+    for name in (usual, "Untuned", "Full"):
+        if name is not None and (found := _called(rows, name)) is not None:
+            return found
+    return rows[0]
+
+
+def _called(rows: Sequence[Row], name: str) -> Row | None:
+    """Return the one row of this name: a label, a run, an adapter or an axis's value."""
+    plain = name.lower().rstrip("/")
+    ways = (
+        lambda row: [row.label],
+        lambda row: [part for run in row.method.runs for part in (run.name, str(run.folder))],
+        lambda row: [row.method.adapter, *row.method.runs[0].values.values()],
+    )
+    for names in ways:
+        found = [row for row in rows if plain in (own.lower() for own in names(row))]
+        if len(found) == 1:
+            return found[0]
+    return None
+
+
+def _latency_input(found: Sequence[Method]) -> str | None:
+    """Return the input whose latencies most methods have, the first of these."""
+    counts: dict[str, int] = {}
+    for method in found:
+        names = method.runs[0].record["readings"]
+        for key in {
+            n.split("/")[2] for n in names if n.startswith("latency/") and n.count("/") == 3
+        }:
+            counts[key] = counts.get(key, 0) + 1
+    return min(counts, key=lambda key: (-counts[key], key), default=None)

@@ -1,0 +1,84 @@
+"""Validation curves against the time that training took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import accumulate
+from typing import Any
+
+from hwlit.study.collect import Run
+from hwlit.study.methods import Method
+from hwlit.study.pooling import Pooled, pool
+
+
+def validation_curve(run: Run, name: str) -> list[tuple[int, float | None, float]]:
+    """Return optimizer step, seconds of training and value at each validation.
+
+    The seconds are the sum of the steps' times up to there, evaluation excluded; None where the run
+    was resumed, for its record has the times of the rest only.
+
+    Args:
+        run: A finished run.
+        name: Such as `val/accuracy`.
+    """
+    columns: Any = run.record.get("curves", {}).get("validation", {})
+    if not isinstance(columns, Mapping):
+        return []
+    steps, values = columns.get("step", []), columns.get(name, [])
+    if not isinstance(steps, list) or not isinstance(values, list) or len(steps) != len(values):
+        return []
+    numbers = (int, float)
+    if not all(
+        isinstance(x, numbers) for x in (*steps, *values, *run.record.get("step_times", ()))
+    ):
+        return []
+    spent = [0.0, *accumulate(run.record.get("step_times", ()))]
+    last = run.record.get("comparability", {}).get("steps")
+    whole = isinstance(last, int) and last > 0 and not run.record.get("resumed_from")
+    batches = (len(spent) - 1) / last if whole else 0.0  # per optimizer step
+    return [
+        (int(step), spent[min(len(spent) - 1, round(step * batches))] if batches else None, value)
+        for step, value in zip(steps, values, strict=True)
+    ]
+
+
+def time_to_quality(
+    method: Method, baseline: Method, metric: str, mode: str
+) -> tuple[Pooled | None, str | None]:
+    """Return the seconds of training until a method was as good as the baseline ended.
+
+    The mark is the baseline's best validation (its test value where it was never validated, as
+    `Untuned`), of the same seed where there is one.
+
+    Returns:
+        The time over those seeds that got there, and a note where not all did.
+    """
+    name, sign = metric.replace("test/", "val/"), 1 if mode == "max" else -1
+    marks = {
+        run.seed: mark for run in baseline.runs if (mark := _mark(run, metric, mode)) is not None
+    }
+    if not marks:
+        return None, f"the baseline has no {name}"
+    usual = sum(marks.values()) / len(marks)
+    reached, unknown = [], 0
+    for run in method.runs:
+        curve, mark = validation_curve(run, name), marks.get(run.seed, usual)
+        there = [time for _, time, value in curve if sign * (value - mark) >= 0]
+        if there and there[0] is not None:
+            reached.append(there[0])
+        unknown += not curve or bool(there and there[0] is None)
+    if unknown == len(method.runs):
+        return None, f"no {name} over time"
+    n = len(method.runs)
+    note = None if len(reached) == n else f"reached by {len(reached)} of {n}"
+    how = f"measured: steps up to the first {name} as good as the baseline's, evaluation excluded"
+    readings = [{"value": time, "unit": "s", "method": how} for time in reached]
+    return pool(readings) if readings else None, note
+
+
+def _mark(run: Run, metric: str, mode: str) -> float | None:
+    values = [value for *_, value in validation_curve(run, metric.replace("test/", "val/"))]
+    if values:
+        return max(values) if mode == "max" else min(values)
+    reading = run.record["readings"].get(metric)
+    return None if reading is None else float(reading["value"])

@@ -1,0 +1,142 @@
+"""A comparison as a table for the screen, Markdown, CSV or JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hwlit.study.classes import class_grids, confusion, per_class
+from hwlit.study.comparison import Comparison, Row
+from hwlit.study.grids import Grid, main_grids, problem_grids
+
+WORDS = ("method", "run", "status", "reason", "file", "what differs", "class", "true", "predicted")
+
+
+def grids(comparison: Comparison) -> list[Grid]:
+    """Return every table of a comparison, in order."""
+    return [*main_grids(comparison), *class_grids(comparison), *problem_grids(comparison)]
+
+
+def print_tables(comparison: Comparison, console: Console) -> None:
+    """Print for people."""
+    for grid in grids(comparison):
+        table = Table(box=None, pad_edge=False)
+        for name in grid.columns:
+            left = name in WORDS or name == "verdict"
+            fold = name in ("reason", "what differs")
+            table.add_column(Text(name), justify="left" if left else "right", no_wrap=not fold)
+        for row in grid.rows:
+            table.add_row(*(Text(cell.text) for cell in row))
+        console.print(Text(f"\n{grid.title}", style="bold"))
+        console.print(table)
+        for note in grid.notes:
+            console.print(Text(note, style="dim"), soft_wrap=True)
+    if comparison.waiting:
+        console.print(f"\n{comparison.waiting} cells of the study have not ended")
+
+
+def markdown(comparison: Comparison) -> str:
+    """Return every table in GitHub's Markdown; no text of a run can be markup in it."""
+    parts = []
+    for grid in grids(comparison):
+        parts.append(f"### {plain(grid.title)}\n\n{markdown_table(grid)}\n")
+        parts += [f"{plain(note)}\n" for note in grid.notes]
+    if comparison.waiting:
+        parts.append(f"{comparison.waiting} cells of the study have not ended\n")
+    return "\n".join(parts)
+
+
+def markdown_table(grid: Grid) -> str:
+    """Return one grid as a table."""
+    lines = [grid.columns, ["---" if n in WORDS else "---:" for n in grid.columns]]
+    lines += [[cell.text for cell in row] for row in grid.rows]
+    escaped = ([plain(text) if i != 1 else text for text in line] for i, line in enumerate(lines))
+    return "\n".join("| " + " | ".join(line) + " |" for line in escaped)
+
+
+def plain(text: str) -> str:
+    """Return a text that Markdown shows as it stands."""
+    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+    return re.sub(r"([\\`*_\[\]|~#])", r"\\\1", text)
+
+
+def as_csv(comparison: Comparison) -> str:
+    """Return one line per method, SI units, then one per run without a row."""
+    names = list(dict.fromkeys(name for row in comparison.rows for name in row.readings))
+    lines = [_line(row, comparison, names) for row in comparison.rows]
+    lines += [{"method": r.name, "status": r.status, "reason": r.reason} for r in comparison.failed]
+    columns = list(dict.fromkeys(name for line in lines for name in line))
+    file = io.StringIO()
+    writer = csv.DictWriter(file, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return file.getvalue()
+
+
+def _line(row: Row, comparison: Comparison, names: Sequence[str]) -> dict[str, Any]:
+    line: dict[str, Any] = {"method": row.label, "status": "ok", "runs": len(row.method.runs)}
+    for name in names:
+        reading = row.readings.get(name)
+        if reading is None:
+            continue
+        line |= {name: reading.value, f"{name}/unit": reading.unit, f"{name}/how": reading.tag}
+        ends = {end: vars(reading)[end] for end in ("low", "high")}
+        line |= {f"{name}/{end}": value for end, value in ends.items() if value is not None}
+        if reading.seeds > 1:
+            line |= {f"{name}/least": reading.least, f"{name}/most": reading.most}
+        if (ratio := comparison.ratio(row, name)) is not None and name != comparison.metric:
+            line[f"{name}/over_baseline"] = ratio
+    if row.verdict is not None and row.verdict.difference is not None:
+        told = row.verdict.difference
+        line |= {"difference": told.mean, "difference/low": told.low, "difference/high": told.high}
+        line |= {"p": told.p, "p_adjusted": row.verdict.p_adjusted, "test": told.test}
+        line["verdict"] = row.verdict.word
+    return line | {"flags": "; ".join(row.flags)}
+
+
+def as_json(comparison: Comparison) -> str:
+    """Return everything, plain data in SI units."""
+    rows = [
+        {
+            "method": row.label,
+            "adapter": row.method.adapter,
+            "runs": [str(run.folder) for run in row.method.runs],
+            "seeds": [run.seed for run in row.method.runs],
+            "settings": row.method.settings,
+            "readings": {name: reading.to_dict() for name, reading in row.readings.items()},
+            "over_baseline": {
+                name: ratio
+                for name in row.readings
+                if name != comparison.metric and (ratio := comparison.ratio(row, name)) is not None
+            },
+            "verdict": None if row.verdict is None else row.verdict.to_dict(),
+            "flags": row.flags,
+            "notes": row.notes,
+            "per_class": per_class(row.method),
+            "confusion_matrix": confusion(row.method),
+        }
+        for row in comparison.rows
+    ]
+    facts = {
+        "schema": 1,
+        "name": comparison.name,
+        "metric": comparison.metric,
+        "mode": comparison.mode,
+        "baseline": None if comparison.baseline is None else comparison.baseline.label,
+        "rows": rows,
+        "failed": [
+            {"run": run.name, "status": run.status, "reason": run.reason}
+            for run in comparison.failed
+        ],
+        "left_out": [{"file": str(path), "reason": why} for path, why in comparison.left_out],
+        "waiting": comparison.waiting,
+    }
+    return json.dumps(facts, indent=1, allow_nan=False) + "\n"

@@ -1,0 +1,75 @@
+"""What a run got right, test row by test row, so that two runs can be paired."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwlit.study.collect import Run
+
+CSV_FIELD = 1 << 24  # characters of one text; the csv module stops at 131,072
+
+
+@dataclass(frozen=True)
+class RowScores:
+    """The score of each test row.
+
+    Args:
+        ids: Row ids, ascending, (n,).
+        truths: What the row's answer is, (n,); two runs are paired only where these are equal.
+        scores: 1 for right and 0 for wrong, or the row's own score, (n,).
+    """
+
+    ids: NDArray[np.int64]
+    truths: tuple[str, ...]
+    scores: NDArray[np.float64]
+
+    def matches(self, other: RowScores) -> bool:
+        """Return whether the two saw the same rows with the same answers."""
+        return np.array_equal(self.ids, other.ids) and self.truths == other.truths
+
+
+def row_scores(run: Run, metric: str) -> RowScores | None:
+    """Return the rows behind a metric; None where it is no mean over rows, or they are gone.
+
+    Args:
+        run: A finished run.
+        metric: `test/accuracy`: the rows of predictions.csv; `test/clip_i` or `test/clip_t`: the
+            concept's prompts, whose pictures are alike and so count as one row.
+    """
+    if metric == "test/accuracy" and run.folder is not None:
+        return _predicted(run.folder / "predictions.csv")
+    if metric in ("test/clip_i", "test/clip_t"):
+        return _prompts(run, metric.removeprefix("test/"))
+    return None
+
+
+def _predicted(path: Path) -> RowScores | None:
+    csv.field_size_limit(CSV_FIELD)
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = csv.reader(file)
+            names = next(lines)
+            row, label, guess = (names.index(n) for n in ("row_id", "label", "prediction"))
+            found = sorted((int(line[row]), line[label], line[guess]) for line in lines if line)
+    except (OSError, ValueError, LookupError, StopIteration, csv.Error):
+        return None
+    if not found:
+        return None
+    ids, truths, guesses = zip(*found, strict=True)
+    right = [truth == guess for truth, guess in zip(truths, guesses, strict=True)]
+    return RowScores(np.array(ids), truths, np.array(right, dtype=float))
+
+
+def _prompts(run: Run, name: str) -> RowScores | None:
+    identifier = str(run.record.get("data", {}).get("identifier"))
+    rows = [row for row in run.record.get("per_prompt", ()) if row.get("kind") == "concept"]
+    if not rows or not all(isinstance(row.get(name), float) for row in rows):
+        return None
+    # Methods call the same concept by identifiers of their own.
+    prompts = tuple(str(row.get("prompt")).replace(identifier, "*") for row in rows)
+    return RowScores(np.arange(len(rows)), prompts, np.array([row[name] for row in rows]))
