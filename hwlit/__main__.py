@@ -37,11 +37,10 @@ use a finished run
   predict RUN           label texts: --text "..." | --file texts.csv | -
   generate RUN          draw pictures: --prompt "..." --out DIR
   export RUN            write a plain model folder: --merged DIR; SVDiff as LoRA: --lora DIR
-compare runs
-  compare DIR ...       a row per method: quality, costs, ties; --format table|md|csv|json
+set runs side by side
+  compare RUN|DIR ...   a row per method: quality, costs, ties; --format table|md|csv|json
   report DIR -o F.html  one page with plots, tables and pictures; -o F.md for Markdown
   advise DIR            what fits: --max-memory 8GiB --max-time 30min --max-energy 50Wh
-
 examples
   hwlit fit --config quickstart
   hwlit fit --config text/tweets --data.path train.csv --model.adapter full
@@ -71,8 +70,11 @@ time; each problem with its remedy. Ends with ok, or with the exit code of the f
 `hwlit fit --help` lists the options."""
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 CONFIG = ("--config", "-c")
-STUDIES = ("compare", "report", "advise")
-COMMANDS = ("fit", "check", "validate", "test", "adapters", "show", "predict", "generate", "export")
+READERS = ("compare", "report", "advise")
+COMMANDS = (
+    "fit", "check", "validate", "test", "adapters", "show", "predict", "generate", "export",
+    *READERS,
+)  # fmt: skip
 
 
 def main(arguments: list[str]) -> int:
@@ -134,20 +136,19 @@ def _dispatch(arguments: list[str]) -> int:
     if command == "--version":
         print(f"hwlit {__version__}")
         return 0
-    if command not in (*COMMANDS, *STUDIES):
-        near = difflib.get_close_matches(command, (*COMMANDS, *STUDIES), n=1)
-        hint = f"did you mean {near[0]!r}" if near else f"commands are {', '.join((*COMMANDS, *STUDIES))}"
+    if command not in COMMANDS:
+        near = difflib.get_close_matches(command, COMMANDS, n=1)
+        hint = f"did you mean {near[0]!r}" if near else f"commands are {', '.join(COMMANDS)}"
         raise UsageError(f"unknown command {command!r}; {hint}")
     if command == "adapters":
         return _adapters(rest)
     quiet.silence()
-    own = {
-        "show": _show, "predict": _predict, "generate": _generate, "export": _export,
-        "check": _check,
-    }  # fmt: skip
+    own = {"show": _show, "predict": _predict, "generate": _generate, "export": _export}
     if command in own:
         return own[command](rest)
-    if command in STUDIES:
+    if command == "check":
+        return _check(rest)
+    if command in READERS:
         return int(importlib.import_module(f"hwlit.study.{command}").main(rest))
     from hwlit import cli
 

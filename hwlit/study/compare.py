@@ -30,14 +30,14 @@ def main(arguments: list[str]) -> int:
     else:
         write = {"md": markdown, "csv": as_csv, "json": as_json}[asked.format]
         print(write(comparison), end="")
-    return _done(comparison)
+    name_left_out(comparison)
+    return 0
 
 
-def _done(comparison: Comparison) -> int:
+def name_left_out(comparison: Comparison) -> None:
     """Name on standard error what a reader of the table could miss."""
     for path, reason in comparison.left_out:
         print(f"hwlit: left out {path}: {reason}", file=sys.stderr)
-    return 0
 
 
 def compare_parser(command: str, description: str) -> Parser:

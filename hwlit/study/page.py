@@ -1,0 +1,131 @@
+"""The report as one page that opens from disk: no server, no network, no markup from a run."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from hwlit.study.classes import MOST, confusion
+from hwlit.study.comparison import Comparison
+from hwlit.study.environment import environment_grid
+from hwlit.study.figures import Figure, colours, learning_curves, pareto_figures, phase_figure
+from hwlit.study.formats import grids
+from hwlit.study.grids import Cell, Grid, metric_name, quantity, times
+from hwlit.study.pictures import picture_grid
+from hwlit.study.plain_words import sentences
+
+FOLDER = Path(__file__).parent
+OVERVIEW = {
+    "fit/wall_time": "train loop",
+    "fit/step_time": "per step",
+    "fit/peak_memory": "peak memory",
+    "fit/energy": "energy",
+    "params/trainable": "trainable",
+    "adapter/file_size": "adapter file",
+}
+
+
+def page(comparison: Comparison) -> str:
+    """Return the page.
+
+    Everything of a run is escaped, also within JSON and plot labels; a Content-Security-Policy lets
+    no script run but the two of the page, and nothing load from elsewhere.
+    """
+    figures = [*pareto_figures(comparison), learning_curves(comparison), phase_figure(comparison)]
+    shown = [figure for figure in figures if figure is not None]
+    plotly, script = get_plotlyjs(), _own("page.js")
+    hashes = [_hash(script), *([_hash(plotly)] if shown else [])]
+    loader = FileSystemLoader(FOLDER)
+    template = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    return template.get_template("page.html").render(
+        title=comparison.name,
+        subtitle=subtitle(comparison),
+        sentences=sentences(comparison),
+        overview=_overview(comparison) if comparison.rows else None,
+        colours=colours(comparison) if len(comparison.rows) <= 2 * MOST else {},
+        figures=shown,
+        pictures=picture_grid([row.method for row in comparison.rows]),
+        matrices=_matrices(comparison),
+        grids=grids(comparison),
+        environment=environment_grid(comparison),
+        figures_json=Markup(_json(shown)),
+        plotly=Markup(plotly),
+        script=Markup(script),
+        style=Markup(_own("page.css")),
+        script_hashes=Markup(" ".join(hashes)),
+    )
+
+
+def subtitle(comparison: Comparison) -> str:
+    """Return how much was compared, and with what."""
+    runs = sum(len(row.method.runs) for row in comparison.rows)
+    text = f"{len(comparison.rows)} methods, {runs} runs"
+    if comparison.baseline is not None:
+        text += f", ranked by {metric_name(comparison)}, baseline {comparison.baseline.label}"
+    return text + "; written by hwlit report"
+
+
+def _overview(comparison: Comparison) -> Grid:
+    name, latency = metric_name(comparison), comparison.latency("merged", "p50")
+    known = [n for n in OVERVIEW if any(n in row.readings for row in comparison.rows)]
+    names = {n: OVERVIEW[n] for n in known}
+    if any(latency in row.readings for row in comparison.rows):
+        names[latency] = f"latency, {comparison.latency_input}, merged"
+    rows = []
+    for row in comparison.rows:
+        found = row.readings.get(comparison.metric)
+        ends = (
+            "" if found is None or found.low is None else f" ({found.low:.3f} .. {found.high:.3f})"
+        )
+        cells = [
+            Cell(row.label),
+            Cell("" if found is None else f"{found.value:.4f}{ends}", row.value(comparison.metric)),
+            Cell("baseline" if row.verdict is None else row.verdict.word or "cannot tell"),
+        ]
+        for measure in names:
+            ratio = None if row is comparison.baseline else comparison.ratio(row, measure)
+            told = quantity(row.readings.get(measure)) + times(ratio)
+            cells.append(Cell(told, row.value(measure)))
+        rows.append([*cells, Cell("; ".join(row.flags))])
+    columns = ["method", f"{name} (95 %)", "verdict", *names.values(), "not like the baseline in"]
+    return Grid("overview", columns, rows, ["x: times the baseline's; ± half the range over seeds"])
+
+
+def _matrices(comparison: Comparison) -> list[tuple[str, list[str], list[Any]]]:
+    """Return label, classes and rows of counts with their share of the class in percent."""
+    found = []
+    for row in comparison.rows[: 2 * MOST]:
+        matrix = confusion(row.method)
+        if matrix is None or len(matrix[0]) > MOST:
+            continue
+        labels, counts = matrix
+        shares = [[100 * n / (sum(line) or 1) for n in line] for line in counts]
+        rows = [
+            (name, [(n, round(share)) for n, share in zip(line, part, strict=True)])
+            for name, line, part in zip(labels, counts, shares, strict=True)
+        ]
+        found.append((row.label, labels, rows))
+    return found
+
+
+def _json(figures: list[Figure]) -> str:
+    """Return JSON that cannot end the script element it stands in."""
+    plain = [{"name": f.name, "data": f.data, "layout": f.layout} for f in figures]
+    text = json.dumps(plain, allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _hash(script: str) -> str:
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _own(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")

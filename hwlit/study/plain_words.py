@@ -1,0 +1,156 @@
+"""What a comparison says, in sentences that its numbers bear."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hwlit.study.comparison import Comparison, Row
+from hwlit.study.grids import metric_name, quantity
+from hwlit.study.methods import label_of_axes
+from hwlit.study.pooling import Pooled
+
+NAMED = 6  # methods in one sentence
+
+
+def sentences(comparison: Comparison) -> list[str]:
+    """Return the summary: which method wins on which measure, ties, estimates and gaps."""
+    told = [*_quality(comparison), *_costs(comparison)]
+    estimated = [r for r in comparison.rows if _tag(r, "fit/energy") == "estimated"]
+    if estimated:
+        who = "every method" if len(estimated) == len(_with(comparison, "fit/energy")) else None
+        told.append(f"Energy is only estimated, not measured, for {who or names(estimated)}.")
+    if unlike := [row for row in comparison.rows if row.flags]:
+        told.append(
+            f"Not like for like: {names(unlike)} {_verb(unlike, 'differs', 'differ')} from the "
+            "baseline in more than the method, so read their rows with care (the table below says "
+            "in what)."
+        )
+    if failed := comparison.failed:
+        which = [f"{label_of_axes(run, failed)} ({run.status})" for run in failed]
+        told.append(f"No row from {_list(which)}.")
+    if comparison.left_out:
+        n = len(comparison.left_out)
+        told.append(f"{n} file{'s' if n > 1 else ''} could not be read and {_are(n)} left out.")
+    if comparison.waiting:
+        told.append(
+            f"{comparison.waiting} of the study's runs {_are(comparison.waiting)} not done."
+        )
+    return told
+
+
+def names(rows: Sequence[Row]) -> str:
+    """Return the labels of rows as a list in words."""
+    return _list([row.label for row in rows])
+
+
+def ties(comparison: Comparison, best: Row, others: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Return the rows that the test cannot tell from the best, and those without a test."""
+    verdicts = comparison.judge.judge([row.method for row in others], best.method)
+    told = list(zip(others, verdicts, strict=True))
+    tied = [row for row, verdict in told if verdict.word in ("tie", "better")]
+    return tied, [row for row, verdict in told if verdict.word is None]
+
+
+def _quality(comparison: Comparison) -> list[str]:
+    best, metric = comparison.best(), metric_name(comparison)
+    if best is None:
+        return [f"No run that finished has {metric}."] if comparison.rows else ["No run finished."]
+    reading = best.readings[comparison.metric]
+    ends = "" if reading.low is None else f" (95 %: {reading.low:.3f} to {reading.high:.3f})"
+    order = "lowest" if comparison.mode == "min" else "highest"
+    text = f"{best.label} has the {order} {metric}: {reading.value:.3f}{ends}."
+    others = [row for row in _with(comparison, comparison.metric) if row is not best]
+    if not others:
+        return [text]
+    tied, unknown = ties(comparison, best, others)
+    if tied:
+        text += f" That is a tie with {names(tied)}: the test rows cannot tell them apart."
+    if unknown:
+        text += f" Whether it beats {names(unknown)} cannot be told: there is no interval."
+    beaten = [row for row in others if row not in (*tied, *unknown)]
+    if beaten:
+        text += f" It is better than {names(beaten)}."
+    return [text, *_against_baseline(comparison)]
+
+
+def _against_baseline(comparison: Comparison) -> list[str]:
+    told = {"better": [], "worse": [], "tie": []}  # type: dict[str, list[Row]]
+    for row in comparison.rows[1:]:
+        if row.verdict is not None and row.verdict.word is not None:
+            told[row.verdict.word].append(row)
+    parts = [
+        f"{names(rows)} {_verb(rows, *verbs)}"
+        for rows, verbs in (
+            (told["better"], ("is better", "are better")),
+            (told["worse"], ("is worse", "are worse")),
+            (told["tie"], ("is a tie", "are ties")),
+        )
+        if rows
+    ]
+    if not parts:
+        return []
+    return [f"Against the baseline {comparison.rows[0].label}: {'; '.join(parts)}."]
+
+
+def _costs(comparison: Comparison) -> list[str]:
+    latency = comparison.latency("merged", "p50")
+    measures = [
+        ("fit/wall_time", "The shortest training loop"),
+        ("time_to_baseline", "The shortest training to the baseline's quality"),
+        ("fit/step_time", "The quickest training step"),
+        ("fit/peak_memory", "The smallest peak memory in training"),
+        ("fit/energy", "The least energy in training"),
+        ("adapter/file_size", "The smallest file of what was learned"),
+        (latency, f"The lowest latency ({comparison.latency_input}, merged, median)"),
+    ]
+    return [text for name, what in measures if (text := _winner(comparison, name, what))]
+
+
+def _winner(comparison: Comparison, name: str, what: str) -> str:
+    """Return a sentence on who has least of something; "" where fewer than two have it."""
+    rows = [row for row in _with(comparison, name) if name.startswith("latency/") or _learns(row)]
+    if len(rows) < 2:
+        return ""
+    first, second, *_ = sorted(rows, key=lambda row: row.value(name) or 0.0)
+    mine, theirs = first.readings[name], second.readings[name]
+    alike = [r for r in rows if r is not first and _overlap(mine, r.readings[name])]
+    text = f"{what}: {first.label}, {quantity(mine)}"
+    if alike:
+        text += f"; a tie with {names(alike)}, whose runs overlap or are equal"
+    elif mine.value:
+        text += f"; next {second.label}, {theirs.value / mine.value:.3g} times that"
+    if mine.seeds == 1 and not alike:
+        text += " (one run: its spread is not known)"
+    return text + "."
+
+
+def _overlap(one: Pooled, other: Pooled) -> bool:
+    return one.least <= other.most and other.least <= one.most
+
+
+def _with(comparison: Comparison, name: str) -> list[Row]:
+    return [row for row in comparison.rows if name in row.readings]
+
+
+def _learns(row: Row) -> bool:
+    return bool(row.value("params/trainable"))
+
+
+def _tag(row: Row, name: str) -> str | None:
+    return row.readings[name].tag if name in row.readings else None
+
+
+def _verb(rows: Sequence[Row], one: str, many: str) -> str:
+    return one if len(rows) == 1 else many
+
+
+def _are(n: int) -> str:
+    return "is" if n == 1 else "are"
+
+
+def _list(words: Sequence[str]) -> str:
+    shown = list(words[:NAMED])
+    if len(words) > NAMED:
+        return f"{'; '.join(shown)} and {len(words) - NAMED} more"
+    # Names have commas of their own: "Lora, rank 8".
+    return " and ".join(shown) if len(shown) < 3 else f"{'; '.join(shown[:-1])} and {shown[-1]}"
