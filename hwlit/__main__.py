@@ -17,7 +17,7 @@ from types import FrameType
 
 from hwlit import __version__, quiet
 from hwlit.errors import HwlitError, Interrupted, ResourceError, UsageError
-from hwlit.options import generate_parser, parser, predict_parser
+from hwlit.options import export_parser, generate_parser, parser, predict_parser
 from hwlit.output import is_first_process
 from hwlit.shipped import adapter_card, adapter_folder, adapters, config_names, find_config
 
@@ -261,23 +261,7 @@ def _generate(arguments: list[str]) -> int:
 
 
 def _export(arguments: list[str]) -> int:
-    options = parser("export", "Write a finished run in another format.")
-    options.add_argument("run", type=Path, help="the run's directory")
-    formats = options.add_mutually_exclusive_group(required=True)
-    formats.add_argument(
-        "--merged", type=Path, metavar="DIR",
-        help="a plain transformers model folder with the adapter folded in; new or empty",
-    )  # fmt: skip
-    formats.add_argument(
-        "--lora", type=Path, metavar="DIR",
-        help="what SVDiff learned as a LoRA that stock diffusers reads; new or empty",
-    )  # fmt: skip
-    formats.add_argument(
-        "--kohya", type=Path, metavar="FILE",
-        help="LoRA of a picture model as A1111 and ComfyUI read it; a new .safetensors file",
-    )  # fmt: skip
-    options.add_argument("--rank", type=int, help="with --lora: its rank, such as 16")
-    asked = options.parse_args(arguments)
+    asked = export_parser().parse_args(arguments)
     if (asked.lora is None) != (asked.rank is None):
         raise UsageError("--lora and --rank go together: hwlit export RUN --lora DIR --rank 16")
     if asked.lora is not None:

@@ -93,3 +93,24 @@ def generate_parser() -> Parser:
     options.add_argument("--batch_size", type=int, default=4, help="pictures at once (default: 4)")
     options.add_argument("--device", default="cpu", help="cpu, cuda, mps, ... (default: cpu)")
     return options
+
+
+def export_parser() -> Parser:
+    """Return the options of `hwlit export`."""
+    options = parser("export", "Write a finished run in another format.")
+    options.add_argument("run", type=Path, help="the run's directory")
+    formats = options.add_mutually_exclusive_group(required=True)
+    formats.add_argument(
+        "--merged", type=Path, metavar="DIR",
+        help="a plain transformers model folder with the adapter folded in; new or empty",
+    )  # fmt: skip
+    formats.add_argument(
+        "--lora", type=Path, metavar="DIR",
+        help="what SVDiff learned as a LoRA that stock diffusers reads; new or empty",
+    )  # fmt: skip
+    formats.add_argument(
+        "--kohya", type=Path, metavar="FILE",
+        help="LoRA of a picture model as A1111 and ComfyUI read it; a new .safetensors file",
+    )  # fmt: skip
+    options.add_argument("--rank", type=int, help="with --lora: its rank, such as 16")
+    return options

@@ -91,10 +91,19 @@ class Comparison:
         return None if mine is None or not theirs else mine / theirs
 
     def best(self) -> Row | None:
-        """Return the row with the best quality."""
-        known = [row for row in self.rows if row.value(self.metric) is not None]
+        """Return the row with the best quality on the baseline's data."""
+        known = self.ranked()
         sign = 1 if self.mode == "max" else -1
         return max(known, key=lambda row: sign * (row.value(self.metric) or 0.0), default=None)
+
+    def ranked(self) -> list[Row]:
+        """Return the rows that have a quality, and on the baseline's data."""
+        return [
+            row
+            for row in self.rows
+            if row.value(self.metric) is not None
+            and row.method.source == self.rows[0].method.source
+        ]
 
     def latency(self, variant: str, percentile: str) -> str:
         """Return the name of the reading of a latency in the table."""
@@ -180,7 +189,7 @@ def _baseline(rows: Sequence[Row], asked: str | None, usual: str | None) -> Row:
     if asked is not None:
         if (found := _called(rows, asked)) is None:
             names = ", ".join(repr(row.label) for row in rows[:20])
-            raise UsageError(f"no one method is called {asked!r}; there are {names}")
+            raise UsageError(f"no method is called {asked!r}; there are {names}")
         return found
     for name in (usual, "Untuned", "Full"):
         if name is not None and (found := _called(rows, name)) is not None:
@@ -189,7 +198,7 @@ def _baseline(rows: Sequence[Row], asked: str | None, usual: str | None) -> Row:
 
 
 def _called(rows: Sequence[Row], name: str) -> Row | None:
-    """Return the one row of this name: a label, a run, an adapter or an axis's value."""
+    """Return the first row of this name: a label, a run, an adapter or an axis's value."""
     plain = name.lower().rstrip("/")
     ways = (
         lambda row: [row.label],
@@ -198,7 +207,7 @@ def _called(rows: Sequence[Row], name: str) -> Row | None:
     )
     for names in ways:
         found = [row for row in rows if plain in (own.lower() for own in names(row))]
-        if len(found) == 1:
+        if found:
             return found[0]
     return None
 

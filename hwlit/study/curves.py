@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 from hwlit.study.collect import Run
@@ -21,12 +23,7 @@ def validation_curve(run: Run, name: str) -> list[tuple[int, float | None, float
         run: A finished run.
         name: Such as `val/accuracy`.
     """
-    columns: Any = run.record.get("curves", {}).get("validation", {})
-    if not isinstance(columns, Mapping):
-        return []
-    steps, values = columns.get("step", []), columns.get(name, [])
-    if not isinstance(steps, list) or not isinstance(values, list) or len(steps) != len(values):
-        return []
+    steps, values = _columns(run, name)
     numbers = (int, float)
     if not all(
         isinstance(x, numbers) for x in (*steps, *values, *run.record.get("step_times", ()))
@@ -40,6 +37,26 @@ def validation_curve(run: Run, name: str) -> list[tuple[int, float | None, float
         (int(step), spent[min(len(spent) - 1, round(step * batches))] if batches else None, value)
         for step, value in zip(steps, values, strict=True)
     ]
+
+
+def _columns(run: Run, name: str) -> tuple[list[Any], list[Any]]:
+    """Return the steps of the validations and their values; of metrics.csv where no curve is."""
+    columns: Any = run.record.get("curves", {}).get("validation", {})
+    if isinstance(columns, Mapping) and columns:
+        steps, values = columns.get("step", []), columns.get(name, [])
+        whole = isinstance(steps, list) and isinstance(values, list) and len(steps) == len(values)
+        return (steps, values) if whole else ([], [])
+    try:
+        with Path(run.folder or "", "metrics.csv").open(encoding="utf-8", newline="") as file:
+            # A row is logged after its step, which counts from 0.
+            told = [
+                (int(row["step"]) + 1, float(row[name]))
+                for row in csv.DictReader(file)
+                if row[name]
+            ]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        return [], []
+    return [step for step, _ in told], [value for _, value in told]
 
 
 def time_to_quality(

@@ -122,7 +122,7 @@ def _quality(comparison: Comparison) -> Grid:
 
 def _verdict(row: Row, comparison: Comparison) -> list[Cell]:
     if row.verdict is None or row.verdict.difference is None:
-        told = "baseline" if row is comparison.baseline else "missing"
+        told = "baseline" if row.verdict is None else row.verdict.reason or "missing"
         return [Cell(""), Cell(""), Cell(""), Cell(told)]
     difference = row.verdict.difference
     p = row.verdict.p_adjusted
@@ -136,6 +136,8 @@ def _verdict(row: Row, comparison: Comparison) -> list[Cell]:
 
 def word(verdict: Verdict) -> str:
     """Return what the verdict is, for people."""
+    if verdict.difference is None:
+        return verdict.reason or "cannot tell"
     if verdict.word is None:
         return "cannot tell"
     return verdict.word + (" (not paired)" if verdict.reason else "")

@@ -42,6 +42,11 @@ class Method:
         """Name of the adapter's class."""
         return str(self.runs[0].record.get("adapter", {}).get("name", "?"))
 
+    @property
+    def source(self) -> str:
+        """What was learned and tested on; figures on other data are no rivals."""
+        return _short(self.runs[0].record.get("data", {}).get("source"))
+
 
 def methods(runs: Sequence[Run]) -> list[Method]:
     """Return the methods of the runs that finished, in the order in which they come."""
@@ -63,7 +68,7 @@ def label_of_axes(run: Run, others: Sequence[Run]) -> str:
         for axis, value in run.values.items()
         if len({other.values.get(axis) for other in others}) > 1
     ]
-    return ", ".join(values) or run.name
+    return _with(values[0], values[1:]) if values else run.name
 
 
 def _identity(run: Run) -> str:
@@ -138,8 +143,16 @@ def _name(found: list[Method]) -> None:
             names += [n for n in own if n not in names and _differs(alike, n)]
         for method in alike:
             told = [f"{name} {method.settings[name]}" for name in names if name in method.settings]
-            method.label = ", ".join([title, *told])
+            method.label = _with(title, told)
     _tell_apart(found)
+
+
+def _with(title: str, told: Sequence[str]) -> str:
+    """Return a name with what sets it apart in brackets."""
+    if not told:
+        return title
+    inside = ", ".join(told)
+    return f"{title[:-1]}, {inside})" if title.endswith(")") else f"{title} ({inside})"
 
 
 def _differs(found: Sequence[Method], name: str) -> bool:
@@ -154,7 +167,7 @@ def _axes(method: Method, found: list[Method]) -> str:
         for axis in values
         if not _is_seed(axis) and len({other.runs[0].values.get(axis) for other in found}) > 1
     ]
-    return ", ".join(values[axis] for axis in axes)
+    return _with(values[axes[0]], [values[axis] for axis in axes[1:]]) if axes else ""
 
 
 def _tell_apart(found: list[Method]) -> None:
@@ -166,14 +179,14 @@ def _tell_apart(found: list[Method]) -> None:
         names = {n: None for n in names if len({config.get(n) for config in configs}) > 1}
         for method, config in zip(alike, configs, strict=True):
             told = [f"{n.rpartition('.')[2]} {config[n]}" for n in names if n in config]
-            method.label = ", ".join([label, *told])
+            method.label = _with(label, told)
     for label in _repeated(found):
         for method in found:
             if method.label == label:
-                method.label = f"{label}, {method.runs[0].name}"
+                method.label = _with(label, [method.runs[0].name])
     for label in _repeated(found):
         for number, method in enumerate([m for m in found if m.label == label], 1):
-            method.label = f"{label} ({number})"
+            method.label = _with(label, [str(number)])
 
 
 def _repeated(found: list[Method]) -> list[str]:

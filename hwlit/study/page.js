@@ -15,7 +15,7 @@ function layout(figure) {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: ink, family: "system-ui, sans-serif", size: 12 },
     margin: { l: 56, r: 12, t: 12, b: 48 }, hovermode: "closest",
-    legend: { orientation: "h", y: -0.25, yanchor: "top" },
+    legend: { orientation: "h", y: -0.25, yanchor: "top", traceorder: "normal" },
     xaxis: Object.assign({}, figure.layout.xaxis, axis),
     yaxis: Object.assign({}, figure.layout.yaxis, axis),
   });
@@ -23,7 +23,7 @@ function layout(figure) {
 
 function draw() {
   for (const figure of figures) {
-    Plotly.react(figure.name, figure.data, layout(figure), { responsive: true, displaylogo: false });
+    Plotly.react(figure.name, figure.data, layout(figure), { responsive: true, displayModeBar: false });
   }
 }
 

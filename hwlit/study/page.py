@@ -17,7 +17,7 @@ from hwlit.study.comparison import Comparison
 from hwlit.study.environment import environment_grid
 from hwlit.study.figures import Figure, colours, learning_curves, pareto_figures, phase_figure
 from hwlit.study.formats import grids
-from hwlit.study.grids import Cell, Grid, metric_name, quantity, times
+from hwlit.study.grids import Cell, Grid, metric_name, quantity, times, word
 from hwlit.study.pictures import picture_grid
 from hwlit.study.plain_words import sentences
 
@@ -87,7 +87,7 @@ def _overview(comparison: Comparison) -> Grid:
         cells = [
             Cell(row.label),
             Cell("" if found is None else f"{found.value:.4f}{ends}", row.value(comparison.metric)),
-            Cell("baseline" if row.verdict is None else row.verdict.word or "cannot tell"),
+            Cell("baseline" if row.verdict is None else word(row.verdict)),
         ]
         for measure in names:
             ratio = None if row is comparison.baseline else comparison.ratio(row, measure)

@@ -67,6 +67,8 @@ class Judge:
         return replace(verdict, word=word, p_adjusted=p)
 
     def _compare(self, first: Method, second: Method) -> Verdict:
+        if first.source != second.source:
+            return Verdict(None, reason="other data")
         seeds = {run.seed: run for run in second.runs}
         runs = [(run, seeds[run.seed]) for run in first.runs if run.seed in seeds]
         pairs = [(self._of(one), self._of(other)) for one, other in runs]

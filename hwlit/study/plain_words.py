@@ -25,6 +25,9 @@ def sentences(comparison: Comparison) -> list[str]:
             "baseline in more than the method, so read their rows with care (the table below says "
             "in what)."
         )
+    elsewhere = [r for r in comparison.rows if r.method.source != comparison.rows[0].method.source]
+    if elsewhere:
+        told.append(f"Not ranked with the others, for their data is other: {names(elsewhere)}.")
     if failed := comparison.failed:
         which = [f"{label_of_axes(run, failed)} ({run.status})" for run in failed]
         told.append(f"No row from {_list(which)}.")
@@ -59,7 +62,7 @@ def _quality(comparison: Comparison) -> list[str]:
     ends = "" if reading.low is None else f" (95 %: {reading.low:.3f} to {reading.high:.3f})"
     order = "lowest" if comparison.mode == "min" else "highest"
     text = f"{best.label} has the {order} {metric}: {reading.value:.3f}{ends}."
-    others = [row for row in _with(comparison, comparison.metric) if row is not best]
+    others = [row for row in comparison.ranked() if row is not best]
     if not others:
         return [text]
     tied, unknown = ties(comparison, best, others)
@@ -121,6 +124,8 @@ def _winner(comparison: Comparison, name: str, what: str) -> str:
         text += f"; next {second.label}, {theirs.value / mine.value:.3g} times that"
     if mine.seeds == 1 and not alike:
         text += " (one run: its spread is not known)"
+    if unlike := [row for row in (first, second) if row.flags]:
+        text += f"; {names(unlike)} {_verb(unlike, 'is', 'are')} not like the baseline"
     return text + "."
 
 
@@ -151,6 +156,5 @@ def _are(n: int) -> str:
 def _list(words: Sequence[str]) -> str:
     shown = list(words[:NAMED])
     if len(words) > NAMED:
-        return f"{'; '.join(shown)} and {len(words) - NAMED} more"
-    # Names have commas of their own: "Lora, rank 8".
-    return " and ".join(shown) if len(shown) < 3 else f"{'; '.join(shown[:-1])} and {shown[-1]}"
+        return f"{', '.join(shown)} and {len(words) - NAMED} more"
+    return " and ".join(shown) if len(shown) < 3 else f"{', '.join(shown[:-1])} and {shown[-1]}"
