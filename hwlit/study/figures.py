@@ -15,7 +15,8 @@ from hwlit.study.pareto import front
 # Okabe and Ito's colours for all eyes, less black, then darker twins; read on light and dark.
 COLOURS = (
     "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b8a800", "#8c6bb1",
-    "#888888", "#a65628", "#4daf4a", "#e7298a",
+    "#888888", "#a65628", "#4daf4a", "#e7298a", "#1b9e9e", "#6a3d9a", "#b15928", "#7f9c00",
+    "#c994c7", "#4575b4", "#d9a066", "#5e6b73",
 )  # fmt: skip
 CURVES_OF = 24  # methods whose curves can still be told apart
 COSTS = {
@@ -60,11 +61,7 @@ def pareto_figures(comparison: Comparison) -> list[Figure]:
     costs = {**COSTS, merged: ("latency", f"merged latency ({comparison.latency_input}), ms", 1e-3)}
     found = []
     for name, (what, axis, unit) in costs.items():
-        rows = [
-            row
-            for row in comparison.rows
-            if name in row.readings and comparison.metric in row.readings
-        ]
+        rows = [row for row in comparison.ranked() if name in row.readings]
         if rows:
             found.append(_pareto(comparison, rows, name, (what, axis, unit)))
     return found
@@ -112,7 +109,7 @@ def _pareto(
         note += f" and {len(best) - 8} more"
     if any(estimated):
         note += "; an open circle is an estimate"
-    layout = {
+    layout: dict[str, Any] = {
         "xaxis": {"title": {"text": title}},
         "yaxis": {"title": {"text": metric_name(comparison)}},
     }
@@ -132,7 +129,7 @@ def learning_curves(comparison: Comparison) -> Figure | None:
             break
     else:
         return None
-    layout = {
+    layout: dict[str, Any] = {
         "xaxis": {"title": {"text": "training, s (evaluation excluded)"}, "rangemode": "tozero"},
         "yaxis": {"title": {"text": name}},
     }
@@ -180,7 +177,7 @@ def phase_figure(comparison: Comparison) -> Figure | None:
         }
         for i, phase in enumerate(phases)
     ]  # fmt: skip
-    layout = {
+    layout: dict[str, Any] = {
         "barmode": "stack",
         "xaxis": {"title": {"text": "s"}},
         "yaxis": {"autorange": "reversed", "automargin": True},

@@ -45,12 +45,13 @@ def picture_grid(methods: Sequence[Method]) -> PictureGrid | None:
     for method in methods:
         run = method.runs[0]
         own = _by_prompt(run, "test")
-        if own and "untuned model" not in columns and (base := _by_prompt(run, "base")):
-            columns["untuned model"] = base
         if own:
+            columns.setdefault("untuned model", {}).update(_by_prompt(run, "base"))
             columns[method.label] = own
     if not columns:
         return None
+    if not columns["untuned model"]:
+        del columns["untuned model"]
     prompts = list(dict.fromkeys(prompt for column in columns.values() for prompt in column))
     rows = [
         (prompt, [column.get(prompt, []) for column in columns.values()])
