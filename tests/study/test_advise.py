@@ -1,0 +1,86 @@
+"""What fits, the best of it, and what each limit costs."""
+
+import pytest
+
+from hwlit.__main__ import main
+from hwlit.errors import UsageError
+from hwlit.study.limits import limit
+from tests.study.records import pattern, write_run
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "most"),
+    [
+        ("--max-memory", "8GiB", 8 * 2**30),
+        ("--max-memory", "1.5 gb", 1.5e9),
+        ("--max-time", "30min", 1800),
+        ("--max-time", "2h", 7200),
+        ("--max-energy", "50Wh", 180_000),
+        ("--max-energy", "1kWh", 3.6e6),
+    ],
+)
+def test_limits(option, text, most):
+    assert limit(option, text).most == most
+
+
+@pytest.mark.parametrize("text", ["8", "GiB", "-1GiB", "0GiB", "8min", "nanGiB", "1e999GiB", ""])
+def test_no_limits(text):
+    with pytest.raises(UsageError, match="give a number and B or KiB"):
+        limit("--max-memory", text)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Full is best and costliest; Lora is nearly as good, HeadOnly cheap and worse."""
+    made = {"Full": (92, 4000, 100.0, "measured: NVML"), "Lora": (90, 1000, 50.0, "measured: NVML"),
+            "HeadOnly": (60, 500, 10.0, "estimated: TDP")}  # fmt: skip
+    for name, (right, memory, energy, how) in made.items():
+        readings = {"fit/peak_memory": (memory, "B"), "fit/energy": (energy, "J", how)}
+        row = pattern((right, True), (100 - right, False))
+        write_run(tmp_path / name, name, config=name, right=row, readings=readings)
+    return tmp_path
+
+
+def told(capsys, runs, *limits):
+    assert main(["advise", str(runs), *limits]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_best_that_fits_and_what_the_limit_costs(runs, capsys):
+    out = told(capsys, runs, "--max-memory", "2kB", "--max-time", "1h")
+    assert "2 of 3 methods fit" in out
+    assert "take: Lora, the best accuracy of those that fit\n" in out
+    assert "--max-memory 2kB: without it Full at 3.9 KiB (measured), accuracy +0.0200: a tie" in out
+    assert "--max-time 1h costs nothing" in out
+
+
+def test_ties_are_named(runs, capsys):
+    assert "take: Full, the best accuracy of those that fit; a tie with Lora" in told(
+        capsys, runs, "--max-memory", "9kB"
+    )
+
+
+def test_an_estimate_does_not_count(runs, capsys):
+    out = told(capsys, runs, "--max-energy", "20J")
+    assert "0 of 3 methods fit" in out
+    assert (
+        "not counted: HeadOnly: its energy of the train loop would fit, 10.0 J, but is only " in out
+    )
+
+
+def test_the_nearest_miss(runs, capsys):
+    out = told(capsys, runs, "--max-memory", "400B")
+    assert "nothing fits; nearest: HeadOnly: peak memory 500 B, 1.25 times the limit" in out
+    assert "--max-memory 400B: without it Full would fit" in out
+
+
+def test_every_run_has_to_fit(runs, capsys):
+    readings = {"fit/peak_memory": (3000, "B")}
+    row = pattern((90, True), (10, False))
+    write_run(runs / "Lora-1", "Lora", 1, config="Lora", right=row, readings=readings)
+    assert "take: HeadOnly" in told(capsys, runs, "--max-memory", "2kB")
+
+
+def test_without_a_limit(runs, capsys):
+    assert main(["advise", str(runs)]) == 2
+    assert "give at least one of --max-memory" in capsys.readouterr().err

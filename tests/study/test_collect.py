@@ -1,0 +1,96 @@
+"""Finding runs, and leaving out what is none, by name."""
+
+import json
+import os
+
+import pytest
+
+from hwlit.errors import UsageError
+from hwlit.study.collect import collect
+from tests.study.records import write_run, write_study
+
+
+def test_runs_below_a_directory_a_run_itself_and_each_only_once(tmp_path):
+    first = write_run(tmp_path / "runs" / "a")
+    write_run(tmp_path / "runs" / "deeper" / "b")
+    write_run(tmp_path / "runs" / "a" / "checkpoints")  # of a run, and so no run
+    found = collect([tmp_path / "runs", first, first / "record.json"])
+    assert [run.name for run in found.runs] == ["a", "deeper/b"]
+
+
+def test_a_study(tmp_path):
+    cells = {
+        "full-0": ({"adapter": "full", "seed": 0}, "ok"),
+        "lora-0": ({"adapter": "lora", "seed": 0}, "oom"),
+        "lora-1": ({"adapter": "lora", "seed": 1}, None),
+    }
+    write_study(tmp_path, cells, metric="test/f1_macro", baseline="full")
+    write_run(tmp_path / "runs" / "full-0")
+    write_run(tmp_path / "runs" / "lora-0", status="failed")  # the row says more
+    found = collect([tmp_path])
+    assert [(run.name, run.status, run.reason) for run in found.runs] == [
+        ("full-0", "ok", None),
+        ("lora-0", "oom", "it was oom"),
+    ]
+    assert found.runs[0].values == {"adapter": "full", "seed": "0"}
+    assert (found.waiting, found.metric, found.baseline) == (1, "test/f1_macro", "full")
+    assert found.name == "my study"
+
+
+RECORD = {"schema": 1, "status": "ok", "readings": {}, "absent": {}}
+READING = {"value": 1.0, "unit": "1", "method": "measured"}
+FOREIGN = {
+    "damaged": "{",
+    "list": "[1]",
+    "foreign": '{"version": 3}',
+    "newer": json.dumps(RECORD | {"schema": 2}),
+    "readings": json.dumps(RECORD | {"readings": []}),
+    "number": json.dumps(RECORD | {"readings": {"a": 3}}),
+    "nan": json.dumps(RECORD | {"readings": {"a": READING | {"value": float("nan")}}}),
+    "text": json.dumps(RECORD | {"readings": {"a": READING | {"low": "0"}}}),
+    "adapter": json.dumps(RECORD | {"adapter": "lora"}),
+    "phases": json.dumps(RECORD | {"phases": [1]}),
+    "seed": json.dumps(RECORD | {"seed": "x"}),
+    "bytes": b"\xff\xfe\x00",
+    "deep": "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_is_no_record_is_named_and_left_out(tmp_path, name):
+    write_run(tmp_path / "good")
+    (tmp_path / "bad").mkdir()
+    content = FOREIGN[name]
+    path = tmp_path / "bad" / "record.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    found = collect([tmp_path])
+    assert [run.name for run in found.runs] == ["good"]
+    assert [(place, bool(reason)) for place, reason in found.left_out] == [(path, True)]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"schema": 1}', '{"schema": 1, "values": 3}'])
+def test_a_row_that_cannot_be_read_is_named(tmp_path, content):
+    write_study(tmp_path, {"a": ({"adapter": "full"}, "ok"), "b": ({"adapter": "lora"}, "ok")})
+    write_run(tmp_path / "runs" / "a")
+    (tmp_path / "rows" / "b.json").write_text(content)
+    found = collect([tmp_path])
+    assert [run.name for run in found.runs] == ["a"]
+    assert found.left_out[0][0] == tmp_path / "rows" / "b.json"
+
+
+def test_an_ok_row_whose_record_is_gone_is_named(tmp_path):
+    write_study(tmp_path, {"a": ({"adapter": "full"}, "ok")})
+    assert "record.json" in collect([tmp_path]).left_out[0][1]
+
+
+def test_nothing_to_read(tmp_path):
+    with pytest.raises(UsageError, match=r"no record\.json below"):
+        collect([tmp_path])
+    with pytest.raises(UsageError, match="does not exist"):
+        collect([tmp_path / "none"])
+
+
+def test_a_directory_that_links_to_itself_ends(tmp_path):
+    write_run(tmp_path / "a")
+    os.symlink(tmp_path, tmp_path / "loop")
+    assert len(collect([tmp_path]).runs) == 1

@@ -1,0 +1,195 @@
+"""Figures of hand-made records, whose answers are known."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
+
+from hwlit.errors import UsageError
+from hwlit.study.collect import collect
+from hwlit.study.comparison import compared
+from tests.study.records import pattern, write_run
+
+
+def table(tmp_path, metric=None, baseline=None):
+    found = compared(collect([tmp_path]), metric, baseline)
+    return found, {row.label: row for row in found.rows}
+
+
+def costs(time, memory, energy, how="measured: counter"):
+    return {"fit/wall_time": (time, "s"), "fit/peak_memory": (memory, "B"),
+            "fit/energy": (energy, "J", how)}  # fmt: skip
+
+
+def test_ratios(tmp_path):
+    write_run(tmp_path / "full", "Full", config="f\n", readings=costs(100.0, 4000, 500.0))
+    for seed, time in enumerate((40.0, 50.0, 60.0)):
+        write_run(tmp_path / f"lora-{seed}", seed=seed, readings=costs(time, 1000, 250.0))
+    found, rows = table(tmp_path)
+    time = rows["Lora"].readings["fit/wall_time"]
+    assert (time.value, time.least, time.most, time.seeds) == (50, 40, 60, 3)
+    names = ("fit/wall_time", "fit/peak_memory", "fit/energy")
+    assert [found.ratio(rows["Lora"], name) for name in names] == [0.5, 0.25, 0.5]
+    assert [found.ratio(rows["Lora"], name) for name in ("params/total", "none")] == [None, None]
+
+
+def test_one_estimate_makes_the_pool_an_estimate(tmp_path):
+    write_run(tmp_path / "a", seed=0, readings=costs(1.0, 1, 1.0))
+    write_run(tmp_path / "b", seed=1, readings=costs(1.0, 1, 1.0, "estimated: TDP"))
+    _, rows = table(tmp_path)
+    assert rows["Lora"].readings["fit/energy"].tag == "estimated"
+
+
+@pytest.mark.parametrize(("only_first", "only_second", "word"), [(9, 4, "tie"), (20, 4, "better")])
+def test_mcnemar_on_the_same_rows(tmp_path, only_first, only_second, word):
+    both, neither = 60, 100 - 60 - only_first - only_second
+    parts = both, only_first, only_second, neither
+    first, second = (
+        pattern(*zip(parts, right, strict=True))
+        for right in ((True, True, False, False), (True, False, True, False))
+    )
+    write_run(tmp_path / "lora", right=first)
+    write_run(tmp_path / "full", "Full", config="f\n", right=second)
+    _, rows = table(tmp_path)
+    verdict = rows["Lora"].verdict
+    expected = mcnemar([[both, only_first], [only_second, neither]], exact=True).pvalue
+    assert verdict.difference.p == pytest.approx(expected)
+    assert verdict.difference.mean == pytest.approx((only_first - only_second) / 100)
+    assert (verdict.word, verdict.difference.test) == (word, "McNemar, exact")
+    # The other way round it is as sure, and worse.
+    _, rows = table(tmp_path, baseline="Lora")
+    assert rows["Full"].verdict.difference.p == pytest.approx(expected)
+    assert rows["Full"].verdict.word == {"tie": "tie", "better": "worse"}[word]
+
+
+def test_p_values_are_adjusted_for_their_number(tmp_path):
+    write_run(tmp_path / "full", "Full", config="f\n", right=pattern((50, True), (50, False)))
+    for rank in range(5):  # 8 rows against 1: p = 0.039 of one test
+        right = pattern((49, True), (1, False), (8, True), (42, False))
+        write_run(tmp_path / f"r{rank}", settings={"rank": rank}, config=f"{rank}\n", right=right)
+    _, rows = table(tmp_path)
+    verdict = rows["Lora (rank 3)"].verdict
+    assert verdict.difference.p == pytest.approx(0.0390625)
+    assert (verdict.p_adjusted, verdict.word) == (pytest.approx(5 * 0.0390625), "tie")
+
+
+def test_seeds_are_paired_by_seed(tmp_path):
+    random = np.random.default_rng(0)
+    right = {who: random.random((3, 200)) < p for who, p in (("lora", 0.8), ("full", 0.6))}
+    for seed in range(3):
+        for who, adapter in (("lora", "Lora"), ("full", "Full")):
+            row = right[who][seed].tolist()
+            write_run(tmp_path / f"{who}-{seed}", adapter, seed, config=who, right=row)
+    _, rows = table(tmp_path)
+    found = rows["Lora"].verdict.difference
+    grid = right["lora"].astype(float) - right["full"].astype(float)
+    by_row, by_seed = grid.mean(0).var(ddof=1) / 200, grid.mean(1).var(ddof=1) / 3
+    freedom = (by_row + by_seed) ** 2 / (by_row**2 / 199 + by_seed**2 / 2)
+    half = stats.t.ppf(0.975, freedom) * np.sqrt(by_row + by_seed)
+    assert (found.mean, found.seeds, found.rows) == (pytest.approx(grid.mean()), 3, 200)
+    assert (found.low, found.high) == pytest.approx((grid.mean() - half, grid.mean() + half))
+
+
+def test_other_rows_are_not_paired(tmp_path):
+    write_run(tmp_path / "lora", right=pattern((90, True), (10, False)))
+    write_run(tmp_path / "full", "Full", config="f\n", right=pattern((50, True), (49, False)))
+    _, rows = table(tmp_path)
+    verdict = rows["Lora"].verdict
+    assert (verdict.reason, verdict.difference.test) == ("not paired: other test rows", "intervals")
+    assert verdict.word == "better"  # by intervals of 0.1 each way: 0.395 with 0.14
+
+
+def test_without_an_interval_nothing_is_said(tmp_path):
+    for name, loss in (("Lora", 0.3), ("Full", 0.5)):
+        write_run(tmp_path / name, name, config=name, readings={"test/loss": (loss, "nat")})
+    found, rows = table(tmp_path, metric="loss")
+    assert (found.mode, found.best().label) == ("min", "Lora")
+    assert rows["Lora"].verdict.difference.mean == pytest.approx(-0.2)
+    assert rows["Lora"].verdict.word is None
+
+
+def test_figures_on_other_data_are_no_rivals(tmp_path):
+    write_run(tmp_path / "a", right=pattern((5, True), (5, False)))
+    write_run(tmp_path / "b", config="b", right=pattern((9, True), (1, False)),
+              data={"source": ["other.csv"]})  # fmt: skip
+    found, rows = table(tmp_path, baseline="a")
+    assert rows["Lora (source other.csv)"].verdict.reason == "other data"
+    assert found.best().label == "Lora (source bundled)"
+
+
+def test_pictures_are_paired_by_prompt(tmp_path):
+    for name, own, scores in (
+        ("SVDiff", "sks", [0.5, 0.6, 0.7]),
+        ("Full", "<new>", [0.4, 0.4, 0.6]),
+    ):
+        prompts = [
+            {"kind": "concept", "prompt": f"a {own} dog {i}", "clip_i": score}
+            for i, score in enumerate(scores)
+        ]
+        more = {"per_prompt": prompts, "data": {"source": "dog", "identifier": own}}
+        write_run(tmp_path / name, name, config=name, readings={"test/clip_i": scores[0]}, **more)
+    _, rows = table(tmp_path)
+    found = rows["SVDiff"].verdict.difference
+    expected = stats.ttest_rel([0.5, 0.6, 0.7], [0.4, 0.4, 0.6])
+    assert (found.p, found.rows) == (pytest.approx(expected.pvalue), 3)
+
+
+def test_time_to_the_baselines_quality(tmp_path):
+    write_run(tmp_path / "full", "Full", config="f\n", validation=(0.6, 0.8), step_time=1.0)
+    write_run(tmp_path / "lora", validation=(0.5, 0.7, 0.8, 0.9), step_time=0.2)
+    write_run(tmp_path / "bitfit", "BitFit", config="b\n", validation=(0.6, 0.7))
+    _, rows = table(tmp_path)
+    assert rows["Full"].value("time_to_baseline") == pytest.approx(100)
+    assert rows["Lora"].value("time_to_baseline") == pytest.approx(75 * 0.2)
+    assert rows["BitFit"].value("time_to_baseline") is None
+    assert rows["BitFit"].notes["time_to_baseline"] == "reached by 0 of 1"
+
+
+def test_what_never_learned_is_a_mark_by_its_test_figure(tmp_path):
+    none = {"params/trainable": 0}
+    write_run(tmp_path / "untuned", "Untuned", config="u\n", validation=(), readings=none,
+              right=pattern((6, True), (4, False)), key={"steps": 0})  # fmt: skip
+    write_run(tmp_path / "lora", validation=(0.5, 0.6), step_time=0.1)
+    _, rows = table(tmp_path)
+    assert rows["Lora"].value("time_to_baseline") == pytest.approx(10)
+    assert rows["Lora"].flags == []  # no steps are what being untuned means
+
+
+def test_flags(tmp_path):
+    write_run(tmp_path / "full", "Full", config="f\n")
+    write_run(tmp_path / "lora", key={"steps": 300, "torch": "2.9", "data": "d2", "model": "m2"})
+    _, rows = table(tmp_path)
+    assert rows["Full"].flags == []
+    assert sorted(rows["Lora"].flags) == [
+        "other data", "other model", "steps 300, baseline 100", "torch 2.9, baseline 2.13.0",
+    ]  # fmt: skip
+
+
+def test_costs_read_off_in_another_way_are_flagged(tmp_path):
+    write_run(tmp_path / "full", "Full", config="f\n", readings=costs(1.0, 1, 1.0))
+    write_run(tmp_path / "lora", readings=costs(1.0, 1, 1.0, "estimated: TDP"))
+    _, rows = table(tmp_path)
+    assert rows["Lora"].flags == ["energy estimated: TDP, baseline measured: counter"]
+
+
+def test_seeds_with_other_steps_are_flagged(tmp_path):
+    for seed, steps in enumerate((100, 90)):
+        write_run(tmp_path / f"lora-{seed}", seed=seed, key={"steps": steps})
+    _, rows = table(tmp_path)
+    assert rows["Lora"].flags == ["steps differs between its seeds"]
+
+
+def test_which_is_the_baseline(tmp_path):
+    for name in ("Lora", "Full", "Untuned"):
+        write_run(tmp_path / f"run-{name}", name, config=name)
+    assert table(tmp_path)[0].baseline.label == "Untuned"
+    assert table(tmp_path, baseline="lora")[0].baseline.label == "Lora"
+    assert table(tmp_path, baseline="run-Full")[0].baseline.label == "Full"
+    with pytest.raises(UsageError, match="no method is called 'qlora'; there are 'Full', 'Lora'"):
+        table(tmp_path, baseline="qlora")
+
+
+def test_a_metric_that_no_run_has(tmp_path):
+    write_run(tmp_path / "a", right=[True, False])
+    with pytest.raises(UsageError, match="no run has 'bleu'; there are test/accuracy"):
+        table(tmp_path, metric="bleu")
