@@ -186,11 +186,13 @@ def _checked(record: Mapping[str, Any]) -> Mapping[str, Any]:
 def _is_reading(reading: object) -> bool:
     if not isinstance(reading, dict):
         return False
-    numbers = [reading.get("value"), reading.get("low", 0.0), reading.get("high", 0.0)]
     words = isinstance(reading.get("unit"), str) and isinstance(reading.get("method"), str)
-    return words and all(
-        isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x) for x in numbers
-    )
+    ends = all(_is_number(reading[end]) for end in ("low", "high") if end in reading)
+    return words and _is_number(reading.get("value")) and ends
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and value is not True and math.isfinite(value)
 
 
 def _reason(error: Exception) -> str:

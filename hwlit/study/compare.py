@@ -5,14 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
 from hwlit.options import Parser, parser
 from hwlit.study.collect import collect
 from hwlit.study.comparison import Comparison, compared
-from hwlit.study.formats import as_csv, as_json, markdown, print_tables
-
-WIDE = 400  # columns where nobody looks at a terminal: nothing is folded
+from hwlit.study.formats import as_csv, as_json, markdown, tables
 
 
 def main(arguments: list[str]) -> int:
@@ -24,12 +20,8 @@ def main(arguments: list[str]) -> int:
     )  # fmt: skip
     asked = options.parse_args(arguments)
     comparison = compared(collect(asked.runs), asked.metric, asked.baseline)
-    if asked.format == "table":
-        console = Console() if sys.stdout.isatty() else Console(width=WIDE)
-        print_tables(comparison, console)
-    else:
-        write = {"md": markdown, "csv": as_csv, "json": as_json}[asked.format]
-        print(write(comparison), end="")
+    write = {"table": tables, "md": markdown, "csv": as_csv, "json": as_json}[asked.format]
+    print(write(comparison), end="")
     name_left_out(comparison)
     return 0
 

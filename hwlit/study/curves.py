@@ -24,12 +24,12 @@ def validation_curve(run: Run, name: str) -> list[tuple[int, float | None, float
         name: Such as `val/accuracy`.
     """
     steps, values = _columns(run, name)
-    numbers = (int, float)
-    if not all(
-        isinstance(x, numbers) for x in (*steps, *values, *run.record.get("step_times", ()))
-    ):
+    if not all(isinstance(x, int | float) for x in (*steps, *values)):
         return []
-    spent = [0.0, *accumulate(run.record.get("step_times", ()))]
+    try:
+        spent = list(accumulate(run.record.get("step_times", ()), initial=0.0))
+    except TypeError:  # not numbers
+        return []
     last = run.record.get("comparability", {}).get("steps")
     whole = isinstance(last, int) and last > 0 and not run.record.get("resumed_from")
     batches = (len(spent) - 1) / last if whole else 0.0  # per optimizer step
@@ -94,8 +94,8 @@ def time_to_quality(
 
 
 def _mark(run: Run, metric: str, mode: str) -> float | None:
-    values = [value for *_, value in validation_curve(run, metric.replace("test/", "val/"))]
-    if values:
-        return max(values) if mode == "max" else min(values)
+    _, values = _columns(run, metric.replace("test/", "val/"))
+    if values and all(isinstance(value, int | float) for value in values):
+        return float(max(values) if mode == "max" else min(values))
     reading = run.record["readings"].get(metric)
     return None if reading is None else float(reading["value"])

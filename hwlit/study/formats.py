@@ -9,10 +9,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from hwlit.study.classes import class_grids, confusion, per_class
 from hwlit.study.comparison import Comparison, Row
 from hwlit.study.grids import Grid, main_grids, problem_grids
@@ -25,22 +21,33 @@ def grids(comparison: Comparison) -> list[Grid]:
     return [*main_grids(comparison), *class_grids(comparison), *problem_grids(comparison)]
 
 
-def print_tables(comparison: Comparison, console: Console) -> None:
-    """Print for people."""
+def tables(comparison: Comparison) -> str:
+    """Return every table as text in columns, for people at a terminal."""
+    parts = []
     for grid in grids(comparison):
-        table = Table(box=None, pad_edge=False)
-        for name in grid.columns:
-            left = name in WORDS or name == "verdict"
-            fold = name in ("reason", "what differs")
-            table.add_column(Text(name), justify="left" if left else "right", no_wrap=not fold)
-        for row in grid.rows:
-            table.add_row(*(Text(cell.text) for cell in row))
-        console.print(Text(f"\n{grid.title}", style="bold"))
-        console.print(table)
-        for note in grid.notes:
-            console.print(Text(note, style="dim"), soft_wrap=True)
+        parts += ["", grid.title, *_aligned(grid), *grid.notes]
     if comparison.waiting:
-        console.print(f"\n{comparison.waiting} cells of the study have not ended")
+        parts += ["", f"{comparison.waiting} cells of the study have not ended"]
+    return "\n".join(parts) + "\n"
+
+
+def _aligned(grid: Grid) -> list[str]:
+    # A control character of a name would else be an order to the terminal.
+    lines = [[_printable(text) for text in grid.columns]]
+    lines += [[_printable(cell.text) for cell in row] for row in grid.rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    left = [name in WORDS or name == "verdict" for name in grid.columns]
+    return [
+        "  ".join(
+            text.ljust(width) if to_left else text.rjust(width)
+            for text, width, to_left in zip(line, widths, left, strict=True)
+        ).rstrip()
+        for line in lines
+    ]
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 def markdown(comparison: Comparison) -> str:
