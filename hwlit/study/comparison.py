@@ -14,6 +14,7 @@ from hwlit.study.flags import flags
 from hwlit.study.methods import Method, methods
 from hwlit.study.pairing import Judge, Verdict
 from hwlit.study.pooling import Pooled, pooled
+from hwlit.study.show import MAIN
 
 QUALITY = ("test/accuracy", "test/f1_macro", "test/clip_i", "test/clip_t", "test/loss")
 LESS_IS_BETTER = ("loss", "score", "error", "kid", "drift", "memorising")  # last word of a metric
@@ -22,6 +23,7 @@ COSTS = (
     "params/trainable", "params/total", "fit/wall_time", "time_to_baseline", "fit/step_time",
     "fit/sample_time", "fit/peak_memory", "fit/energy", "adapter/file_size", "run/wall_time",
 )  # fmt: skip
+FURTHER = tuple(name for name in MAIN if name.startswith(("test/", "base/")))
 VARIANTS = ("base", "unmerged", "merged")
 
 
@@ -142,7 +144,7 @@ def _fill(comparison: Comparison) -> None:
     if not comparison.rows:
         return
     first, *others = comparison.rows
-    names = [comparison.metric, *COSTS]
+    names = list(dict.fromkeys([comparison.metric, *FURTHER, *COSTS]))
     for variant in VARIANTS:
         names += [comparison.latency(variant, percentile) for percentile in ("p50", "p95")]
     for row in comparison.rows:

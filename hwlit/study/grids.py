@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hwlit.study.comparison import VARIANTS, Comparison, Row
+from hwlit.study.comparison import FURTHER, VARIANTS, Comparison, Row
 from hwlit.study.methods import label_of_axes
 from hwlit.study.pairing import Verdict
 from hwlit.study.pooling import Pooled
@@ -55,7 +55,7 @@ def main_grids(comparison: Comparison) -> list[Grid]:
     """Return quality, training, resources and latency; nothing where no run finished."""
     if not comparison.rows:
         return []
-    grids = [_quality(comparison)]
+    grids = [_quality(comparison), *_further(comparison)]
     grids += [_costs(comparison, title, names) for title, names in
               (("training", TRAINING), ("resources", RESOURCES))]  # fmt: skip
     return [*grids, *_latency(comparison)]
@@ -118,6 +118,30 @@ def _quality(comparison: Comparison) -> Grid:
     if any(row.flags for row in comparison.rows):
         notes.append("* differs from the baseline in more than the method; see below")
     return Grid("quality", columns, rows, notes)
+
+
+def _further(comparison: Comparison) -> list[Grid]:
+    """Return the other measures of quality, mean over runs with the 95 % interval."""
+    known = [
+        name
+        for name in FURTHER
+        if name != comparison.metric and any(name in row.readings for row in comparison.rows)
+    ]
+    if not known:
+        return []
+    rows = [
+        [Cell(row.label)] + [Cell(_measure(row, name), row.value(name)) for name in known]
+        for row in comparison.rows
+    ]
+    return [Grid("further measures", ["method", *(n.removeprefix("test/") for n in known)], rows)]
+
+
+def _measure(row: Row, name: str) -> str:
+    found = row.readings.get(name)
+    if found is None:
+        return ""
+    ends = "" if found.low is None else f" ({found.low:.3f} .. {found.high:.3f})"
+    return f"{found.value:.4f}{ends}"
 
 
 def _verdict(row: Row, comparison: Comparison) -> list[Cell]:

@@ -78,7 +78,7 @@ def _overview(comparison: Comparison) -> Grid:
     names = {n: OVERVIEW[n] for n in known}
     if any(latency in row.readings for row in comparison.rows):
         names[latency] = f"latency, {comparison.latency_input}, merged"
-    rows = []
+    rows, unlike = [], any(row.flags for row in comparison.rows)
     for row in comparison.rows:
         found = row.readings.get(comparison.metric)
         ends = (
@@ -93,8 +93,9 @@ def _overview(comparison: Comparison) -> Grid:
             ratio = None if row is comparison.baseline else comparison.ratio(row, measure)
             told = quantity(row.readings.get(measure)) + times(ratio)
             cells.append(Cell(told, row.value(measure)))
-        rows.append([*cells, Cell("; ".join(row.flags))])
-    columns = ["method", f"{name} (95 %)", "verdict", *names.values(), "not like the baseline in"]
+        rows.append([*cells, *([Cell("; ".join(row.flags))] if unlike else [])])
+    columns = ["method", f"{name} (95 %)", "verdict", *names.values()]
+    columns += ["not like the baseline in"] if unlike else []
     return Grid("overview", columns, rows, ["x: times the baseline's; ± half the range over seeds"])
 
 
