@@ -56,6 +56,7 @@ class Collection:
         mode: Whether more of it is better: "max" or "min".
         baseline: The study's baseline.
         name: What it is a collection of.
+        choose: The validation metric by which the study chooses a method.
         waiting: How many cells of a study have not ended.
     """
 
@@ -65,6 +66,7 @@ class Collection:
     metric: str | None = None
     mode: str | None = None
     baseline: str | None = None
+    choose: str | None = None
     waiting: int = 0
 
 
@@ -114,6 +116,7 @@ def _read_study(folder: Path, found: Collection) -> None:
     found.metric = found.metric or _text(study.get("metric"))
     found.mode = found.mode or _text(study.get("mode"))
     found.baseline = found.baseline or _text(study.get("baseline"))
+    found.choose = found.choose or _text(study.get("choose"))
     if len(cells) and not found.runs:
         found.name = _text(study.get("name")) or found.name
     for cell in cells:

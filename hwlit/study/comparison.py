@@ -9,7 +9,7 @@ from typing import Any
 
 from hwlit.errors import UsageError
 from hwlit.study.collect import Collection, Run
-from hwlit.study.curves import time_to_quality
+from hwlit.study.curves import best_validation, time_to_quality
 from hwlit.study.flags import flags
 from hwlit.study.methods import Method, methods
 from hwlit.study.pairing import Judge, Verdict
@@ -70,6 +70,7 @@ class Comparison:
         waiting: How many cells have not ended.
         latency_input: What latencies are of, such as `batch_1`.
         judge: Compares by the test rows.
+        choose: The validation metric by which a method is chosen; None where none is.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Comparison:
     waiting: int
     latency_input: str | None
     judge: Judge
+    choose: str | None = None
 
     @property
     def baseline(self) -> Row | None:
@@ -97,6 +99,16 @@ class Comparison:
         known = self.ranked()
         sign = 1 if self.mode == "max" else -1
         return max(known, key=lambda row: sign * (row.value(self.metric) or 0.0), default=None)
+
+    def chosen(self) -> Row | None:
+        """Return the row that validation chooses; None where nothing is to be chosen."""
+        if self.choose is None:
+            return None
+        mode = _mode(self.choose)
+        known = [(best_validation(row.method, self.choose, mode), row) for row in self.ranked()]
+        values = [(value, row) for value, row in known if value is not None]
+        sign = 1 if mode == "max" else -1
+        return max(values, key=lambda pair: sign * pair[0], default=(0.0, None))[1]
 
     def ranked(self) -> list[Row]:
         """Return the rows that have a quality, and on the baseline's data."""
@@ -134,7 +146,7 @@ def compared(found: Collection, metric: str | None, baseline: str | None) -> Com
     failed = [run for run in found.runs if run.status != "ok"]
     comparison = Comparison(
         found.name, name, mode, rows, failed, found.left_out, found.waiting,
-        _latency_input(all_methods), Judge(name, mode),
+        _latency_input(all_methods), Judge(name, mode), found.choose,
     )  # fmt: skip
     _fill(comparison)
     return comparison

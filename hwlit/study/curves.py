@@ -70,6 +70,8 @@ def time_to_quality(
     Returns:
         The time over those seeds that got there, and a note where not all did.
     """
+    if not metric.startswith("test/"):
+        return None, None
     name, sign = metric.replace("test/", "val/"), 1 if mode == "max" else -1
     marks = {
         run.seed: mark for run in baseline.runs if (mark := _mark(run, metric, mode)) is not None
@@ -91,6 +93,13 @@ def time_to_quality(
     how = f"measured: steps up to the first {name} as good as the baseline's, evaluation excluded"
     readings = [{"value": time, "unit": "s", "method": how} for time in reached]
     return pool(readings) if readings else None, note
+
+
+def best_validation(method: Method, name: str, mode: str) -> float | None:
+    """Return the best value of a validation metric, the mean over runs; None where one has none."""
+    pick = max if mode == "max" else min
+    curves = [[value for *_, value in validation_curve(run, name)] for run in method.runs]
+    return sum(map(pick, curves)) / len(curves) if all(curves) else None
 
 
 def _mark(run: Run, metric: str, mode: str) -> float | None:

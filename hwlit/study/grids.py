@@ -170,14 +170,15 @@ def word(verdict: Verdict) -> str:
 def _how(comparison: Comparison) -> str:
     """Return which tests the verdicts rest on."""
     verdicts = [row.verdict for row in comparison.rows if row.verdict is not None]
-    tests = sorted({v.difference.test for v in verdicts if v.difference is not None})
+    n = sum(verdict.p_adjusted is not None for verdict in verdicts)
+    tests = sorted({v.difference.test for v in verdicts if v.difference and v.word})
     reasons = sorted({v.reason for v in verdicts if v.reason})
     less = " (less is better)" if comparison.mode == "min" else ""
     text = f"{comparison.metric}{less} against {comparison.rows[0].label}"
-    if tests:
+    if n:
         text += (
-            f"; test: {', '.join(tests)}; p adjusted for {len(verdicts)} comparison"
-            f"{'s' if len(verdicts) > 1 else ''} (Holm); tie: p of 0.05 or more"
+            f"; test: {', '.join(tests)}; p adjusted for {n} comparison{'s' if n > 1 else ''} "
+            "(Holm); tie: p of 0.05 or more"
         )
     return "; ".join([text, *reasons])
 

@@ -64,7 +64,7 @@ def methods(runs: Sequence[Run]) -> list[Method]:
 def label_of_axes(run: Run, others: Sequence[Run]) -> str:
     """Return the name of a cell by the axes of its study, its seed included."""
     values = [
-        value if axis not in SEED_AXES else f"seed {value}"
+        f"seed {value}" if _is_seed(axis) and value.isdigit() else value
         for axis, value in run.values.items()
         if len({other.values.get(axis) for other in others}) > 1
     ]

@@ -14,7 +14,7 @@ NAMED = 6  # methods in one sentence
 
 def sentences(comparison: Comparison) -> list[str]:
     """Return the summary: which method wins on which measure, ties, estimates and gaps."""
-    told = [*_quality(comparison), *_costs(comparison)]
+    told = [*_chosen(comparison), *_quality(comparison), *_costs(comparison)]
     estimated = [r for r in comparison.rows if _tag(r, "fit/energy") == "estimated"]
     if estimated:
         who = "every method" if len(estimated) == len(_with(comparison, "fit/energy")) else None
@@ -52,6 +52,18 @@ def ties(comparison: Comparison, best: Row, others: Sequence[Row]) -> tuple[list
     told = list(zip(others, verdicts, strict=True))
     tied = [row for row, verdict in told if verdict.word in ("tie", "better")]
     return tied, [row for row, verdict in told if verdict.word is None]
+
+
+def _chosen(comparison: Comparison) -> list[str]:
+    row = comparison.chosen()
+    if row is None:
+        return []
+    value, metric = row.value(comparison.metric), metric_name(comparison)
+    return [
+        f"Chosen by {comparison.choose}, before a look at the test rows: {row.label}, whose "
+        f"{metric} on them is {value:.3f}. What else is best on the test rows is seen in "
+        "hindsight."
+    ]
 
 
 def _quality(comparison: Comparison) -> list[str]:

@@ -8,7 +8,8 @@ from statsmodels.stats.contingency_tables import mcnemar
 from hwlit.errors import UsageError
 from hwlit.study.collect import collect
 from hwlit.study.comparison import compared
-from tests.study.records import pattern, write_run
+from hwlit.study.plain_words import sentences
+from tests.study.records import pattern, write_run, write_study
 
 
 def table(tmp_path, metric=None, baseline=None):
@@ -153,6 +154,18 @@ def test_what_never_learned_is_a_mark_by_its_test_figure(tmp_path):
     _, rows = table(tmp_path)
     assert rows["Lora"].value("time_to_baseline") == pytest.approx(10)
     assert rows["Lora"].flags == []  # no steps are what being untuned means
+
+
+def test_validation_chooses_not_the_test_rows(tmp_path):
+    cells = {name: ({"adapter": name}, "ok") for name in ("a", "b")}
+    write_study(tmp_path, cells, choose="val/accuracy")
+    write_run(tmp_path / "runs" / "a", validation=(0.6, 0.9, 0.8), right=[True, False])
+    write_run(tmp_path / "runs" / "b", validation=(0.85,), right=[True, True])
+    found, _ = table(tmp_path)
+    assert (found.chosen().label, found.best().label) == ("a", "b")
+    assert sentences(found)[0].startswith(
+        "Chosen by val/accuracy, before a look at the test rows: a"
+    )
 
 
 def test_flags(tmp_path):
