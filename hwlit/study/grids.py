@@ -24,6 +24,7 @@ RESOURCES = {
     "fit/energy": "energy",
     "adapter/file_size": "adapter file",
 }
+FURTHER_SHOWN = 6  # what a wide terminal can hold
 
 
 @dataclass(frozen=True)
@@ -129,11 +130,14 @@ def _further(comparison: Comparison) -> list[Grid]:
     ]
     if not known:
         return []
+    notes = ["more in --format csv and json"] if len(known) > FURTHER_SHOWN else []
+    del known[FURTHER_SHOWN:]
     rows = [
         [Cell(row.label)] + [Cell(_measure(row, name), row.value(name)) for name in known]
         for row in comparison.rows
     ]
-    return [Grid("further measures", ["method", *(n.removeprefix("test/") for n in known)], rows)]
+    columns = ["method", *(name.removeprefix("test/") for name in known)]
+    return [Grid("further measures", columns, rows, notes)]
 
 
 def _measure(row: Row, name: str) -> str:
