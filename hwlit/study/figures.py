@@ -180,10 +180,17 @@ def phase_figure(comparison: Comparison) -> Figure | None:
     layout: dict[str, Any] = {
         "barmode": "stack",
         "xaxis": {"title": {"text": "s"}},
-        "yaxis": {"autorange": "reversed", "automargin": True},
-        "height": 220 + 34 * len(rows),
+        "yaxis": {"autorange": "reversed", "showticklabels": False},
+        # Above the bars, for beside them they would take a phone's width.
+        "annotations": [
+            {"x": 0, "y": label, "xanchor": "left", "yanchor": "bottom", "yshift": 12,
+             "text": label, "showarrow": False}
+            for label in labels
+        ],
+        "bargap": 0.6,
+        "height": 240 + 48 * len(rows),
         "showlegend": True,
-    }
+    }  # fmt: skip
     return Figure("phases", "where the time went", traces, layout, "mean over runs, by phase")
 
 

@@ -14,8 +14,8 @@ function layout(figure) {
   return Object.assign({}, figure.layout, {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: ink, family: "system-ui, sans-serif", size: 12 },
-    margin: { l: 56, r: 12, t: 12, b: 48 }, hovermode: "closest",
-    legend: { orientation: "h", y: -0.25, yanchor: "top", traceorder: "normal" },
+    margin: { l: figure.layout.annotations ? 12 : 56, r: 12, t: 20, b: 48 }, hovermode: "closest",
+    legend: { orientation: "h", y: -0.15, yanchor: "top", traceorder: "normal" },
     xaxis: Object.assign({}, figure.layout.xaxis, axis),
     yaxis: Object.assign({}, figure.layout.yaxis, axis),
   });
