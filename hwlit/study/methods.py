@@ -64,7 +64,7 @@ def methods(runs: Sequence[Run]) -> list[Method]:
 def label_of_axes(run: Run, others: Sequence[Run]) -> str:
     """Return the name of a cell by the axes of its study, its seed included."""
     values = [
-        f"seed {value}" if _is_seed(axis) and value.isdigit() else value
+        _named(axis, value)
         for axis, value in run.values.items()
         if len({other.values.get(axis) for other in others}) > 1
     ]
@@ -78,6 +78,11 @@ def _identity(run: Run) -> str:
     if not run.values:
         what = _config(run) or dict(_settings(run))
     return json.dumps([what, [key.get(name) for name in HARDWARE]], sort_keys=True, default=str)
+
+
+def _named(axis: str, value: str) -> str:
+    """Return a value of an axis, with the axis where it is a number, which alone says nothing."""
+    return f"{axis.rpartition('.')[2]} {value}" if value[:1].isdigit() else value
 
 
 def _is_seed(axis: str) -> bool:
@@ -167,7 +172,8 @@ def _axes(method: Method, found: list[Method]) -> str:
         for axis in values
         if not _is_seed(axis) and len({other.runs[0].values.get(axis) for other in found}) > 1
     ]
-    return _with(values[axes[0]], [values[axis] for axis in axes[1:]]) if axes else ""
+    names = [_named(axis, values[axis]) for axis in axes]
+    return _with(names[0], names[1:]) if names else ""
 
 
 def _tell_apart(found: list[Method]) -> None:

@@ -44,6 +44,14 @@ def test_the_directory_is_the_last_resort(tmp_path):
     assert set(labels(tmp_path)) == {"Lora (a)", "Lora (b)"}
 
 
+def test_a_number_is_no_name(tmp_path):
+    cells = {f"b{size}": ({"data.batch_size": size}, "ok") for size in (2, 16)}
+    write_study(tmp_path, cells)
+    for name in cells:
+        write_run(tmp_path / "runs" / name)
+    assert set(labels(tmp_path)) == {"batch_size 2", "batch_size 16"}
+
+
 def test_a_studys_axes_are_the_names(tmp_path):
     cells = {
         f"{adapter}-{device}-{seed}": ({"adapter": adapter, "hardware": device, "data": "same",
