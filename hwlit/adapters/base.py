@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields, is_dataclass
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
+import torch
 from peft import PeftConfig
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 from hwlit.errors import UsageError
+
+Phase = Callable[[str], AbstractContextManager[Any]]
 
 
 class NoSiteError(UsageError):
@@ -45,6 +49,18 @@ class Adapter(ABC):
         if not 0 < self.learning_rate < float("inf"):
             raise UsageError(f"learning_rate must be above 0, got {self.learning_rate}")
 
+    def settle(self, heads: tuple[str, ...], device: torch.device) -> Self:
+        """Return the adapter with all decided that depends on the run; called before attaching.
+
+        Args:
+            heads: Names of the modules that belong to the task.
+            device: Where the network will compute.
+
+        Raises:
+            UsageError: The device cannot do what the adapter must have.
+        """
+        return self
+
     @abstractmethod
     def sites(self, network: nn.Module) -> tuple[str, ...]:
         """Return the names of the modules that the adapter touches.
@@ -60,6 +76,19 @@ class Adapter(ABC):
         Raises:
             NoSiteError: A target pattern matches nothing.
         """
+
+    def attach_in_phases(self, network: nn.Module, phase: Phase) -> None:
+        """Attach, each piece of the work inside the phase of the ledger that it belongs to.
+
+        Args:
+            network: The network.
+            phase: Opens a phase by its name.
+        """
+        with phase(self.phase):
+            self.attach(network)
+
+    def rest(self, network: nn.Module) -> None:  # noqa: B027 - most leave the base as it is
+        """Make of a pretrained network the base that the adapter learns on, in place."""
 
     def merge(self, network: nn.Module) -> None:  # noqa: B027 - plain weights need no folding
         """Fold what was learned into plain weights, in place; by default they are plain already.
@@ -96,6 +125,10 @@ class Adapter(ABC):
         """Return the tensors that go with `peft_config`, by their names in PEFT's file."""
         return {}
 
+    def base_config(self, network: nn.Module) -> dict[str, Any] | None:
+        """Return the `quantization_config` of transformers that makes the base; None if plain."""
+        return None
+
     def files(self, network: nn.Module) -> dict[str, dict[str, Tensor]]:
         """Return what other tools read of the method: tensors by file and by their own names."""
         return {}
@@ -124,6 +157,16 @@ class Adapter(ABC):
         return False
 
     @property
+    def rounds(self) -> bool:
+        """Whether outputs are only as exact as half precision, for the base is quantised."""
+        return False
+
+    @property
+    def passes_gradients(self) -> bool:
+        """Whether gradients pass through the touched layers, so that others can learn below."""
+        return True
+
+    @property
     def lossless(self) -> bool:
         """Whether attaching leaves the outputs as they were, within `tolerance`."""
         return True
@@ -137,7 +180,7 @@ class Adapter(ABC):
 def _plain(value: Any) -> Any:
     """Return settings as plain data; of PEFT's configs, what they do not leave open."""
     if is_dataclass(value):
-        settings = ((f.name, vars(value)[f.name]) for f in fields(value))
+        settings = ((f.name, vars(value)[f.name]) for f in fields(value) if f.init)
         kept = {k: _plain(v) for k, v in settings if v is not None or isinstance(value, Adapter)}
         return {"class": f"{type(value).__module__}.{type(value).__qualname__}", **kept}
     if isinstance(value, Mapping):

@@ -15,14 +15,15 @@ https://arxiv.org/abs/2110.04366, which mixes methods in this way.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import torch
 from peft.tuners.ln_tuning.layer import LNTuningLayer
 from torch import Tensor, nn
 
-from hwlit.adapters.base import Adapter
+from hwlit.adapters.base import Adapter, Phase
 from hwlit.errors import UsageError
 
 
@@ -57,6 +58,17 @@ class Chain(Adapter):
                     f"{name} ({self.adapters[name].title}) wraps layers, so it must be the last of "
                     f"the chain, and the only such; after it comes {last}"
                 )
+            if not self.adapters[name].passes_gradients:
+                raise UsageError(
+                    f"no gradient passes through {name} ({self.adapters[name].title}), so {last} "
+                    "would learn in the top layer alone; take another format, such as NF4"
+                )
+
+    def settle(self, heads: tuple[str, ...], device: torch.device) -> Self:
+        """Return the chain with every member settled."""
+        return replace(
+            self, adapters={n: m.settle(heads, device) for n, m in self.adapters.items()}
+        )
 
     def sites(self, network: nn.Module) -> tuple[str, ...]:
         """Return the names of the modules that any member touches, in order."""
@@ -69,9 +81,13 @@ class Chain(Adapter):
         Raises:
             UsageError: LN-tuning replaces a norm that another member lets learn.
         """
+        self.attach_in_phases(network, nullcontext)
+
+    def attach_in_phases(self, network: nn.Module, phase: Phase) -> None:
+        """Attach the members in order, each in its own phases."""
         learning: list[nn.Parameter] = []
         for member in self.adapters.values():
-            member.attach(network)
+            member.attach_in_phases(network, phase)
             for parameter in learning:
                 parameter.requires_grad_(True)
             learning = [p for p in network.parameters() if p.requires_grad]
@@ -83,6 +99,11 @@ class Chain(Adapter):
                     f"two members learn {name}, and LN-tuning would hide what the other learns; "
                     "narrow the targets of one of them"
                 )
+
+    def rest(self, network: nn.Module) -> None:
+        """Make the base that the members learn on."""
+        for member in self.adapters.values():
+            member.rest(network)
 
     def merge(self, network: nn.Module) -> None:
         """Merge the members in order."""
@@ -123,14 +144,14 @@ class Chain(Adapter):
         return "+".join(member.title for member in self.adapters.values())
 
     @property
-    def phase(self) -> str:
-        """Phase of the ledger of the last member, which may have layers to prepare."""
-        return list(self.adapters.values())[-1].phase
-
-    @property
     def wraps(self) -> bool:
         """Whether a member wraps layers."""
         return any(member.wraps for member in self.adapters.values())
+
+    @property
+    def rounds(self) -> bool:
+        """Whether a member's outputs are only as exact as half precision."""
+        return any(member.rounds for member in self.adapters.values())
 
     @property
     def lossless(self) -> bool:

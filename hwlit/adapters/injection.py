@@ -15,6 +15,8 @@ from typing import Any
 from peft import PeftConfig, PeftType
 from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
 from peft.tuners._buffer_dict import BufferDict
+from peft.tuners.lora.layer import Linear
+from peft.tuners.lora.torchao import TorchaoLoraLinear
 from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 from peft.utils.save_and_load import get_peft_model_state_dict
@@ -67,8 +69,10 @@ class Injected(Adapter, ABC):
         if not layers:
             raise NotMergeableError("the network holds no wrapped layer; attach before merging")
         for name, layer in layers:
+            # torchao's own merge quantises anew; by now its base is plain again.
+            kind = Linear if isinstance(layer, TorchaoLoraLinear) else type(layer)
             try:
-                layer.merge(safe_merge=True)
+                kind.merge(layer, safe_merge=True)
             except (ValueError, TypeError, NotImplementedError) as error:
                 raise NotMergeableError(f"{name} cannot be merged: {error}") from error
             parent, _, child = name.rpartition(".")

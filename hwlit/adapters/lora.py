@@ -84,7 +84,7 @@ class Lora(Injected):
         """
         for name in self.sites(network):
             layer = network.get_submodule(name)
-            width = min(layer.get_parameter("weight").shape[:2])
+            width = _width(layer)
             if self.rank > width:
                 raise UsageError(f"rank is {self.rank}, but {name} is only {width} wide; lower it")
             if self.pissa and not isinstance(layer, nn.Linear | Conv1D):
@@ -141,3 +141,10 @@ class Lora(Injected):
         """Name of the variant, such as `DoRA`."""
         names = {"DoRA": self.dora, "rsLoRA": self.rslora, "PiSSA": self.pissa}
         return "+".join(name for name, on in names.items() if on) or "Lora"
+
+
+def _width(layer: nn.Module) -> int:
+    """Return the smaller side of a layer: the most that the rank of an update can be."""
+    if isinstance(layer, nn.Linear):  # whose weight has another shape where it is quantised
+        return min(layer.in_features, layer.out_features)
+    return min(layer.get_parameter("weight").shape[:2])

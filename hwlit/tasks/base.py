@@ -99,8 +99,8 @@ class Task(LightningModule, ABC):
             return
         with seeded(self.seed, "build"):
             network, self.heads = self.build(self.frozen_dtype)
-            with self.phase(self.adapter.phase):
-                self.adapter.attach(network)
+            self.adapter = self.adapter.settle(self.heads, self.run_device)
+            self.adapter.attach_in_phases(network, self.phase)
         self.sites = self.adapter.sites(network)
         _refuse_wrapped_heads(network, self.heads)
         if self.adapter.trains_heads:
@@ -109,6 +109,11 @@ class Task(LightningModule, ABC):
         self._built = True
         if isinstance(self._trainer and self.trainer.precision_plugin, FrozenHalf):
             self.trainer.precision_plugin.convert_module(self)
+
+    @property
+    def run_device(self) -> torch.device:
+        """Device that the trainer computes on; without a trainer the CPU."""
+        return self.trainer.strategy.root_device if self._trainer else torch.device("cpu")
 
     @property
     def frozen_dtype(self) -> torch.dtype:

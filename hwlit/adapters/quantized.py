@@ -1,0 +1,228 @@
+"""Quantized: the frozen weights of linear layers in 8 or 4 bits, for another method to learn on.
+
+Idea: what does not learn need not be exact. QLoRA is a chain of this and LoRA: the base takes an
+eighth (NF4) or a quarter (int8) of its memory in fp32, and the update is learned in fp32 on top.
+Heads are never quantised, nor are embeddings and norms.
+
+Costs time: a 4-bit weight is unpacked at each call, which is slower than fp32 on most CPUs and than
+bf16 on GPUs. Costs exactness: the outputs change before anything is learned (the error of a layer
+is about 0.4 % in 8 bits and 9 % in NF4). Merged, the weights are plain again, in fp32.
+
+Loses to plain LoRA wherever the model fits into memory.
+
+Source: Dettmers et al. 2023, QLoRA, https://arxiv.org/abs/2305.14314.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from hwlit.adapters import bitsandbytes_linear, torchao_linear
+from hwlit.adapters.base import Adapter, NotMergeableError, freeze, match, plain_modules
+from hwlit.adapters.formats import Bf16, Format, Fp32
+from hwlit.errors import UsageError
+
+LADDER: tuple[Format, ...] = (bitsandbytes_linear.NF4(), bitsandbytes_linear.Int8(), Bf16(), Fp32())
+KNOWN: tuple[Format, ...] = (
+    *LADDER,
+    bitsandbytes_linear.FP4(),
+    torchao_linear.Int8WeightOnly(),
+    torchao_linear.Int4WeightOnly(),
+)
+"""One of each kind, to tell whose layer one is; torchao's two in 8 bits have the same weights."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a format became on a device.
+
+    Args:
+        asked: Name of the format that was asked for, or `auto`.
+        format: The format that was taken.
+        why: Why it is another one than was asked for; or, where it is not, what it costs there.
+        device: Type of the device that it was chosen for.
+    """
+
+    asked: str
+    format: Format
+    why: str
+    device: torch.device
+
+    @property
+    def fell_back(self) -> bool:
+        """Whether it is another one than was asked for."""
+        return self.asked not in ("auto", self.format.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantized(Adapter):
+    """Freezes the network and holds the weights of its linear layers in fewer bits.
+
+    Args:
+        learning_rate: Learning rate of the heads; in a chain the chain has it.
+        format: How the weights are held; null takes the fewest bits that the device computes by
+            itself, of NF4, LLM.int8, bf16 and fp32.
+        targets: Globs over module names; null takes every linear layer that is in no head.
+        strict: Refuse where the device cannot do the format, instead of taking one of more bits.
+    """
+
+    learning_rate: float = 1e-3
+    format: Format | None
+    targets: tuple[str, ...] | None = None
+    strict: bool = False
+    heads: tuple[str, ...] = field(default=(), init=False, repr=False)
+    choice: Choice | None = field(default=None, init=False, repr=False)
+
+    def settle(self, heads: tuple[str, ...], device: torch.device) -> Quantized:
+        """Return the adapter with its format decided for a device.
+
+        Raises:
+            UsageError: The device cannot do the format, and `strict` is set.
+        """
+        settled = replace(self)
+        object.__setattr__(settled, "heads", heads)
+        object.__setattr__(settled, "choice", choose(self.format, device, self.strict))
+        return settled
+
+    def sites(self, network: nn.Module) -> tuple[str, ...]:
+        """Return the names of the layers whose weights are held in fewer bits."""
+        inside = tuple(head + "." for head in self.heads)
+        names = tuple(
+            name
+            for name, module in plain_modules(network)
+            if isinstance(module, nn.Linear) and not f"{name}.".startswith(inside)
+        )
+        return match(self.targets or ("*",), names)
+
+    def attach(self, network: nn.Module) -> None:
+        """Freeze the network and quantise its layers one by one, each freed before the next.
+
+        Raises:
+            NoSiteError: A target matches nothing.
+            UsageError: The format takes no layer of such a type or shape.
+        """
+        freeze(network)
+        self.quantize(network)
+
+    def quantize(self, network: nn.Module) -> None:
+        """Quantise the layers and let learn what learns; nothing else is done to the network."""
+        choice = self._choice(network)
+        for name in self.sites(network):
+            layer = network.get_submodule(name)
+            assert isinstance(layer, nn.Linear)
+            if layer.weight.dtype == torch.float64:
+                raise UsageError("weights in fp64 cannot be quantised; take --trainer.precision 32")
+            network.set_submodule(name, choice.format.quantize(layer, choice.device), strict=True)
+
+    def rest(self, network: nn.Module) -> None:
+        """Quantise a network as it is before anything is learned."""
+        self.quantize(network)
+
+    def merge(self, network: nn.Module) -> None:
+        """Put plain layers in place, with the values that the quantised weights stand for."""
+        dequantize(network)
+
+    def facts(self, network: nn.Module) -> dict[str, Any]:
+        """Return what was asked for, what it became, and why."""
+        choice = self._choice(network)
+        return {
+            "asked": choice.asked,
+            "got": choice.format.name,
+            "why": choice.why,
+            "fell_back": choice.fell_back,
+            "bits": choice.format.bits,
+            "layers": len(self.sites(network)),
+            "merged_dtype": "float32",
+        }
+
+    def base_config(self, network: nn.Module) -> dict[str, Any] | None:
+        """Return the `quantization_config` by which transformers quantises the same layers."""
+        sites = set(self.sites(network))
+        linear = (n for n, m in plain_modules(network) if isinstance(m, nn.Linear))
+        skipped = [name for name in linear if name not in sites]
+        return self._choice(network).format.transformers_config(skipped)
+
+    @property
+    def title(self) -> str:
+        """Name of the format, such as `nf4`."""
+        asked = self.choice.format if self.choice else self.format
+        return asked.name if asked else "quantised"
+
+    @property
+    def phase(self) -> str:
+        """Phase of the ledger in which the layers are quantised."""
+        return "quantise"
+
+    @property
+    def rounds(self) -> bool:
+        """Say that outputs are only as exact as the format."""
+        return not (self.choice and isinstance(self.choice.format, Fp32))
+
+    @property
+    def passes_gradients(self) -> bool:
+        """Whether another method can learn below these layers."""
+        asked = self.choice.format if self.choice else self.format
+        return asked is None or asked.trains
+
+    @property
+    def lossless(self) -> bool:
+        """Say that the outputs change."""
+        return not self.rounds
+
+    def _choice(self, network: nn.Module) -> Choice:
+        if self.choice is not None:
+            return self.choice
+        return choose(self.format, next(network.parameters()).device, self.strict)
+
+
+def choose(asked: Format | None, device: torch.device, strict: bool = False) -> Choice:
+    """Return the format of the fewest bits that a device can do, from the one asked for upwards.
+
+    Args:
+        asked: The format; None takes the first of NF4, LLM.int8, bf16 and fp32 that the device
+            computes by itself.
+        device: Where the network will compute.
+        strict: Refuse to take another.
+
+    Raises:
+        UsageError: The device cannot do it, and `strict` is set.
+    """
+    if asked is None:
+        told = ((each, each.unsupported(device) or each.emulated(device)) for each in LADDER)
+        passed = []
+        for each, reason in told:
+            if reason is None:
+                break
+            passed.append(f"{each.name} ({reason})")
+        why = f"passed over: {'; '.join(passed)}" if passed else ""
+        return Choice("auto", each, why, device)
+    if (reason := asked.unsupported(device)) is None:
+        return Choice(asked.name, asked, asked.emulated(device) or "", device)
+    wider = [each for each in LADDER if each.bits > asked.bits]
+    able = [each for each in wider if each.unsupported(device) is None]
+    if strict:
+        raise UsageError(
+            f"{asked.name} does not work here ({reason}); this device can do "
+            f"{', '.join(each.name for each in able)}: take one of these, or set strict to false"
+        )
+    return Choice(asked.name, able[0], reason, device)
+
+
+def dequantize(network: nn.Module) -> None:
+    """Put a plain layer in the place of every quantised one, in place.
+
+    Raises:
+        NotMergeableError: The plain values are not finite.
+    """
+    for name, layer in list(network.named_modules()):
+        owner = next((each for each in KNOWN if each.owns(layer)), None)
+        if owner is None:
+            continue
+        plain = owner.dequantize(layer)
+        if not bool(plain.weight.isfinite().all()):
+            raise NotMergeableError(f"{name} has weights that are not finite once dequantised")
+        network.set_submodule(name, plain, strict=True)
