@@ -49,6 +49,8 @@ LOCAL_IMPORTS = {
     "devices/nvml.py": {"pynvml"},
     "devices/cpu_time.py": {"codecarbon"},
     "devices/tpu.py": {"torch_xla"},
+    "adapters/bitsandbytes_linear.py": {"bitsandbytes"},
+    "adapters/torchao_linear.py": {"torchao"},
 }
 FILES = [p.relative_to(ROOT).as_posix() for p in sorted(ROOT.rglob("*.py"))]
 MODULES = [name for name in FILES if name not in ("__init__.py", "__main__.py")]

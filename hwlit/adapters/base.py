@@ -162,6 +162,16 @@ class Adapter(ABC):
         return False
 
     @property
+    def only_base(self) -> bool:
+        """Whether it changes the base that others learn on, and learns nothing itself."""
+        return False
+
+    @property
+    def remark(self) -> str:
+        """What a user must be told of how the adapter was settled; empty where nothing."""
+        return ""
+
+    @property
     def passes_gradients(self) -> bool:
         """Whether gradients pass through the touched layers, so that others can learn below."""
         return True

@@ -60,7 +60,8 @@ class FourBit(Format, ABC):
         # On CPUs with AVX512-BF16 the first evaluation would repack the weights for a kernel that
         # has no gradient, and training after it would learn nothing, in silence.
         layer.support_avx512bf16_for_cpu = False
-        return layer.to(device)
+        moved: nn.Module = layer.to(device)
+        return moved
 
     def dequantize(self, layer: nn.Module) -> nn.Linear:
         """Return the plain layer.
@@ -77,10 +78,8 @@ class FourBit(Format, ABC):
 
     def owns(self, layer: nn.Module) -> bool:
         """Return whether the layer holds weights of this kind."""
-        weight = dict(layer.named_parameters(recurse=False)).get("weight")
-        if weight is None or type(weight).__name__ != "Params4bit":
-            return False
-        return bool(weight.quant_type == self.kind)
+        weight: Any = dict(layer.named_parameters(recurse=False)).get("weight")
+        return type(weight).__name__ == "Params4bit" and bool(weight.quant_type == self.kind)
 
     def emulated(self, device: torch.device) -> str | None:
         """Say that a CPU unpacks the whole weight at each call."""
@@ -143,20 +142,22 @@ class Int8(Format):
             linear.weight.detach().cpu(), requires_grad=False, has_fp16_weights=False
         )
         layer.weight, layer.bias = weight.to(device), linear.bias
-        return layer.to(device)
+        moved: nn.Module = layer.to(device)
+        return moved
 
     def dequantize(self, layer: nn.Module) -> nn.Linear:
-        """Return the plain layer, in the type of its bias, else in fp32.
+        """Return the plain layer, in fp32.
 
         Raises:
             IntegrityError: The scales are missing.
         """
         assert isinstance(layer, nn.Linear)
-        state: Any = layer.state
-        scales = layer.weight.SCB if state.SCB is None else state.SCB
+        state: Any = layer.state  # has the scales once the layer has been called
+        weight: Any = layer.weight
+        scales = weight.SCB if state.SCB is None else state.SCB
         if scales is None:
             raise IntegrityError("an 8-bit layer has lost its scales; load the weights again")
-        values = layer.weight.data.float() * (scales.float() / 127).unsqueeze(1)
+        values = weight.data.float() * (scales.float() / 127).unsqueeze(1)
         return plain_linear(values, layer)
 
     def owns(self, layer: nn.Module) -> bool:

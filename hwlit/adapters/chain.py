@@ -15,11 +15,13 @@ https://arxiv.org/abs/2110.04366, which mixes methods in this way.
 
 from __future__ import annotations
 
+import itertools
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
+from peft import PeftConfig
 from peft.tuners.ln_tuning.layer import LNTuningLayer
 from torch import Tensor, nn
 
@@ -52,8 +54,14 @@ class Chain(Adapter):
                     "its members: give --model.adapter.learning_rate"
                 )
         *others, last = self.adapters
+        for before, name in itertools.pairwise(self.adapters):
+            if self.adapters[name].only_base and not self.adapters[before].only_base:
+                raise UsageError(
+                    f"{name} ({self.adapters[name].title}) makes the base that the others learn "
+                    f"on, so it must come before {before}"
+                )
         for name in others:
-            if self.adapters[name].wraps:
+            if self.adapters[name].wraps and not self.adapters[name].only_base:
                 raise UsageError(
                     f"{name} ({self.adapters[name].title}) wraps layers, so it must be the last of "
                     f"the chain, and the only such; after it comes {last}"
@@ -118,6 +126,20 @@ class Chain(Adapter):
             for name, tensor in member.state(network).items()
         }
 
+    def peft_config(self, network: nn.Module) -> PeftConfig | None:
+        """Return that of the one member that learns; None where several do."""
+        one = self._one
+        return None if one is None else one.peft_config(network)
+
+    def peft_state(self, network: nn.Module) -> dict[str, Tensor]:
+        """Return that of the one member that learns; none where several do."""
+        return {} if self._one is None else self._one.peft_state(network)
+
+    def base_config(self, network: nn.Module) -> dict[str, Any] | None:
+        """Return that of the first member that has one."""
+        found = (member.base_config(network) for member in self.adapters.values())
+        return next((config for config in found if config is not None), None)
+
     def files(self, network: nn.Module) -> dict[str, dict[str, Tensor]]:
         """Return the files of every member; none where one has none, for the rest were a part."""
         found = [member.files(network) for member in self.adapters.values()]
@@ -134,14 +156,22 @@ class Chain(Adapter):
             member.on_step(network, step, steps)
 
     def facts(self, network: nn.Module) -> dict[str, Any]:
-        """Return what the record says of each member, by its name."""
-        found = {name: member.facts(network) for name, member in self.adapters.items()}
-        return {name: facts for name, facts in found.items() if facts}
+        """Return what the record says of each member by its name, and of the base as it is."""
+        found: dict[str, Any] = {}
+        for name, member in self.adapters.items():
+            if facts := member.facts(network):
+                found |= facts if member.only_base else {name: facts}
+        return found
 
     @property
     def title(self) -> str:
         """Names of the members, such as `BitFit+Lora`."""
         return "+".join(member.title for member in self.adapters.values())
+
+    @property
+    def remark(self) -> str:
+        """What there is to be told of the members."""
+        return "; ".join(told for member in self.adapters.values() if (told := member.remark))
 
     @property
     def wraps(self) -> bool:
@@ -157,6 +187,12 @@ class Chain(Adapter):
     def lossless(self) -> bool:
         """Whether every member leaves the outputs as they were."""
         return all(member.lossless for member in self.adapters.values())
+
+    @property
+    def _one(self) -> Adapter | None:
+        """The one member that learns anything; None where several do."""
+        learning = [member for member in self.adapters.values() if not member.only_base]
+        return learning[0] if len(learning) == 1 else None
 
     @property
     def new_tokens(self) -> dict[str, int]:

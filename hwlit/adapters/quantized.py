@@ -57,6 +57,13 @@ class Choice:
         """Whether it is another one than was asked for."""
         return self.asked not in ("auto", self.format.name)
 
+    @property
+    def told(self) -> str:
+        """What a user must know of it, in one sentence; empty where there is nothing."""
+        if self.asked != self.format.name:
+            return f"asked for {self.asked}, took {self.format.name}: {self.why or 'the first'}"
+        return f"{self.asked} saves memory and not time: {self.why}" if self.why else ""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Quantized(Adapter):
@@ -71,7 +78,7 @@ class Quantized(Adapter):
     """
 
     learning_rate: float = 1e-3
-    format: Format | None
+    format: Format | None = None
     targets: tuple[str, ...] | None = None
     strict: bool = False
     heads: tuple[str, ...] = field(default=(), init=False, repr=False)
@@ -130,13 +137,15 @@ class Quantized(Adapter):
         """Return what was asked for, what it became, and why."""
         choice = self._choice(network)
         return {
-            "asked": choice.asked,
-            "got": choice.format.name,
-            "why": choice.why,
-            "fell_back": choice.fell_back,
-            "bits": choice.format.bits,
-            "layers": len(self.sites(network)),
-            "merged_dtype": "float32",
+            "quantisation": {
+                "asked": choice.asked,
+                "got": choice.format.name,
+                "why": choice.why,
+                "fell_back": choice.fell_back,
+                "bits": choice.format.bits,
+                "layers": len(self.sites(network)),
+                "merged_dtype": "float32",
+            }
         }
 
     def base_config(self, network: nn.Module) -> dict[str, Any] | None:
@@ -156,6 +165,21 @@ class Quantized(Adapter):
     def phase(self) -> str:
         """Phase of the ledger in which the layers are quantised."""
         return "quantise"
+
+    @property
+    def wraps(self) -> bool:
+        """Say that layers are replaced by ones that only `merge` turns into plain ones again."""
+        return True
+
+    @property
+    def only_base(self) -> bool:
+        """Say that it learns nothing but what the task has in its heads."""
+        return True
+
+    @property
+    def remark(self) -> str:
+        """What the format became, and why."""
+        return "" if self.choice is None else self.choice.told
 
     @property
     def rounds(self) -> bool:

@@ -121,7 +121,7 @@ class Int4WeightOnly(Torchao):
     """Groups of weights share a scale and a zero, 16 levels each; no gradient passes through.
 
     Args:
-        group_size: Weights that share a scale: 32, 64 or 128; each layer's inputs must divide by it.
+        group_size: Weights that share a scale: 32, 64 or 128, and a divisor of the inputs.
     """
 
     bits: ClassVar[int] = 4

@@ -19,9 +19,9 @@ class Parameters(Monitor):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        sizes = [(p.numel(), p.requires_grad) for p in network.parameters()]
-        self._total = sum(size for size, _ in sizes)
-        self._trainable = sum(size for size, learns in sizes if learns)
+        self._total = sum(parameter.numel() for parameter in network.parameters())
+        self._total += sum(map(_packed, network.modules()))
+        self._trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)
 
     def readings(self) -> Mapping[str, Reading]:
         """Return the total, what learns, and its share."""
@@ -31,3 +31,10 @@ class Parameters(Monitor):
             "params/trainable": Reading(self._trainable, "1", how),
             "params/trainable_share": Reading(self._trainable / self._total, "1", how),
         }
+
+
+def _packed(module: nn.Module) -> int:
+    """Return how many weights of a layer lie two in a byte, beyond those that are counted."""
+    if not isinstance(module, nn.Linear):
+        return 0
+    return module.in_features * module.out_features - module.weight.numel()

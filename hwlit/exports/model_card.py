@@ -23,6 +23,23 @@ model = PeftModel.from_pretrained(base, folder).eval()
 tokenizer = AutoTokenizer.from_pretrained(folder)
 ```"""
 
+LOAD_QUANTIZED = """```python
+import json
+from peft import PeftModel
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+from transformers.quantizers.auto import AutoQuantizationConfig
+
+folder = "path/to/this/folder"
+config = AutoConfig.from_pretrained(folder)  # label names and padding
+with open(folder + "/quantization_config.json") as file:  # the base that it was trained on
+    quantization = AutoQuantizationConfig.from_dict(json.load(file))
+base = AutoModelForSequenceClassification.from_pretrained(
+    {base}, config=config, quantization_config=quantization
+)
+model = PeftModel.from_pretrained(base, folder).eval()
+tokenizer = AutoTokenizer.from_pretrained(folder)
+```"""
+
 LOAD_PLAIN = """```python
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -67,12 +84,13 @@ IMAGE_RESULTS = (
 )  # fmt: skip
 
 
-def text_model_card(record: dict[str, Any], peft: bool) -> str:
+def text_model_card(record: dict[str, Any], peft: bool, quantised: bool = False) -> str:
     """Return the README.md of an exported text classifier.
 
     Args:
         record: The run's record as plain data; the figures are taken from it.
         peft: Whether the folder holds a PEFT adapter rather than a whole model.
+        quantised: Whether it says how the base of that adapter is quantised.
     """
     model, adapter, data = record["model"], record["adapter"], record["data"]
     front = ModelCardData(
@@ -81,7 +99,8 @@ def text_model_card(record: dict[str, Any], peft: bool) -> str:
         pipeline_tag="text-classification",
         tags=["hwlit", adapter["name"].lower()],
     )
-    load = (LOAD_PEFT if peft else LOAD_PLAIN).format(base=json.dumps(model["hub_id"]))
+    how = LOAD_QUANTIZED if quantised else LOAD_PEFT if peft else LOAD_PLAIN
+    load = how.format(base=json.dumps(model["hub_id"]))
     settings = {k: v for k, v in adapter.items() if k not in ("class", "name", "sites", "heads")}
     lines = [
         f"---\n{front.to_yaml()}\n---",

@@ -1,23 +1,27 @@
 """A PEFT adapter folder, as `PeftModel.from_pretrained` reads it.
 
 Layout: `adapter_config.json`, `adapter_model.safetensors` (keys under `base_model.model.`), the
-tokenizer, and the network's `config.json` with the label names.
+tokenizer, the network's `config.json` with the label names, and for a quantised base the
+`quantization_config.json` of transformers by which it is quantised.
 Source: https://huggingface.co/docs/peft/developer_guides/checkpoint
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
+from typing import Any
 
 from peft import PeftConfig, TaskType
 from safetensors.torch import save
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from hwlit.storage import replacing
+from hwlit.storage import replacing, write_text
 
 WEIGHTS = "adapter_model.safetensors"
+BASE = "quantization_config.json"  # as `AutoQuantizationConfig.from_dict` of transformers reads it
 
 
 def write_peft_folder(
@@ -29,6 +33,7 @@ def write_peft_folder(
     base: str,
     revision: str | None,
     tokenizer: PreTrainedTokenizerBase,
+    base_config: dict[str, Any] | None = None,
 ) -> Path:
     """Write the adapter and the heads of a network that `inject_adapter_in_model` changed.
 
@@ -41,6 +46,7 @@ def write_peft_folder(
         base: Public name of the pretrained model; a hub id where there is one.
         revision: Commit of the pretrained model on the hub, if known.
         tokenizer: Saved beside the weights.
+        base_config: How transformers quantises the base that the adapter was trained on.
 
     Returns:
         The file that holds what was learned.
@@ -58,6 +64,8 @@ def write_peft_folder(
     saved.save_pretrained(str(folder))
     network.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    if base_config is not None:
+        write_text(folder / BASE, json.dumps(base_config, indent=2) + "\n")
     with replacing(folder / WEIGHTS) as file:
         file.write(save(learned, metadata={"format": "pt"}))
     return folder / WEIGHTS

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+from transformers.quantizers.auto import AutoQuantizationConfig
 
 
 def load(folder: str, base: str) -> Any:
@@ -28,8 +29,12 @@ def load(folder: str, base: str) -> Any:
             folder, dtype=torch.float32
         ).eval()
     config = AutoConfig.from_pretrained(folder)  # as the model card says: label names and padding
+    quantization, path = {}, Path(folder) / "quantization_config.json"
+    if path.exists():  # how the base was quantised that the adapter was trained on
+        told = AutoQuantizationConfig.from_dict(json.loads(path.read_text()))
+        quantization = {"quantization_config": told}
     network = AutoModelForSequenceClassification.from_pretrained(
-        base, config=config, dtype=torch.float32
+        base, config=config, dtype=torch.float32, **quantization
     )
     return PeftModel.from_pretrained(network, folder).eval()
 

@@ -175,7 +175,8 @@ class Run(ABC, Generic[TaskT, DataT]):
         line = (
             f"{model.adapter.title} on {facts['hub_id']}: {100 * share:.3g} % of the "
             f"parameters learn; {data.report()['rows']['train']} training rows; "
-            f"writing to {self._output}" + (f"\n{told}" if told else "")
+            f"writing to {self._output}"
+            + "".join(f"\n{t}" for t in (model.adapter.remark, told) if t)
         )
         # As it stands: brackets in a path are no markup, and colons no emoji.
         Console(stderr=True).print(Text(line), soft_wrap=True)

@@ -17,8 +17,8 @@ from hwlit.data.summary import remarks
 from hwlit.records import Reading
 from hwlit.runs.base import Run
 from hwlit.storage import write_text
-from hwlit.tasks.base import Variants
 from hwlit.tasks.text_classification import TextClassification
+from hwlit.tasks.variants import Variants, requantised
 
 CHECKED_ROWS = 32
 
@@ -91,6 +91,31 @@ class TextRun(Run[TextClassification, TextData]):
             self._recorder.add(
                 {"adapter/merge_difference": Reading(float(difference), "1", method)}
             )
+
+        if model.adapter.rounds:
+            del variants, forwards  # copies of the network, and another one is made
+            with self._phases.phase("requantise"):
+                self._requantise()
+
+    def _requantise(self) -> None:
+        """Test what comes of merging into the quantised base and quantising it again."""
+        forward = self._forward(requantised(self._model.adapter, self._model.network))
+        right = []
+        with torch.inference_mode():
+            for batch in self._data.test_dataloader():
+                rows = {n: t.to(self._model.device) for n, t in batch.items() if n != "row_id"}
+                right.append((forward(rows).argmax(-1) == rows["labels"]).cpu())
+        before = self._predictions.logits.argmax(-1) == self._predictions.targets
+        after = torch.cat(right).double().mean()
+        self._recorder.add(
+            {
+                "adapter/requantised_accuracy_difference": Reading(
+                    float(after - before.double().mean()), "1",
+                    "measured: test accuracy merged into the base and quantised again, less that "
+                    "of the adapter beside it", n=len(before),
+                )
+            }
+        )  # fmt: skip
 
     def _forward(self, network: nn.Module) -> Forward:
         """Return the forward of a network in eval mode, in the trainer's precision."""

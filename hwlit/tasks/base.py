@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,11 +19,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from transformers import get_scheduler
 
-from hwlit.adapters.base import Adapter, NotMergeableError, Wrapper, unfreeze
+from hwlit.adapters.base import Adapter, Wrapper, unfreeze
 from hwlit.errors import DivergedError, IntegrityError, UsageError
 from hwlit.tasks.optimizers import fuse, make_optimizer, try_optimizer
 from hwlit.tasks.precision import FrozenHalf
 from hwlit.tasks.seeding import seed_of, seeded
+from hwlit.tasks.variants import Variants, variants_of
 
 Schedule = Literal["linear", "cosine", "constant_with_warmup"]  # names of transformers
 
@@ -138,18 +137,14 @@ class Task(LightningModule, ABC):
     def variants(self) -> Variants:
         """Return the base, the network as trained, and a merged copy of it, for timing.
 
-        The base is loaded anew: up to two copies lie beside the network while it lives.
+        The base is loaded anew: up to two copies lie beside the network while it lives. Where the
+        base is quantised, it lies there in full precision too, as `reference`.
         """
-        base = self.build(self.frozen_dtype)[0].to(self.device)
-        if _kinds(base) == _kinds(self.network):
-            return Variants({"unmerged": self.network}, same=True)
-        networks = {"base": base, "unmerged": self.network}
-        merged = copy.deepcopy(self.network)
-        try:
-            self.adapter.merge(merged)
-        except NotMergeableError as error:
-            return Variants(networks, {"merged": str(error)})
-        return Variants({**networks, "merged": merged})
+
+        def base() -> nn.Module:
+            return self.build(self.frozen_dtype)[0].to(self.device)
+
+        return variants_of(self.adapter, self.network, base)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer over what learns and its schedule."""
@@ -267,26 +262,6 @@ class Task(LightningModule, ABC):
         """Return what the record says about the adapter, plain data."""
         where = {"sites": list(self.sites), "heads": list(self.heads)}
         return {**self.adapter.describe(), **self.adapter.facts(self.network), **where}
-
-
-@dataclass(frozen=True)
-class Variants:
-    """The forms of a trained network whose speed a user wants to compare.
-
-    Args:
-        networks: `base`, `unmerged` and `merged`, as far as they are told apart.
-        absent: Why one of them is missing, by name.
-        same: Whether all three are the same modules, of which `unmerged` stands for all.
-    """
-
-    networks: dict[str, nn.Module]
-    absent: dict[str, str] = field(default_factory=dict)
-    same: bool = False
-
-
-def _kinds(network: nn.Module) -> list[tuple[str, type]]:
-    """Return the modules by name and type: networks that agree in these take the same time."""
-    return [(name, type(module)) for name, module in network.named_modules()]
 
 
 def _refuse_wrapped_heads(network: nn.Module, heads: tuple[str, ...]) -> None:

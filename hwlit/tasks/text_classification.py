@@ -203,12 +203,15 @@ class TextClassification(Task):
             find_pretrained(self.pretrained).hub_id,
             revision(self.pretrained),
             tokenizer,
+            self.adapter.base_config(self.network),
         )
         return (file,)
 
     def card(self, record: dict[str, Any]) -> str:
         """Return the model card for a run's record."""
-        return text_model_card(record, peft=self.adapter.peft_config(self.network) is not None)
+        peft = self.adapter.peft_config(self.network) is not None
+        quantised = peft and self.adapter.base_config(self.network) is not None
+        return text_model_card(record, peft, quantised)
 
     def check_export(
         self, folder: Path, texts: list[str], logits: Tensor, max_length: int, fresh: bool = True
@@ -220,6 +223,8 @@ class TextClassification(Task):
         """
         location = find_pretrained(self.pretrained).location
         dtype = computing_dtype(self.trainer.precision)
+        if self.adapter.rounds and dtype == torch.float32:
+            dtype = torch.bfloat16  # other kernels for a quantised base agree to as many digits
         return check_reload(folder, location, texts, logits, max_length, dtype, fresh=fresh)
 
     def _update(

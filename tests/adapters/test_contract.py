@@ -90,12 +90,12 @@ def learn_a_little(task, batch):
 def test_attaching_leaves_the_outputs_as_they_were(built, adapter, batch):
     task, bare = built
     difference = (outputs(task.network, batch) - outputs(bare, batch)).abs().max()
-    assert (difference <= adapter.tolerance) == adapter.lossless
+    assert (difference <= adapter.tolerance) == task.adapter.lossless
 
 
 def test_what_learns_lies_inside_sites_and_heads(built, adapter):
     task, _ = built
-    allowed = tuple(name + "." for name in (*adapter.sites(task.network), *task.heads))
+    allowed = tuple(name + "." for name in (*task.adapter.sites(task.network), *task.heads))
     learning = [name for name, p in task.network.named_parameters() if p.requires_grad]
     assert all(name.startswith(allowed) for name in learning)
 
@@ -111,7 +111,7 @@ def test_heads_learn_under_every_adapter_but_untuned(built, adapter):
 
 def test_sites_stay_the_same_once_attached(built, adapter):
     task, bare = built
-    assert adapter.sites(task.network) == adapter.sites(bare) == task.sites
+    assert task.adapter.sites(task.network) == task.adapter.sites(bare) == task.sites
 
 
 def test_merging_keeps_the_function_and_leaves_plain_modules(own, adapter, batch):
@@ -123,7 +123,8 @@ def test_merging_keeps_the_function_and_leaves_plain_modules(own, adapter, batch
         adapter.merge(task.network)
     except NotMergeableError:
         return
-    torch.testing.assert_close(outputs(task.network, batch), before, atol=1e-5, rtol=1e-5)
+    exact = 5e-2 if adapter.rounds else 1e-5  # LLM.int8 rounds its inputs as well
+    torch.testing.assert_close(outputs(task.network, batch), before, atol=exact, rtol=exact)
     kinds = [[(n, type(m)) for n, m in net.named_modules()] for net in (task.network, bare)]
     assert kinds[0] == kinds[1]
 
@@ -146,13 +147,14 @@ def test_the_learned_state_is_all_that_is_needed(own, adapter, batch, tiny_model
     torch.testing.assert_close(outputs(fresh.network, batch), learned)
 
 
-def test_the_export_reloads_equal_with_stock_loaders(own, batch, tmp_path):
+def test_the_export_reloads_equal_with_stock_loaders(own, adapter, batch, tmp_path):
     task, _ = own
     if task.learns:
         learn_a_little(task, batch)
     task.export(tmp_path)
     network = stock_classifier.load(str(tmp_path), task.pretrained)
-    torch.testing.assert_close(outputs(network, batch), outputs(task.network, batch))
+    exact = {"atol": 5e-2, "rtol": 5e-2} if adapter.rounds else {}
+    torch.testing.assert_close(outputs(network, batch), outputs(task.network, batch), **exact)
 
 
 def test_targets_that_match_nothing_are_refused(built, adapter):
