@@ -36,6 +36,9 @@ with open(folder + "/quantization_config.json") as file:  # the base that it was
 base = AutoModelForSequenceClassification.from_pretrained(
     {base}, config=config, quantization_config=quantization
 )
+for layer in base.modules():  # on a CPU: another kernel of bitsandbytes takes no small layers
+    if "support_avx512bf16_for_cpu" in vars(layer):
+        layer.support_avx512bf16_for_cpu = False
 model = PeftModel.from_pretrained(base, folder).eval()
 tokenizer = AutoTokenizer.from_pretrained(folder)
 ```"""

@@ -36,6 +36,10 @@ def load(folder: str, base: str) -> Any:
     network = AutoModelForSequenceClassification.from_pretrained(
         base, config=config, dtype=torch.float32, **quantization
     )
+    for layer in network.modules():
+        # bitsandbytes' kernel for CPUs with AVX512-BF16 rounds further, and takes no small layers.
+        if "support_avx512bf16_for_cpu" in vars(layer):
+            layer.support_avx512bf16_for_cpu = False
     return PeftModel.from_pretrained(network, folder).eval()
 
 

@@ -90,7 +90,10 @@ def learn_a_little(task, batch):
 def test_attaching_leaves_the_outputs_as_they_were(built, adapter, batch):
     task, bare = built
     difference = (outputs(task.network, batch) - outputs(bare, batch)).abs().max()
-    assert (difference <= adapter.tolerance) == task.adapter.lossless
+    if task.adapter.rounds:
+        assert 0 < difference < 0.05  # of these small networks; see test_quantized.py
+    else:
+        assert (difference <= adapter.tolerance) == adapter.lossless
 
 
 def test_what_learns_lies_inside_sites_and_heads(built, adapter):
