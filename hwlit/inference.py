@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import shutil
 import sys
 import tempfile
@@ -20,11 +21,15 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.quantizers.auto import AutoQuantizationConfig
 from transformers.utils import logging as transformers_logging
+from transformers.utils.quantization_config import QuantizationConfigMixin
 
+from hwlit.adapters.quantized import dequantize
 from hwlit.data.reading import with_fields
 from hwlit.data.tables import read_table
 from hwlit.errors import DataError, IntegrityError, ResourceError, UsageError
+from hwlit.exports.peft_folder import BASE
 from hwlit.exports.stock_classifier import encode
 from hwlit.networks.text import load_classifier, weights_sha256
 from hwlit.records import read_record
@@ -90,9 +95,10 @@ def export_merged(run: Path, folder: Path) -> None:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"--merged {folder} holds something already; give a new folder")
-    network, tokenizer = load(run, read_record(run))
+    record = read_record(run)
+    network, tokenizer = load(run, record)
     if isinstance(network, PeftModel):
-        network = network.merge_and_unload(safe_merge=True)
+        network = _merged(network, run, record)
     staged: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -138,8 +144,50 @@ def load(run: Path, record: dict[str, Any]) -> tuple[Classifier, PreTrainedToken
             f"the weights of {model['pretrained']} are not those that {run} was trained on (sha256 "
             f"{model['sha256'][:12]}…); bring these back, or train again"
         )
-    base = load_classifier(model["pretrained"], tuple(model["labels"])).network
+    quantization = read_quantization(folder / BASE) if (folder / BASE).exists() else None
+    base = load_classifier(
+        model["pretrained"], tuple(model["labels"]), quantization=quantization
+    ).network
     return PeftModel.from_pretrained(base, folder).eval(), tokenizer
+
+
+def read_quantization(path: Path) -> QuantizationConfigMixin:
+    """Read how the base of an adapter is quantised.
+
+    Raises:
+        IntegrityError: The file is damaged.
+        UsageError: The package that it needs is missing.
+    """
+    try:
+        config = AutoQuantizationConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except ImportError as error:
+        raise UsageError(
+            f'{path} needs a package that is missing: pip install "hwlit[qlora]"'
+        ) from error
+    except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+        raise IntegrityError(
+            f"{path} is damaged ({' '.join(str(error).split())}); bring the run's own file back"
+        ) from error
+    assert isinstance(config, QuantizationConfigMixin)
+    return config
+
+
+def _merged(network: PeftModel, run: Path, record: dict[str, Any]) -> PreTrainedModel:
+    """Return the plain network with the adapter folded in; a quantised base is dequantised first.
+
+    Folded into quantised weights, what was learned would be rounded away for the most part.
+    """
+    if not (run / "adapter" / BASE).exists():
+        merged: PreTrainedModel = network.merge_and_unload(safe_merge=True)
+        return merged
+    model = record["model"]
+    plain = load_classifier(model["pretrained"], tuple(model["labels"])).network
+    base = network.unload()
+    dequantize(base)
+    plain.load_state_dict(base.state_dict())
+    folded = PeftModel.from_pretrained(plain, run / "adapter").merge_and_unload(safe_merge=True)
+    assert isinstance(folded, PreTrainedModel)
+    return folded
 
 
 @torch.inference_mode()

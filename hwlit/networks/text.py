@@ -11,12 +11,14 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 from transformers import (
+    AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 from transformers.utils.hub import cached_file
+from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.networks.hub import reach, why_not
@@ -123,7 +125,10 @@ def load_tokenizer(pretrained: str) -> PreTrainedTokenizerBase:
 
 
 def load_classifier(
-    pretrained: str, labels: tuple[str, ...], dtype: torch.dtype = torch.float32
+    pretrained: str,
+    labels: tuple[str, ...],
+    dtype: torch.dtype = torch.float32,
+    quantization: QuantizationConfigMixin | None = None,
 ) -> Classifier:
     """Load a sequence classifier with a head for the given labels.
 
@@ -131,10 +136,11 @@ def load_classifier(
         pretrained: `minilm`, a local folder or a hub id.
         labels: Class names in id order; they go into the network's config.
         dtype: Precision of the weights, loaded directly.
+        quantization: How transformers quantises the weights as it loads them.
 
     Raises:
         UsageError: The model cannot be found, has no safetensors weights or those of another
-            network, or needs code of its own.
+            network, is quantised already, or needs code of its own.
         IntegrityError: The weights are damaged.
     """
     source = find_pretrained(pretrained)
@@ -144,7 +150,10 @@ def load_classifier(
         "id2label": dict(enumerate(labels)),
         "label2id": {label: index for index, label in enumerate(labels)},
     }
+    if quantization is not None:
+        names["quantization_config"] = quantization
     try:
+        _refuse_quantised(source.location, pretrained)
         network, info = AutoModelForSequenceClassification.from_pretrained(
             source.location,
             dtype=dtype,
@@ -161,6 +170,11 @@ def load_classifier(
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise UsageError(_not_loaded("model", pretrained, error)) from error
     _refuse_other_weights(network, info, pretrained)
+    for layer in network.modules():
+        # On CPUs with AVX512-BF16 bitsandbytes has a kernel that rounds further and takes no small
+        # layers; training after it learns nothing.
+        if "support_avx512bf16_for_cpu" in vars(layer):
+            layer.support_avx512bf16_for_cpu = False
     network.config.problem_type = "single_label_classification"
     if network.config.get_text_config().pad_token_id is None:
         network.config.get_text_config().pad_token_id = load_tokenizer(pretrained).pad_token_id
@@ -255,6 +269,20 @@ def _refuse_other_weights(network: PreTrainedModel, info: dict[str, Any], pretra
             f"the weights of {pretrained!r} do not fit its config.json: {len(odd)} of {len(base)} "
             f"tensors are missing or of another shape, such as {min(odd)}; give a model whose "
             "files belong together"
+        )
+
+
+def _refuse_quantised(location: str, pretrained: str) -> None:
+    """Refuse weights that were saved in fewer bits: what they were is lost.
+
+    Raises:
+        UsageError: They are.
+    """
+    config = AutoConfig.from_pretrained(location, trust_remote_code=False)
+    if "quantization_config" in vars(config):
+        raise UsageError(
+            f"the weights of {pretrained!r} are quantised already; give the model in full "
+            "precision, and quantise it by --model.adapter qlora_4bit or qlora_8bit"
         )
 
 
