@@ -49,6 +49,7 @@ LOCAL_IMPORTS = {
     "devices/nvml.py": {"pynvml"},
     "devices/cpu_time.py": {"codecarbon"},
     "devices/tpu.py": {"torch_xla"},
+    "exports/stock_pipeline.py": {"bitsandbytes", "torchao"},  # as in a process without hwlit
     "adapters/bitsandbytes_linear.py": {"bitsandbytes"},
     "adapters/torchao_linear.py": {"torchao"},
 }

@@ -135,7 +135,9 @@ class Quantized(Adapter):
 
     def facts(self, network: nn.Module) -> dict[str, Any]:
         """Return what was asked for, what it became, and why."""
-        choice = self._choice(network)
+        choice, sites = self._choice(network), self.sites(network)
+        first = dict(plain_modules(network))[sites[0]]
+        merged = choice.format.dequantize(first).weight.dtype
         return {
             "quantisation": {
                 "asked": choice.asked,
@@ -143,8 +145,8 @@ class Quantized(Adapter):
                 "why": choice.why,
                 "fell_back": choice.fell_back,
                 "bits": choice.format.bits,
-                "layers": len(self.sites(network)),
-                "merged_dtype": "float32",
+                "layers": len(sites),
+                "merged_dtype": str(merged).removeprefix("torch."),
             }
         }
 
@@ -243,10 +245,18 @@ def dequantize(network: nn.Module) -> None:
         NotMergeableError: The plain values are not finite.
     """
     for name, layer in list(network.named_modules()):
-        owner = next((each for each in KNOWN if each.owns(layer)), None)
-        if owner is None:
+        if (owner := _owner(layer)) is None:
             continue
         plain = owner.dequantize(layer)
         if not bool(plain.weight.isfinite().all()):
             raise NotMergeableError(f"{name} has weights that are not finite once dequantised")
         network.set_submodule(name, plain, strict=True)
+
+
+def quantised_layers(network: nn.Module) -> list[str]:
+    """Return the names of the layers whose weights are held in fewer bits, as if plain."""
+    return [name for name, layer in plain_modules(network) if _owner(layer) is not None]
+
+
+def _owner(layer: nn.Module) -> Format | None:
+    return next((each for each in KNOWN if each.owns(layer)), None)

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 PIPELINE = "model_index.json"
 LORA = "pytorch_lora_weights.safetensors"
 EMBEDS = "learned_embeds.safetensors"  # the name that `load_textual_inversion(folder)` looks for
+QUANTIZED = "quantized_layers.json"  # which layers of the base LoRA was trained on, and how
 SHIFTS = "spectral_shifts"  # begins the names of SVDiff's files
 UNREADABLE = (SHIFTS, "learned.")  # diffusers has no loader for these
 
@@ -68,6 +69,8 @@ def load(folder: Path, files: list[str], base: str, dtype: str, device: str) -> 
             use_safetensors=True,
             **({"safety_checker": None} if "safety_checker" in index else {}),
         )
+        if LORA in files and (folder / QUANTIZED).is_file():
+            quantise(pipeline.to(device), json.loads((folder / QUANTIZED).read_text()))
         for name in files:
             _add(pipeline, folder, name)
     except Exception as error:  # of any library below
@@ -75,6 +78,57 @@ def load(folder: Path, files: list[str], base: str, dtype: str, device: str) -> 
         raise RuntimeError(f"{' + '.join(files)}: {type(error).__name__}: {told}") from error
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
+
+
+def quantise(pipeline: Any, told: dict[str, Any]) -> None:
+    """Quantise linear layers of a pipeline in place; diffusers' own way wants a GPU.
+
+    Args:
+        pipeline: The pipeline, in full precision on its device.
+        told: `layers`, their names from the part on, and the `quantization_config` of transformers
+            for them; where that is null they compute in bf16.
+    """
+    settings = told["quantization_config"] or {"quant_method": "bf16"}
+    make = {"bitsandbytes": _by_bitsandbytes, "torchao": _by_torchao, "bf16": _by_half}
+    for name in told["layers"]:
+        part, _, inner = name.partition(".")
+        network = pipeline.components[part]
+        linear = network.get_submodule(inner)
+        network.set_submodule(inner, make[settings["quant_method"]](linear, settings))
+
+
+def _by_bitsandbytes(linear: Any, settings: dict[str, Any]) -> Any:
+    import bitsandbytes as bnb
+
+    shape = linear.in_features, linear.out_features, linear.bias is not None
+    if settings.get("load_in_8bit"):
+        threshold = settings["llm_int8_threshold"]
+        layer = bnb.nn.Linear8bitLt(*shape, has_fp16_weights=False, threshold=threshold)
+    else:
+        layer = bnb.nn.Linear4bit(
+            *shape,
+            compute_dtype=linear.weight.dtype,
+            compress_statistics=settings["bnb_4bit_use_double_quant"],
+            quant_type=settings["bnb_4bit_quant_type"],
+        )
+        layer.support_avx512bf16_for_cpu = False  # it rounds further, and takes no small layers
+    layer.load_state_dict({name: tensor.cpu() for name, tensor in linear.state_dict().items()})
+    return layer.to(linear.weight.device)
+
+
+def _by_torchao(linear: Any, settings: dict[str, Any]) -> Any:
+    from torchao.core.config import config_from_dict
+    from torchao.quantization import quantize_
+
+    quantize_(torch.nn.Sequential(linear), config_from_dict(settings["quant_type"]["default"]))
+    return linear
+
+
+def _by_half(linear: Any, settings: dict[str, Any]) -> Any:
+    dtype = linear.weight.dtype
+    linear.register_forward_pre_hook(lambda layer, given: (given[0].to(layer.weight.dtype),))
+    linear.register_forward_hook(lambda layer, given, found: found.to(dtype))
+    return linear.to(torch.bfloat16)
 
 
 def _add(pipeline: Any, folder: Path, name: str) -> None:

@@ -31,6 +31,7 @@ from hwlit.records import Reading
 from hwlit.runs.base import Run
 from hwlit.tasks.image_export import merged
 from hwlit.tasks.personalization import Personalization
+from hwlit.tasks.variants import requantised
 
 CHECKED_PICTURES = 2
 MOMENTS = 2  # AdamW keeps two more numbers for each that learns
@@ -228,13 +229,15 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
         self._latency.missing(variants.absent)
         if variants.same:
             self._latency.same("the adapter adds none")
-        if "merged" in steps:
-            with torch.inference_mode():
-                difference = (steps["merged"](batch) - steps["unmerged"](batch)).abs().max()
-            method = "measured: largest difference that merging makes to one denoising step"
-            self._recorder.add(
-                {"adapter/merge_difference": Reading(float(difference), "1", method)}
-            )
+        if "merged" in steps and model.adapter.rounds:
+            again = requantised(model.adapter, model.network).eval()
+            steps["requantised"] = self._forward(again)  # type: ignore[arg-type]
+        method = "measured: largest difference that it makes to one denoising step"
+        for name, reading in (("merged", "merge"), ("requantised", "requantised")):
+            if name in steps:
+                with torch.inference_mode():
+                    off = float((steps[name](batch) - steps["unmerged"](batch)).abs().max())
+                self._recorder.add({f"adapter/{reading}_difference": Reading(off, "1", method)})
 
     def _forward(self, network: DiffusionNetwork) -> Forward:
         """Return one denoising step of a network in the trainer's precision."""

@@ -18,8 +18,10 @@ MAIN = (
     "test/clip_i", "base/clip_i", "test/clip_t", "base/clip_t", "test/dino", "test/diversity",
     "test/memorising", "test/drift", "test/clip_kid", "base/clip_kid",
     "params/trainable", "params/total", "params/trainable_share", "adapter/file_size",
+    "adapter/requantised_accuracy_difference", "adapter/requantised_difference",
     "fit/wall_time", "fit/step_time", "fit/step_time/p95", "fit/samples_per_second",
     "fit/tokens_per_second", "fit/token_slots_per_second", "fit/padding_share",
+    "load/peak_memory", "quantise/peak_memory",
     "fit/peak_memory", "fit/peak_memory/reserved", "baseline/memory/resident",
     "fit/energy", "run/wall_time", "fit/monitor_overhead",
 )  # fmt: skip
@@ -102,11 +104,22 @@ def _headline(record: Mapping[str, Any]) -> Text:
     device = record.get("device", {}).get("name", "?")
     text = Text(f"\n{record.get('name', '?')}", style="bold")
     text.append(f"  {adapter} on {model}, {device}, status {record['status']}", style="")
+    if quantised := record.get("adapter", {}).get("quantisation"):
+        text.append(f"\n{_quantised(quantised)}")
     if resumed := record.get("resumed_from"):
         text.append(f"\nresumed at step {resumed['step']}: times, energy and peaks are of the rest")
     if record.get("error"):
         text.append(f"\n{record['error']}", style="red")
     return text
+
+
+def _quantised(found: Mapping[str, Any]) -> str:
+    told = f"base in {found['got']}, {found['layers']} layers of {found['bits']} bits"
+    if found["got"] != found["asked"]:
+        told += f"; asked for {found['asked']}"
+    if found["why"]:
+        told += f": {found['why']}"
+    return f"{told}; merged, its weights are {found['merged_dtype']}"
 
 
 def _measures(readings: Mapping[str, Any]) -> Table:
@@ -129,7 +142,7 @@ def _measures(readings: Mapping[str, Any]) -> Table:
 def _latencies(readings: Mapping[str, Any]) -> Table:
     table = Table("latency", *PERCENTILES, box=None, pad_edge=False, title_justify="left")
     names = [n for n in readings if n.startswith("latency/") and n.endswith("/p50")]
-    order = ("base", "unmerged", "merged")
+    order = ("reference", "base", "unmerged", "merged")
     inputs = list(dict.fromkeys(name.split("/")[2] for name in names))
     names.sort(key=lambda n: (inputs.index(n.split("/")[2]), order.index(n.split("/")[1])))
     for name in names:

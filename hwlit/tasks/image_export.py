@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from safetensors.torch import save
 from torch import Tensor
 
 from hwlit.adapters.base import Adapter
+from hwlit.adapters.quantized import quantised_layers
 from hwlit.exports.diffusers_lora import write_diffusers_lora
 from hwlit.exports.pipeline_folder import write_pipeline_folder
+from hwlit.exports.stock_pipeline import QUANTIZED
 from hwlit.networks.diffusion import DiffusionNetwork, load_pipeline
 from hwlit.networks.pipelines import find_pipeline
-from hwlit.storage import replacing
+from hwlit.storage import replacing, write_text
 
 
 def write_export(
@@ -30,6 +33,8 @@ def write_export(
     device: torch.device,
 ) -> tuple[Path, ...]:
     """Write LoRA as diffusers reads it, anything else as a whole pipeline with the method's files.
+
+    Beside LoRA on a quantised base lies which layers of it were quantised, and how.
 
     Args:
         folder: Where to write; made if need be.
@@ -49,7 +54,12 @@ def write_export(
     hub_id, config = find_pipeline(pretrained).hub_id, adapter.peft_config(network)
     if isinstance(config, LoraConfig):
         state = adapter.peft_state(network)
-        return (write_diffusers_lora(folder, config, state, {"base_model": hub_id}),)
+        weights = write_diffusers_lora(folder, config, state, {"base_model": hub_id})
+        if adapter.rounds:
+            told = {"quantization_config": adapter.base_config(network)}
+            told |= {"layers": quantised_layers(network)}
+            write_text(folder / QUANTIZED, json.dumps(told, indent=2) + "\n")
+        return (weights,)
     plain = merged(adapter, network) if adapter.wraps else network
     pipeline = load_pipeline(pretrained, dtype, device, plain)
     paths = write_pipeline_folder(folder, pipeline, learned, hub_id)

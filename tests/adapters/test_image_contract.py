@@ -69,7 +69,10 @@ def test_attaching_leaves_the_outputs_as_they_were(built, adapter, batch):
         prompt = f"photo of {written} dog"
         before = batch | tokenised(bare.tokenizers.values(), [prompt] * 2)
     off = (outputs(task, task.network, batch) - outputs(task, bare, before)).abs().max()
-    assert (off <= adapter.tolerance) == adapter.lossless
+    if adapter.rounds:
+        assert 0 < off < 0.5
+    else:
+        assert (off <= adapter.tolerance) == adapter.lossless
 
 
 def test_what_learns_lies_inside_sites_and_is_fp32(built, adapter):

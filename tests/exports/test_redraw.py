@@ -7,13 +7,17 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from hwlit.adapters.bitsandbytes_linear import NF4, Int8
 from hwlit.adapters.chain import Chain
 from hwlit.adapters.concept_token import LEARNED_EMBEDS as EMBEDS
 from hwlit.adapters.concept_token import ConceptToken
 from hwlit.adapters.cross_attention_kv import WEIGHTS as ATTENTION
 from hwlit.adapters.cross_attention_kv import CrossAttentionKV
+from hwlit.adapters.formats import Bf16
 from hwlit.adapters.full import Full
 from hwlit.adapters.lora import Lora
+from hwlit.adapters.quantized import Quantized
+from hwlit.adapters.torchao_linear import Int8WeightOnly
 from hwlit.errors import IntegrityError
 from hwlit.exports import redraw, stock_pipeline
 from hwlit.exports.diffusers_lora import WEIGHTS, write_diffusers_lora
@@ -173,3 +177,27 @@ def test_half_precision_allows_more(dtype, off, passes, tmp_path, monkeypatch):
     else:
         with pytest.raises(IntegrityError, match=f"up to {off} of 255"):
             check_redraw(tmp_path, "", drawing, [live], [base], dtype)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    "form", [NF4(), Int8(), Int8WeightOnly(), Bf16()], ids=lambda form: form.name
+)
+def test_lora_on_a_quantised_base_draws_the_same_in_stock_diffusers(form, tiny_pipelines, tmp_path):
+    pytest.importorskip("bitsandbytes", reason='pip install "hwlit[qlora]"')
+    pytest.importorskip("torchao", reason='pip install "hwlit[qlora]"')
+    pretrained, own = tiny_pipelines["sd"], tmp_path / "own"
+    base = Quantized(format=form, targets=("unet.*attentions.*",))
+    adapter = Chain(adapters={"base": base, "lora": LORA}).settle((), torch.device("cpu"))
+    network = load_diffusion(pretrained, torch.float32, train_text_encoder=False)
+    adapter.attach(network)
+    moved(network.eval(), 0.2)
+    write_export(own, adapter, network, {}, pretrained, torch.float32, torch.device("cpu"))
+    live = pictures(load_pipeline(pretrained, torch.float32, "cpu", network))
+    report = check_redraw(
+        own, pretrained, DRAWING, live, pictures(loaded(pretrained)), torch.float32
+    )
+    assert report["max_pixel_difference"] <= 1
+    (own / stock_pipeline.QUANTIZED).unlink()
+    full = stock_pipeline.load(own, [WEIGHTS], pretrained, "float32", "cpu")
+    assert pictures(full) != live  # it does say something
