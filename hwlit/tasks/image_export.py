@@ -56,8 +56,8 @@ def write_export(
         state = adapter.peft_state(network)
         weights = write_diffusers_lora(folder, config, state, {"base_model": hub_id})
         if adapter.rounds:
-            told = {"quantization_config": adapter.base_config(network)}
-            told |= {"layers": quantised_layers(network)}
+            how, layers = adapter.base_config(network), quantised_layers(network)
+            told = {"quantization_config": how, "layers": layers}
             write_text(folder / QUANTIZED, json.dumps(told, indent=2) + "\n")
         return (weights,)
     plain = merged(adapter, network) if adapter.wraps else network
