@@ -124,6 +124,8 @@ class Quantized(Adapter):
             if layer.weight.dtype == torch.float64:
                 raise UsageError("weights in fp64 cannot be quantised; take --trainer.precision 32")
             network.set_submodule(name, choice.format.quantize(layer, choice.device), strict=True)
+        if not isinstance(choice.format, Fp32):
+            _leave_the_file(network)
 
     def rest(self, network: nn.Module) -> None:
         """Quantise a network as it is before anything is learned."""
@@ -251,6 +253,17 @@ def dequantize(network: nn.Module) -> None:
         if not bool(plain.weight.isfinite().all()):
             raise NotMergeableError(f"{name} has weights that are not finite once dequantised")
         network.set_submodule(name, plain, strict=True)
+
+
+def _leave_the_file(network: nn.Module) -> None:
+    """Copy what is left of the weights out of the file that they were read from.
+
+    transformers maps the file into memory, and each weight is a part of that map: as long as one
+    is left, such as an embedding, the full precision of all others stays resident.
+    """
+    for parameter in network.parameters():
+        if type(parameter) is nn.Parameter:
+            parameter.data = parameter.data.clone()
 
 
 def quantised_layers(network: nn.Module) -> list[str]:

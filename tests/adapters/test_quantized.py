@@ -1,4 +1,6 @@
+import shutil
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 import torch
@@ -234,3 +236,13 @@ def test_each_member_is_booked_in_its_own_phase(tiny_models):
     task.phase = Seen
     task.configure_model()
     assert seen == ["quantise", "end", "load", "end"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no Linux")
+def test_no_full_precision_stays_behind(tiny_models, tmp_path):
+    """transformers maps the file of the weights, and one weight that is left keeps all of it."""
+    folder = shutil.copytree(tiny_models["bert"], tmp_path / "own")
+    network = load_classifier(str(folder), ("a", "b")).network
+    assert str(folder) in Path("/proc/self/maps").read_text()
+    Quantized(format=NF4()).attach(network)
+    assert str(folder) not in Path("/proc/self/maps").read_text()
