@@ -19,7 +19,8 @@ def test_an_adapter_runs_from_data_to_checked_export(name, tiny_fit, tmp_path):
     assert main([*tiny_fit, "--model.adapter", name, *changes]) == 0
     record = json.loads((tmp_path / "run" / "record.json").read_text())
     adapter: Adapter = read_adapter(next(path for path in CASES if path.stem == name))
-    assert record["adapter"]["name"] == adapter.title or name == "qlora_auto"
+    if not adapter.rounds:  # what a format became depends on the device
+        assert record["adapter"]["name"] == adapter.title
     assert record["check"]["max_abs_difference"] < (0.05 if adapter.rounds else 1e-4)
     assert record["check"]["rows"] == record["check"]["same_predictions"]
     assert ("adapter/merge_difference" in record["readings"]) == adapter.wraps
