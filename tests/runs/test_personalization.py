@@ -215,6 +215,14 @@ def test_other_pipelines_learn_with_their_text_encoders(fit, kind):
 
 
 @pytest.mark.slow
+def test_lora_learns_on_quantised_layers_of_the_denoiser(fit):
+    code, output = fit("--model.adapter", "qlora_4bit", "--model.train_text_encoder", "false")
+    assert (code, record_of(output)["adapter"]["quantisation"]["asked"]) == (0, "nf4")
+    assert record_of(output)["readings"]["adapter/requantised_difference"]["value"] > 0
+    assert (output / "adapter" / "quantized_layers.json").is_file()
+
+
+@pytest.mark.slow
 def test_svdiff_tells_its_phase_its_forms_and_where_its_svd_came_from(fit):
     code, output = fit(
         "--model.adapter", "pocket_svdiff", "--model.train_text_encoder", "true",
