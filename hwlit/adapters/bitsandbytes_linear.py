@@ -85,7 +85,7 @@ class FourBit(Format, ABC):
         """Say that a CPU unpacks the whole weight at each call."""
         if device.type != "cpu":
             return None
-        return "on a CPU each call unpacks the whole weight, for there is no 4-bit kernel to train"
+        return "on a CPU each call unpacks the whole weight"
 
     def transformers_config(self, skipped: Sequence[str]) -> dict[str, Any]:
         """Return the `quantization_config` of transformers."""
@@ -164,6 +164,12 @@ class Int8(Format):
         """Return whether the layer holds weights of this kind."""
         weight = dict(layer.named_parameters(recurse=False)).get("weight")
         return type(weight).__name__ == "Int8Params"
+
+    def emulated(self, device: torch.device) -> str | None:
+        """Say that a CPU has no kernel that is fast in quantising inputs."""
+        if device.type != "cpu":
+            return None
+        return "on a CPU training unpacks the whole weight, and inference has no fast kernel"
 
     def transformers_config(self, skipped: Sequence[str]) -> dict[str, Any]:
         """Return the `quantization_config` of transformers."""

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import torch
 from peft import PeftConfig, PeftType
 from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
 from peft.tuners._buffer_dict import BufferDict
@@ -58,6 +59,10 @@ class Injected(Adapter, ABC):
         found = {name for name, _ in wrapped_layers(network)}
         if odd := sorted(found ^ set(sites)):  # PEFT also takes names that end alike
             raise UsageError(f"PEFT does not wrap the targets alone: {odd[0]}; give other targets")
+        for parameter in network.parameters():
+            # PEFT takes the type of the base, in which small updates are rounded away.
+            if parameter.requires_grad and parameter.dtype in (torch.bfloat16, torch.float16):
+                parameter.data = parameter.data.float()
 
     def merge(self, network: nn.Module) -> None:
         """Fold what was learned into the weights and put the plain layers back in place.

@@ -150,8 +150,7 @@ def load_classifier(
         "id2label": dict(enumerate(labels)),
         "label2id": {label: index for index, label in enumerate(labels)},
     }
-    if quantization is not None:
-        names["quantization_config"] = quantization
+    names |= {} if quantization is None else {"quantization_config": quantization}
     try:
         _refuse_quantised(source.location, pretrained)
         network, info = AutoModelForSequenceClassification.from_pretrained(
@@ -170,21 +169,12 @@ def load_classifier(
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise UsageError(_not_loaded("model", pretrained, error)) from error
     _refuse_other_weights(network, info, pretrained)
-    for layer in network.modules():
-        # On CPUs with AVX512-BF16 bitsandbytes has a kernel that rounds further and takes no small
-        # layers; training after it learns nothing.
-        if "support_avx512bf16_for_cpu" in vars(layer):
-            layer.support_avx512bf16_for_cpu = False
+    _keep_packing(network)
     network.config.problem_type = "single_label_classification"
     if network.config.get_text_config().pad_token_id is None:
         network.config.get_text_config().pad_token_id = load_tokenizer(pretrained).pad_token_id
-    fresh = sorted(
-        {
-            *info["missing_keys"],
-            *(key[0] for key in info["mismatched_keys"]),
-            *untrained_pooler(network),
-        }
-    )
+    mismatched = (key[0] for key in info["mismatched_keys"])
+    fresh = sorted({*info["missing_keys"], *mismatched, *untrained_pooler(network)})
     # Lightning keeps the mode it finds, and from_pretrained leaves the network in eval mode.
     return Classifier(network.train(), find_heads(network, tuple(fresh)), tuple(fresh))
 
@@ -270,6 +260,16 @@ def _refuse_other_weights(network: PreTrainedModel, info: dict[str, Any], pretra
             f"tensors are missing or of another shape, such as {min(odd)}; give a model whose "
             "files belong together"
         )
+
+
+def _keep_packing(network: nn.Module) -> None:
+    """Keep bitsandbytes from packing weights anew for CPUs with AVX512-BF16.
+
+    That kernel rounds further, takes no small layers, and has no gradient.
+    """
+    for layer in network.modules():
+        if "support_avx512bf16_for_cpu" in vars(layer):
+            vars(layer)["support_avx512bf16_for_cpu"] = False
 
 
 def _refuse_quantised(location: str, pretrained: str) -> None:

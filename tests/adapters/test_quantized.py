@@ -193,8 +193,8 @@ def test_strict_refuses_and_says_what_the_device_can_do(monkeypatch, tiny_models
 
 
 def test_auto_takes_the_fewest_bits_that_are_not_emulated(monkeypatch):
-    assert choose(None, CPU).format == Int8()
-    assert "nf4 (on a CPU each call unpacks" in choose(None, CPU).why
+    assert choose(None, CPU).format == Bf16()
+    assert "nf4 (on a CPU each call unpacks the whole weight); int8 (" in choose(None, CPU).why
     monkeypatch.setattr(NF4, "emulated", lambda self, device: None)
     assert choose(None, CPU).format == LADDER[0] == NF4()
     unable(monkeypatch, "nf4", "int8", "bf16")
