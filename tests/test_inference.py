@@ -18,9 +18,8 @@ pytest.importorskip("bitsandbytes", reason='pip install "hwlit[qlora]"')
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["bert", "llama"])
-def test_a_run_of_qlora_is_used_as_it_was_tested(kind, tiny_fit, tiny_models, tmp_path, capsys):
-    options = ["--model.adapter", "qlora_4bit", "--model.pretrained", tiny_models[kind]]
+def test_a_run_of_qlora_is_used_as_it_was_tested(tiny_fit, tiny_models, tmp_path, capsys):
+    options = ["--model.adapter", "qlora_4bit", "--model.pretrained", tiny_models["llama"]]
     assert main([*tiny_fit, *options, "--trainer.logger=false"]) == 0
     run, shown = tmp_path / "run", capsys.readouterr().out
     record = json.loads((run / "record.json").read_text())

@@ -45,6 +45,23 @@ LLAMA = {
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "precision"), [("qlora_4bit", "bf16-true"), ("qlora_8bit", "bf16-mixed")]
+)
+def test_a_quantised_llama_learns_in_half_precision(
+    name, precision, tiny_fit, tiny_models, tmp_path
+):
+    options = ["--model.pretrained", tiny_models["llama"], "--model.adapter", name]
+    assert main([*tiny_fit, *options, "--trainer.precision", precision]) == 0
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    pytest.importorskip("bitsandbytes", reason='pip install "hwlit[qlora]"')
+    merged = "bfloat16" if precision == "bf16-true" else "float32"
+    assert record["adapter"]["quantisation"]["merged_dtype"] == merged
+    assert record["check"]["max_abs_difference"] <= record["check"]["tolerance"]
+    assert record["readings"]["adapter/merge_difference"]["value"] < 0.1
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["32-true", "bf16-true", "bf16-mixed"])
 @pytest.mark.parametrize("name", LLAMA)
 def test_a_llama_classifier_runs_end_to_end(name, precision, tiny_fit, tiny_models, tmp_path):
