@@ -37,7 +37,8 @@ use a finished run
   predict RUN           label texts: --text "..." | --file texts.csv | -
   generate RUN          draw pictures: --prompt "..." --out DIR
   export RUN            write a plain model folder: --merged DIR; SVDiff as LoRA: --lora DIR
-set runs side by side
+many runs side by side
+  study run FILE        a grid of runs, each a process of its own; study: lists what comes along
   compare RUN|DIR ...   a row per method: quality, costs, ties; --format table|md|csv|json
   report DIR -o F.html  one page with plots, tables and pictures; -o F.md for Markdown
   advise DIR            what fits: --max-memory 8GiB --max-time 30min --max-energy 50Wh
@@ -73,7 +74,7 @@ CONFIG = ("--config", "-c")
 READERS = ("compare", "report", "advise")
 COMMANDS = (
     "fit", "check", "validate", "test", "adapters", "show", "predict", "generate", "export",
-    *READERS,
+    "study", *READERS,
 )  # fmt: skip
 
 
@@ -150,6 +151,10 @@ def _dispatch(arguments: list[str]) -> int:
         return _check(rest)
     if command in READERS:
         return int(importlib.import_module(f"hwlit.study.{command}").main(rest))
+    if command == "study":
+        from hwlit.study import command as study
+
+        return study.main(rest)
     from hwlit import cli
 
     return cli.main([command, *with_shipped_configs(rest)])

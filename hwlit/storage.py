@@ -184,6 +184,12 @@ def claim_directory(path: Path, name: str) -> FileLock:
             f"cannot write to {path}: {error.strerror}; choose another --output"
         ) from error
     lock = hold_directory(path)
+    write_owner(path, name)
+    return lock
+
+
+def write_owner(path: Path, name: str) -> None:
+    """Write who holds a directory, for those who find it held."""
     owner = {
         "name": name,
         "pid": os.getpid(),
@@ -191,7 +197,6 @@ def claim_directory(path: Path, name: str) -> FileLock:
         "since": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     write_text(path / OWNER, json.dumps(owner) + "\n")
-    return lock
 
 
 def missing_directories(path: Path) -> list[Path]:

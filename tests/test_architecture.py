@@ -24,7 +24,7 @@ ALLOWED = {
     "tasks": LEAVES,
     "data": LEAVES,
     "callbacks": LEAVES | {"signals"},
-    "study": {"records", "storage", "errors", "metrics", "options"},
+    "study": {"records", "storage", "errors", "metrics", "options", "shipped", "yaml_files"},
     "inference": LEAVES | {"data"},
     "shifts": LEAVES,
     "generation": LEAVES | {"data", "shifts", "yaml_files"},

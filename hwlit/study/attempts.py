@@ -1,0 +1,143 @@
+"""From a cell to its row: go on, begin anew, or take over what a killed study left running."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from hwlit.study.cells import Budget, Cell
+from hwlit.study.processes import Ending, Job, left_behind, stop_left_behind
+from hwlit.study.store import RESUMABLE, UNFINISHED, Row, Store
+from hwlit.study.verdict import Verdict, judge, read_if_there
+
+QUIET = ("--trainer.enable_progress_bar", "false")  # a log is no terminal
+
+
+@dataclass
+class Attempt:
+    """One attempt at a cell.
+
+    Args:
+        cell: The cell.
+        number: How many there have been with it.
+        offset: Where its output begins in the cell's log.
+        began: Seconds since the epoch.
+        ending: What it comes to.
+        adopted: Whether a killed study had started it.
+    """
+
+    cell: Cell
+    number: int
+    offset: int
+    began: float
+    ending: Future[Ending]
+    adopted: bool = False
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """Starts the cells of a study and turns what they come to into rows.
+
+    Args:
+        store: The study's directory.
+        program: What `hwlit` is called by.
+        budget: What each may use.
+        submit: Starts a job.
+        grace: Seconds that a run has to save when it is told to stop.
+        retry: Tries cells again that failed.
+        environment: What their environment has beside this one's.
+        remarks: What is to be kept in mind of every row.
+    """
+
+    store: Store
+    program: Sequence[str]
+    budget: Budget
+    submit: Callable[[Job], Future[Ending]]
+    grace: float = 120.0
+    retry: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    remarks: Sequence[str] = ()
+
+    def finished(self, cell: Cell) -> Row | None:
+        """Return the row of a cell that is done; None where there is something to run."""
+        row = self.store.row(cell.name)
+        if row is None or row.config_hash != cell.config_hash():
+            return None
+        again = row.status in UNFINISHED or (self.retry and row.status != "ok")
+        return None if again else row
+
+    def begin(self, cell: Cell, running: psutil.Process | None = None) -> Attempt:
+        """Start a cell, or go on with it.
+
+        Args:
+            cell: The cell.
+            running: The process that runs it already, where one was found.
+        """
+        store, before = self.store, self.store.attempt(cell.name)
+        row, asked = store.row(cell.name), cell.config_hash()
+        left = left_behind(store.started(cell.name)) or running
+        same = before.get("config_hash", asked) == asked
+        number = int(before.get("attempts", 0)) if same else 0
+        if left is not None and not same:
+            stop_left_behind(left, self.grace)
+            left = None
+        fresh = row is not None and row.config_hash == asked and row.status not in RESUMABLE
+        if left is None and (not same or fresh or (row and row.config_hash != asked)):
+            store.set_aside(cell.name)
+        done = same and read_if_there(store.run(cell.name)).get("status") == "ok"
+        command = None if left is not None or done else self._command(cell)
+        number += command is not None
+        facts = {"config_hash": asked, "attempts": max(number, 1)}
+        log = store.log(cell.name)
+        offset = log.stat().st_size if log.is_file() else 0
+        job = Job(
+            command, log, store.started(cell.name), facts, left.pid if left else None,
+            self.budget, self.grace, self.environment,
+        )  # fmt: skip
+        return Attempt(cell, max(number, 1), offset, time.time(), self.submit(job), command is None)
+
+    def end(self, attempt: Attempt) -> Row | None:
+        """Write the row of an attempt that has ended.
+
+        Returns:
+            The row; None where nobody saw how it ended, so that the cell is to be begun again.
+        """
+        name, store = attempt.cell.name, self.store
+        error = attempt.ending.exception()
+        if error is None:
+            ending = attempt.ending.result()
+            verdict = judge(ending, store.run(name), store.log(name), attempt.offset, self.budget)
+        else:
+            ending = Ending(None, wall_time=time.time() - attempt.began)
+            said = (str(error).strip() or type(error).__name__).partition("\n")[0]
+            verdict = Verdict("failed", f"its worker was lost ({said})")
+        if verdict is None:
+            return None
+        row = Row(
+            name=name, values=dict(attempt.cell.values), config_hash=attempt.cell.config_hash(),
+            status=verdict.status, reason=verdict.reason, exit_code=ending.exit_code,
+            attempts=attempt.number,
+            run=f"runs/{name}" if store.run(name).is_dir() else None,
+            wall_time=round(_wall_time(ending, store.run(name)), 3), remarks=list(self.remarks),
+        )  # fmt: skip
+        store.write(row)
+        return row
+
+    def _command(self, cell: Cell) -> tuple[str, ...]:
+        run = self.store.run(cell.name)
+        if (run / "config.yaml").is_file():
+            return (*self.program, "fit", "--resume", str(run))
+        return (*self.program, *cell.arguments(), *QUIET, "--output", str(run))
+
+
+def _wall_time(ending: Ending, run: Path) -> float:
+    """Return the seconds of an attempt; of one that nobody saw end, what its record says."""
+    if ending.exit_code is not None:
+        return ending.wall_time
+    readings = read_if_there(run).get("readings", {})
+    return float(readings.get("run/wall_time", {}).get("value", ending.wall_time))

@@ -1,0 +1,86 @@
+"""One run of a study: what it is asked to do, the hash of that, and what it may use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one run may use.
+
+    Args:
+        time: Seconds; None for no limit.
+        memory: Bytes, of the process tree's resident memory and of the record's peak while
+            training; None for no limit.
+    """
+
+    time: float | None = None
+    memory: float | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a study.
+
+    Args:
+        name: Unique in the study; the name of its directory.
+        values: Label by axis.
+        configs: Paths of its configs, the first one's settings overridden by the next.
+        overrides: Settings by option, without the dashes.
+        limit: Of a try of a search, the memory that it is to fit into, which is part of its hash.
+    """
+
+    name: str
+    values: Mapping[str, str]
+    configs: tuple[str, ...]
+    overrides: Mapping[str, Any]
+    limit: float | None = None
+
+    def arguments(self) -> list[str]:
+        """Return the command line of `hwlit`, less where it writes."""
+        words = ["fit"]
+        for config in self.configs:
+            words += ["--config", config]
+        # An adapter's config comes before what is changed of it.
+        for key in sorted(self.overrides, key=lambda key: key != "model.adapter"):
+            words += [f"--{key}", as_text(self.overrides[key])]
+        return words
+
+    def config_hash(self) -> str:
+        """Return the hash of what is asked for: settings, and the content of its configs."""
+        asked = dict(self.overrides)
+        files = [_content(config) for config in self.configs]
+        adapter = asked.get("model.adapter")
+        if isinstance(adapter, str) and Path(adapter).is_file():
+            files.append(_content(adapter))
+            del asked["model.adapter"]
+        whole = json.dumps([files, asked, self.limit], sort_keys=True, default=str)
+        return hashlib.sha256(whole.encode()).hexdigest()
+
+    def tried(self, key: str, value: int, memory: float | None) -> Cell:
+        """Return the cell of one try of a search for what fits into so much memory."""
+        label = f"{key.rpartition('.')[2]}{value}"
+        return replace(
+            self, name=f"{self.name}-{label}" if self.name else label,
+            values={**self.values, key.rpartition(".")[2]: str(value)},
+            overrides={**self.overrides, key: value}, limit=memory,
+        )  # fmt: skip
+
+
+def as_text(value: Any) -> str:
+    """Return a setting as the command line takes it."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _content(path: str) -> str:
+    """Return the text of a config and of those that it names."""
+    text = Path(path).read_text(encoding="utf-8")
+    named = [Path(path).parent / word for word in re.findall(r"[\w./-]+\.ya?ml", text)]
+    return "\n".join([text, *(_content(str(file)) for file in named if file.is_file())])

@@ -1,0 +1,257 @@
+"""The command `hwlit study`: run FILE, status DIR."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import difflib
+import fnmatch
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.text import Text
+
+from hwlit.errors import Interrupted, UsageError
+from hwlit.options import Parser, parser
+from hwlit.shipped import config_names, config_root
+from hwlit.storage import hold_directory, write_owner
+from hwlit.study.attempts import Attempts
+from hwlit.study.board import Board, Lines, Screen, show_board
+from hwlit.study.cells import Cell
+from hwlit.study.findings import chosen, largest
+from hwlit.study.grid import slug
+from hwlit.study.hardware import runnable
+from hwlit.study.plan import Study, find_study, read_study
+from hwlit.study.processes import attend, left_behind
+from hwlit.study.run import Runner, stopping
+from hwlit.study.store import Store
+
+HELP = """\
+usage: hwlit study run FILE [options]
+       hwlit study status DIR
+
+Run every cell of a study as a process of its own; each leaves one row, whatever becomes of it.
+The same command goes on with a study that was stopped, and runs nothing twice.
+
+studies that come with hwlit
+{studies}
+
+`hwlit study run --help` lists the options."""
+PROGRAM = (sys.executable, "-m", "hwlit")
+
+
+def main(words: Sequence[str], program: Sequence[str] = PROGRAM) -> int:
+    """Run the command.
+
+    Args:
+        words: The command line after `study`.
+        program: What each run is started by; `hwlit`, but for tests.
+
+    Returns:
+        The exit code: 0 where every row is ok, or out of memory in a search for the limit.
+
+    Raises:
+        UsageError: The command line or the study's file cannot be used as given.
+        Interrupted: A signal stopped it.
+    """
+    command, *rest = words or ("--help",)
+    if command in ("--help", "-h"):
+        print(HELP.format(studies="\n".join(f"  {line}" for line in shipped_studies())))
+        return 0
+    if command == "status":
+        return _status(rest)
+    if command == "run":
+        return run_study(run_parser().parse_args(rest), program)
+    near = difflib.get_close_matches(command, ("run", "status"), n=1)
+    hint = (
+        f"did you mean {near[0]!r}" if near else f"hwlit study run {shlex.quote(command)} runs it"
+    )
+    raise UsageError(f"hwlit study has no {command!r}; {hint}")
+
+
+def shipped_studies() -> list[str]:
+    """Return the shipped studies, each with the first line of its comment."""
+    names = [name for name in config_names() if name.startswith("studies/")]
+    told = []
+    for file in [config_root() / f"{name}.yaml" for name in names]:
+        title = file.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+        told.append(f"{file.stem:<26} {title}")
+    return told
+
+
+def run_parser() -> Parser:
+    """Return the options of `hwlit study run`."""
+    options = parser("study run", "Run the cells of a study that have no row yet.")
+    add = options.add_argument
+    add("study", help="a study's file, or the name of one that comes with hwlit")
+    add("--dry-run", action="store_true", help="print the runs and their commands, and run nothing")
+    add("--real", action="store_true", help="with the real models that the file names")
+    add(
+        "--set", action="append", default=[], metavar="KEY=VALUE",
+        help="a setting of every run, such as data.path=train.csv; may be repeated",
+    )  # fmt: skip
+    add(
+        "--only", action="append", default=[], metavar="AXIS=LABEL",
+        help="only these cells, or a pattern of names such as 'lora-*'; may be repeated",
+    )  # fmt: skip
+    add("--output", type=Path, help="the study's directory (default: studies/NAME)")
+    add("--workers", type=int, default=1, help="runs at a time (default: 1)")
+    add("--retry", action="store_true", help="try cells again that did not end well")
+    add(
+        "--grace", type=float, default=120.0, metavar="SECONDS",
+        help="what a run has to save when it is told to stop (default: 120)",
+    )  # fmt: skip
+    return options
+
+
+def run_study(asked: argparse.Namespace, program: Sequence[str]) -> int:
+    """Run a study as the options say; see `main`."""
+    console = Console()
+    if asked.workers < 1:
+        raise UsageError(f"--workers is {asked.workers}; give 1 or more")
+    study = read_study(find_study(asked.study), asked.real, _settings(asked.set))
+    cells, lacking = runnable(_selected(study, asked.only))
+    if lacking:
+        _say(console, f"left out, for this machine has no {', '.join(lacking)}: "
+             f"{len(study.cells) - len(cells)} of {len(study.cells)} cells")  # fmt: skip
+    if asked.dry_run:
+        for cell in cells:
+            print(f"{cell.name}\n  {shlex.join(['hwlit', *cell.arguments()])}")
+        print(f"{len(cells)} runs" + ("" if study.search is None else ", each a search"))
+        return 0
+    store = Store((asked.output or Path("studies", study.name)).absolute())
+    with _held(store, study.name):
+        names = [] if study.search else [cell.name for cell in study.cells]
+        store.begin(study, names)
+        return _run(study, cells, store, asked, program, console)
+
+
+def _run(
+    study: Study,
+    cells: Sequence[Cell],
+    store: Store,
+    asked: argparse.Namespace,
+    program: Sequence[str],
+    console: Console,
+) -> int:
+    names = [] if study.search else [cell.name for cell in cells]
+    board = Board(store, study.metric, names, asked.workers)
+    remarks, environment = _parallel(asked.workers)
+    for remark in remarks:
+        _say(console, remark)
+    stop = Event()
+    with ThreadPoolExecutor(asked.workers) as pool, stopping(stop) as came:
+        attempts = Attempts(
+            store, program, study.budget, partial(_submit, pool, stop), asked.grace, asked.retry,
+            environment, remarks,
+        )  # fmt: skip
+        display = (Screen if console.is_terminal else Lines)(board, console)
+        runner = Runner(study, cells, attempts, board, display, stop)
+        try:
+            runner.run()
+        except KeyboardInterrupt:
+            runner.end_at_once()
+    show_board(board, console)
+    for line in _findings(study, store, board.names):
+        _say(console, line)
+    if came:
+        error = Interrupted(came[0])
+        error.add_note("go on with the same command")
+        raise error
+    _say(console, f"written: {store.path}; compare the rows with: hwlit compare {store.path}")
+    fine = ("ok", "oom") if study.search else ("ok",)
+    return 0 if all(row.status in fine for row in board.rows.values()) else 1
+
+
+def _submit(pool: ThreadPoolExecutor, stop: Event, job: Any) -> Any:
+    return pool.submit(attend, job, stop)
+
+
+def _findings(study: Study, store: Store, names: Sequence[str]) -> list[str]:
+    if study.search is not None:
+        return largest(store, study, names)
+    told = chosen(store, names, study.choose, study.mode) if study.choose else None
+    return [told] if told else []
+
+
+def _status(words: Sequence[str]) -> int:
+    options = parser("study status", "Print where a study stands.")
+    options.add_argument("directory", type=Path, help="the study's directory")
+    store = Store(options.parse_args(words).directory.absolute())
+    facts = store.facts()
+    board = Board(store, facts["metric"], facts["cells"])
+    for name in board.names:
+        if (row := store.row(name)) is not None:
+            board.rows[name] = row
+        elif (process := left_behind(store.started(name))) is not None:
+            board.running[name] = process.create_time()
+    show_board(board, Console())
+    if facts.get("choose") and (told := chosen(store, board.names, facts["choose"], facts["mode"])):
+        print(told)
+    return 0
+
+
+def _selected(study: Study, only: Sequence[str]) -> list[Cell]:
+    """Return the cells that `--only` names: any of the labels of an axis, and of every axis."""
+    labels: dict[str, set[str]] = {}
+    patterns = [word for word in only if "=" not in word]
+    for axis, _, label in (word.partition("=") for word in only if "=" in word):
+        labels.setdefault(axis, set()).update((slug(label), slug(f"{axis}{label}")))
+    cells = [
+        cell for cell in study.cells
+        if all(cell.values.get(axis) in wanted for axis, wanted in labels.items())
+        and (not patterns or any(fnmatch.fnmatch(cell.name, each) for each in patterns))
+    ]  # fmt: skip
+    if not cells:
+        axes = {f"{axis}={label}": None for c in study.cells for axis, label in c.values.items()}
+        raise UsageError(f"--only {' '.join(only)} leaves no cell; there are {', '.join(axes)}")
+    return cells
+
+
+def _settings(words: Sequence[str]) -> dict[str, Any]:
+    found = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set {word} is no KEY=VALUE; such as --set trainer.max_epochs=1")
+        try:
+            found[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            found[key] = value
+    return found
+
+
+def _parallel(workers: int) -> tuple[list[str], dict[str, str]]:
+    """Return what several runs at a time mean, and the threads that each then gets."""
+    if workers == 1:
+        return [], {}
+    remark = f"{workers} runs at a time: their times, latencies and energy disturb one another"
+    threads = max((os.cpu_count() or 1) // workers, 1)
+    return [remark], {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(threads)}
+
+
+@contextlib.contextmanager
+def _held(store: Store, name: str) -> Iterator[None]:
+    """Hold a study's directory while the block lasts."""
+    if store.path.is_file():
+        raise UsageError(f"--output {store.path} is a file; give a directory")
+    store.path.mkdir(parents=True, exist_ok=True)
+    lock = hold_directory(store.path)
+    try:
+        write_owner(store.path, name)
+        yield
+    finally:
+        lock.release()
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(Text(line), soft_wrap=True)

@@ -1,0 +1,52 @@
+"""What a finished study was made to find out, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from hwlit.study.plan import Study
+from hwlit.study.store import Store
+from hwlit.study.verdict import read_if_there
+
+
+def chosen(store: Store, names: Sequence[str], monitor: str, mode: str) -> str | None:
+    """Return what the validation rows choose among the cells, in one sentence.
+
+    Cells that differ in the seed alone count together, by their mean.
+
+    Args:
+        store: The study's directory.
+        names: Its cells.
+        monitor: The validation metric, as the record of the best checkpoint names it.
+        mode: Whether `max` or `min` of it is best.
+    """
+    scores: dict[tuple[tuple[str, str], ...], list[float]] = {}
+    for name in names:
+        row, best = store.row(name), read_if_there(store.run(name)).get("best_checkpoint")
+        if row is not None and row.status == "ok" and best and best.get("monitor") == monitor:
+            group = tuple((axis, label) for axis, label in row.values.items() if axis != "seed")
+            scores.setdefault(group, []).append(best["score"])
+    if not scores:
+        return None
+    best_of = max if mode == "max" else min
+    group = best_of(scores, key=lambda one: fmean(scores[one]))
+    label = " ".join(label for _, label in group)
+    return f"chosen on the validation rows, {monitor} {fmean(scores[group]):.4f}: {label}"
+
+
+def largest(store: Store, study: Study, names: Sequence[str]) -> list[str]:
+    """Return what a search has found, one sentence for each cell that it was made for."""
+    assert study.search is not None
+    axis = study.search.key.rpartition(".")[2]
+    told = []
+    for cell in study.cells:
+        rows = [store.row(name) for name in names]
+        own = [row for row in rows if row and {**row.values, axis: ""} == {**cell.values, axis: ""}]
+        fits = [int(row.values[axis]) for row in own if row.status == "ok"]
+        other = next((r for r in own if r.status not in ("ok", "oom")), None)
+        found = f"largest {axis} that fits is {max(fits)}" if fits else f"no {axis} fits"
+        if other is not None:
+            found = f"not known, for {axis} {other.values[axis]} ended as {other.status}"
+        told.append(f"{cell.name}: {found}")
+    return told

@@ -1,0 +1,164 @@
+"""A study's directory: one file per finished row, so that no writer can damage another's."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hwlit.errors import IntegrityError, UsageError
+from hwlit.storage import LOCK, OWNER, TEMPORARY_PREFIX, write_text
+from hwlit.study.plan import Study
+
+SCHEMA = 1
+# What the same command tries again: something from outside ended it.
+UNFINISHED = ("interrupted", "killed")
+# What goes on from its checkpoint when it is tried again.
+RESUMABLE = (*UNFINISHED, "timeout")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell as it ended; the layout of `rows/NAME.json`.
+
+    Args:
+        name: The cell's name.
+        values: Label by axis.
+        config_hash: Hash of what was asked for.
+        status: See `Verdict`.
+        reason: Why it is not ok, in one sentence.
+        exit_code: Of its process, negative for a signal; None where nobody saw it.
+        attempts: How often it was started.
+        run: Its directory, relative to the study's; None where it left none.
+        wall_time: Seconds of the last attempt.
+        remarks: What is to be kept in mind of it.
+    """
+
+    name: str
+    values: Mapping[str, str]
+    config_hash: str
+    status: str
+    reason: str | None
+    exit_code: int | None
+    attempts: int
+    run: str | None
+    wall_time: float
+    remarks: Sequence[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Store:
+    """The files of a study.
+
+    Args:
+        path: Its directory, absolute.
+    """
+
+    path: Path
+
+    def run(self, name: str) -> Path:
+        """Return the directory of a cell's run."""
+        return self.path / "runs" / name
+
+    def log(self, name: str) -> Path:
+        """Return the file with the output of a cell's runs."""
+        return self.path / "logs" / f"{name}.log"
+
+    def started(self, name: str) -> Path:
+        """Return the file that says which process runs a cell."""
+        return self.path / "started" / f"{name}.json"
+
+    def begin(self, study: Study, names: Sequence[str]) -> None:
+        """Write what the study is, with the names of its cells in order.
+
+        Raises:
+            UsageError: The directory holds another study, or other files.
+        """
+        path = self.path / "study.json"
+        if not path.is_file():
+            ours = (LOCK, OWNER)
+            for entry in self.path.iterdir():
+                if entry.name not in ours and not entry.name.startswith(TEMPORARY_PREFIX):
+                    raise UsageError(
+                        f"{self.path} holds other files ({entry.name}); give --output a directory "
+                        "that is new, empty or this study's"
+                    )
+        elif (before := self.facts()["name"]) != study.name:
+            raise UsageError(
+                f"{self.path} holds the study {before}, not {study.name}; give another --output"
+            )
+        facts = {
+            "schema": SCHEMA, "name": study.name, "metric": study.metric, "mode": study.mode,
+            "baseline": study.baseline, "choose": study.choose, "cells": list(names),
+        }  # fmt: skip
+        write_text(path, json.dumps(facts, indent=1) + "\n")
+
+    def facts(self) -> dict[str, Any]:
+        """Return what `study.json` says.
+
+        Raises:
+            UsageError: There is none.
+            IntegrityError: It is damaged.
+        """
+        path = self.path / "study.json"
+        if not path.is_file():
+            raise UsageError(f"{self.path} holds no study.json; give a study's directory")
+        return _read(path)
+
+    def row(self, name: str) -> Row | None:
+        """Return a cell's row; None where it has none yet.
+
+        Raises:
+            IntegrityError: It is damaged.
+        """
+        path = self.path / "rows" / f"{name}.json"
+        if not path.is_file():
+            return None
+        facts = _read(path)
+        try:
+            return Row(**{key: value for key, value in facts.items() if key != "schema"})
+        except TypeError as error:
+            raise IntegrityError(
+                f"{path} is not a row of schema {SCHEMA} ({error}); remove it, and the cell is run "
+                "again"
+            ) from error
+
+    def write(self, row: Row) -> None:
+        """Write a row durably: from now on its cell is done."""
+        facts = {"schema": SCHEMA, **asdict(row)}
+        write_text(self.path / "rows" / f"{row.name}.json", json.dumps(facts, indent=1) + "\n")
+
+    def attempt(self, name: str) -> dict[str, Any]:
+        """Return what is known of a cell's last attempt; nothing where it was never started."""
+        try:
+            return _read(self.started(name))
+        except (IntegrityError, OSError):
+            return {}
+
+    def set_aside(self, name: str) -> Path | None:
+        """Move what an earlier run of a cell left to `replaced/`; None where it left nothing."""
+        moved = None
+        for source in (self.run(name), self.path / "rows" / f"{name}.json", self.started(name)):
+            if source.exists():
+                if moved is None:
+                    moved = self._new_folder(name)
+                    moved.mkdir(parents=True)
+                source.rename(moved / f"{source.parent.name}{source.suffix}")
+        return moved
+
+    def _new_folder(self, name: str) -> Path:
+        folders = (self.path / "replaced" / f"{name}-{n}" for n in itertools.count(1))
+        return next(folder for folder in folders if not folder.exists())
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise IntegrityError(f"{path} is not readable JSON ({error}); remove it") from error
+    if not isinstance(facts, dict):
+        raise IntegrityError(f"{path} holds no JSON object; remove it")
+    return facts

@@ -1,0 +1,112 @@
+"""What became of an attempt: its status, and the reason in one sentence."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwlit.study.cells import Budget
+from hwlit.study.processes import Ending
+from hwlit.study.show import in_unit
+
+BY_EXIT_CODE = {2: "config", 3: "data", 4: "diverged", 130: "interrupted", 143: "interrupted"}
+RESOURCE = 6
+TAIL = 65536
+LONGEST = 500
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a row says of how its run ended.
+
+    Args:
+        status: ok, failed, oom, killed, timeout, diverged, config, data or interrupted.
+        reason: Why, in one sentence; None for ok.
+    """
+
+    status: str
+    reason: str | None = None
+
+
+def judge(ending: Ending, run: Path, log: Path, offset: int, limits: Budget) -> Verdict | None:
+    """Return what became of an attempt; None where nobody saw that, and it is to be tried again.
+
+    Args:
+        ending: How its process ended.
+        run: The run's directory.
+        log: Its output.
+        offset: Where the attempt's own output begins in it.
+        limits: What it was allowed to use.
+    """
+    record = read_if_there(run)
+    if record.get("status") == "ok":
+        return _within(record, limits)
+    if ending.cut is not None:
+        return _cut(ending, limits)
+    if ending.exit_code is None:
+        return None
+    said = last_words(log, offset) or str(record.get("error", ""))
+    if ending.exit_code < 0:
+        return _by_signal(-ending.exit_code, ending.out_of_memory)
+    if ending.exit_code == 0:
+        return Verdict("failed", "it exited with 0, but left no finished record")
+    status = BY_EXIT_CODE.get(ending.exit_code, "failed")
+    if ending.exit_code == RESOURCE and "out of memory" in said.lower():
+        status = "oom"
+    return Verdict(status, said or f"it exited with {ending.exit_code} and said nothing")
+
+
+def read_if_there(run: Path) -> Mapping[str, Any]:
+    """Return a run's record; nothing where there is none that can be read."""
+    try:
+        record = json.loads((run / "record.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, Mapping) else {}
+
+
+def last_words(log: Path, offset: int = 0) -> str:
+    """Return the last sentence of hwlit in a log, else its last line; empty where it has none."""
+    try:
+        with log.open("rb") as file:
+            end = file.seek(0, 2)
+            file.seek(max(offset, end - TAIL))
+            text = file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    ours = [line.removeprefix("hwlit: ") for line in lines if line.startswith("hwlit: ")]
+    return "".join((ours or lines)[-1:])[:LONGEST]
+
+
+def _within(record: Mapping[str, Any], limits: Budget) -> Verdict:
+    """Return whether a finished run kept to its memory; a peak may fall between two looks."""
+    peak = record.get("readings", {}).get("fit/peak_memory", {}).get("value", 0)
+    if limits.memory is None or peak <= limits.memory:
+        return Verdict("ok")
+    used, allowed = in_unit(peak, "B"), in_unit(limits.memory, "B")
+    return Verdict("oom", f"it finished, but its peak of {used} is more than the {allowed} allowed")
+
+
+def _cut(ending: Ending, limits: Budget) -> Verdict:
+    if ending.cut == "time":
+        return Verdict("timeout", f"it had not ended after the {limits.time or 0:g} s allowed")
+    if ending.cut == "memory":
+        used, allowed = in_unit(ending.memory, "B"), in_unit(limits.memory or 0, "B")
+        return Verdict("oom", f"it used {used} of the {allowed} allowed, and was ended")
+    return Verdict("interrupted", "the study was stopped; the same command goes on with it")
+
+
+def _by_signal(number: int, out_of_memory: bool) -> Verdict:
+    name = signal.Signals(number).name
+    if number == signal.SIGKILL and out_of_memory:
+        return Verdict("oom", "the kernel ended it (SIGKILL), for the machine had no memory left")
+    if number == signal.SIGKILL:
+        return Verdict("killed", "something else ended it (SIGKILL); the same command tries again")
+    if number in (signal.SIGTERM, signal.SIGINT):
+        return Verdict("interrupted", f"something else stopped it ({name})")
+    return Verdict("failed", f"it crashed ({name})")
