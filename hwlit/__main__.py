@@ -144,7 +144,10 @@ def _dispatch(arguments: list[str]) -> int:
     if command == "adapters":
         return _adapters(rest)
     quiet.silence()
-    own = {"show": _show, "predict": _predict, "generate": _generate, "export": _export}
+    own = {
+        "show": _show, "predict": _predict, "generate": _generate, "export": _export,
+        "check": _check,
+    }  # fmt: skip
     if command in own:
         return own[command](rest)
     if command == "check":

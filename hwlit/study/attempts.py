@@ -86,8 +86,10 @@ class Attempts:
         if left is not None and not same:
             stop_left_behind(left, self.grace)
             left = None
-        fresh = row is not None and row.config_hash == asked and row.status not in RESUMABLE
-        if left is None and (not same or fresh or (row and row.config_hash != asked)):
+        stale = not same or self._is_no_run(store.run(cell.name))
+        if row is not None:
+            stale = stale or row.config_hash != asked or row.status not in RESUMABLE
+        if left is None and stale:
             store.set_aside(cell.name)
         done = same and read_if_there(store.run(cell.name)).get("status") == "ok"
         command = None if left is not None or done else self._command(cell)
@@ -127,6 +129,13 @@ class Attempts:
         )  # fmt: skip
         store.write(row)
         return row
+
+    @staticmethod
+    def _is_no_run(folder: Path) -> bool:
+        """Return whether a directory holds what `fit` neither goes on with nor begins in."""
+        if not folder.is_dir() or (folder / "config.yaml").is_file():
+            return False
+        return any(not entry.name.startswith(".") for entry in folder.iterdir())
 
     def _command(self, cell: Cell) -> tuple[str, ...]:
         run = self.store.run(cell.name)

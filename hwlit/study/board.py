@@ -61,7 +61,9 @@ class Board:
         Args:
             height: How many lines there is room for; None for all.
         """
-        table = Table("cell", "status", "progress", "time", self.metric, "", box=None)
+        table = Table(
+            "cell", "status", "progress", "time", self.metric, "", box=None, pad_edge=False
+        )
         names = self.names
         if height is not None and len(names) > height:
             ended = [name for name in names if name in self.rows]
