@@ -21,6 +21,7 @@ from transformers.utils.hub import cached_file
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from hwlit.errors import IntegrityError, UsageError
+from hwlit.networks import small_llama
 from hwlit.networks.hub import reach, why_not
 from hwlit.networks.minilm import HUB_ID, minilm_path
 from hwlit.storage import sha256
@@ -62,13 +63,15 @@ class Classifier:
 
 
 def find_pretrained(pretrained: str) -> Source:
-    """Resolve a model name: `minilm`, a local folder or a hub id.
+    """Resolve a model name: `minilm`, `small-llama`, a local folder or a hub id.
 
     Raises:
         UsageError: The name is a path that does not hold a model.
     """
     if pretrained == "minilm":
         return Source(str(minilm_path()), HUB_ID)
+    if pretrained == small_llama.NAME:
+        return Source(str(small_llama.small_llama_path()), small_llama.NAME)
     if not pretrained.strip():
         raise UsageError("--model.pretrained is empty; give minilm, a folder or a hub id")
     folder = Path(pretrained).expanduser()

@@ -71,7 +71,7 @@ def main(words):
     run = Path(options["--resume"] if resumed else options["--output"])
     if resumed:
         options = json.loads((run / "config.yaml").read_text())
-    elif run.exists() and any(run.iterdir()):
+    elif run.exists() and any(not entry.name.startswith(".") for entry in run.iterdir()):
         end(2, f"--output {run} holds other files")
     behaviour = options.get("--data.path", "ok")
     run.mkdir(parents=True, exist_ok=True)

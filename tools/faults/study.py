@@ -85,13 +85,15 @@ def kill_one(process: subprocess.Popen[bytes], output: Path, rng: random.Random)
     )
 
 
-def disturb(study: Path, output: Path, rng: random.Random, hits: Counter[str]) -> list[str]:
+def disturb(
+    study: Path, output: Path, rng: random.Random, longest: float, hits: Counter[str]
+) -> list[str]:
     """Run a study to its end through kills; return what was wrong."""
     wrong: list[str] = []
     while True:
         before, called = rows(output), calls(output)
         process = start(study, output, rng.choice((1, 2)))
-        end = time.monotonic() + rng.uniform(0.1, 4.0)
+        end = time.monotonic() + rng.uniform(0.05, longest)
         while process.poll() is None and time.monotonic() < end:
             time.sleep(0.005)
         if process.poll() is None:
@@ -112,14 +114,20 @@ def campaign(kills: int, seed: int, scratch: Path) -> int:
     study = scratch / "grid.yaml"
     study.write_text(STUDY)
     whole = scratch / "whole"
+    began = time.monotonic()
     start(study, whole, 1).wait()
+    longest = time.monotonic() - began
     wanted, rng, hits, wrong, studies = table(whole), random.Random(seed), Counter[str](), 0, 0
     while hits.total() < kills:
         output = scratch / f"study-{studies}"
         studies += 1
-        problems = disturb(study, output, rng, hits)
-        if table(output) != wanted:
-            problems.append("the table differs from that of an undisturbed study")
+        problems = disturb(study, output, rng, longest, hits)
+        found = table(output)
+        problems += [
+            f"{name} is {found.get(name)}, undisturbed {wanted[name]}"
+            for name in wanted
+            if found.get(name) != wanted[name]
+        ]
         wrong += len(problems)
         for problem in problems:
             print(f"{output.name}: {problem}", flush=True)
