@@ -20,7 +20,7 @@ import yaml
 from rich.console import Console
 from rich.text import Text
 
-from hwlit.errors import Interrupted, UsageError
+from hwlit.errors import Interrupted, ResourceError, UsageError
 from hwlit.options import Parser, parser
 from hwlit.shipped import config_names, config_root
 from hwlit.storage import hold_directory, write_owner
@@ -119,10 +119,13 @@ def run_study(asked: argparse.Namespace, program: Sequence[str]) -> int:
     if asked.workers < 1:
         raise UsageError(f"--workers is {asked.workers}; give 1 or more")
     study = read_study(find_study(asked.study), asked.real, _settings(asked.set))
-    cells, lacking = runnable(_selected(study, asked.only))
+    wanted = _selected(study, asked.only)
+    cells, lacking = runnable(wanted)
     if lacking:
-        _say(console, f"left out, for this machine has no {', '.join(lacking)}: "
-             f"{len(study.cells) - len(cells)} of {len(study.cells)} cells")  # fmt: skip
+        left_out = f"{len(wanted) - len(cells)} of {len(wanted)} cells are left out"
+        _say(console, f"{left_out}: this machine has no {', '.join(lacking)}")
+    if not cells:
+        raise ResourceError("no cell can run here; leave out --only, or change the axis hardware")
     if asked.dry_run:
         for cell in cells:
             print(f"{cell.name}\n  {shlex.join(['hwlit', *cell.arguments()])}")

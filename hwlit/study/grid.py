@@ -152,7 +152,7 @@ def _label(axis: str, value: Any, points: Iterable[str], where: str) -> str:
     for label in (slug(value), slug(f"{axis.rpartition('.')[2]}{as_text(value)}")):
         if label in points:
             return label
-    raise UsageError(f"{where}: axis {axis} has no {as_text(value)!r}; it has {', '.join(points)}")
+    raise UsageError(f"{where}: axis {axis} has no {as_text(value)}; it has {', '.join(points)}")
 
 
 def _matches(labels: Mapping[str, str], selection: Mapping[str, Sequence[str]]) -> bool:

@@ -1,0 +1,31 @@
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from hwlit.study.tensorboard import write_session
+
+RECORD = {
+    "status": "ok",
+    "adapter": {"name": "LoRA", "rank": 8, "rslora": False, "sites": ["a"]},
+    "model": {"hub_id": "minilm"}, "device": {"name": "Xeon"}, "precision": "32-true", "seed": 1,
+    "readings": {"test/accuracy": {"value": 0.5}, "fit/energy": {"value": 7.25}},
+}  # fmt: skip
+
+
+def test_a_session_has_settings_and_every_final_measure(tmp_path):
+    write_session(tmp_path / "lora", RECORD)
+    events = EventAccumulator(str(tmp_path / "lora"))
+    events.Reload()
+    assert events.Scalars("test/accuracy")[0].value == 0.5
+    assert events.Scalars("fit/energy")[0].value == 7.25
+    content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    settings = HParamsPluginData.FromString(content).session_start_info.hparams
+    assert settings["adapter"].string_value == "LoRA"
+    assert settings["rank"].number_value == 8
+    assert settings["device"].string_value == "Xeon"
+    assert "sites" not in settings
+
+
+def test_a_run_without_a_record_leaves_no_session(tmp_path):
+    write_session(tmp_path / "lora", RECORD)
+    write_session(tmp_path / "lora", {})
+    assert not (tmp_path / "lora").exists()
