@@ -20,9 +20,10 @@ from rich.console import Console
 from transformers.utils import logging as transformers_logging
 
 from hwlit.callbacks.checkpoints import Checkpoints, DurableCheckpointIO
-from hwlit.callbacks.loggers import MetricsFile, TensorBoard
+from hwlit.callbacks.loggers import run_loggers
 from hwlit.callbacks.phases import Phases
 from hwlit.callbacks.ranks import Place, node_devices
+from hwlit.callbacks.weights_and_biases import projects
 from hwlit.data.resuming import ResumableData
 from hwlit.devices.selection import device_for
 from hwlit.errors import Interrupted, UsageError
@@ -85,6 +86,7 @@ class HwlitCLI(LightningCLI):
             "--resume", type=str | None, default=None,
             help="fit: go on with a stopped run in its directory; given alone.",
         )  # fmt: skip
+        parser.add_argument("--wandb", type=str | None, default=None, help="fit: a W&B project.")
         parser.add_lightning_class_args(Checkpoints, "checkpoint")
         link, model, data = parser.link_arguments, "model.init_args", "data.init_args"
         link(f"{model}.pretrained", f"{data}.tokenizer")
@@ -251,12 +253,10 @@ class HwlitCLI(LightningCLI):
         return find_output(self._asked("output"), self._asked("resume"), self._name(), kind)
 
     def _loggers(self, output: Path) -> Any:
-        asked = self.config_init["fit"]["trainer"].get("logger")
-        if asked is False:
-            return False
-        others = [] if asked in (None, True) else asked if isinstance(asked, list) else [asked]
         step = self.resumption.step if self._asked("resume") and self.resumption else None
-        return [TensorBoard(output, step), MetricsFile(output / "metrics.csv", step), *others]
+        more = projects(self._asked("wandb"), output, self._resolved)
+        asked = self.config_init["fit"]["trainer"].get("logger")
+        return run_loggers(asked, output, step, *more)
 
     def _resolved(self) -> dict[str, Any]:
         """Return the resolved config as plain data, fit to be given to `--config` again."""

@@ -32,7 +32,7 @@ LINKED = {
 VERBATIM = ("--data.text_column", "--data.label_column")
 
 NOT_HASHED = (
-    "output", "config", "ckpt_path", "resume", "checkpoint.every", "trainer.logger",
+    "output", "config", "ckpt_path", "resume", "wandb", "checkpoint.every", "trainer.logger",
     "trainer.enable_progress_bar", "trainer.default_root_dir", "data.init_args.num_workers",
 )  # fmt: skip
 

@@ -141,3 +141,19 @@ class TensorBoard(TensorBoardLogger):
             self.experiment.add_pr_curve(f"test/precision_recall/{label}", positive, scores)
         self.experiment.add_text("test/sample_predictions", predictions.samples(texts))
         self.experiment.flush()
+
+
+def run_loggers(asked: Any, output: Path, step: int | None, *others: Logger) -> Any:
+    """Return the loggers of a run: its own two, and those that were asked for.
+
+    Args:
+        asked: The trainer's `logger`: false for none at all, else one or several more.
+        output: The run's directory.
+        step: The optimizer step at which a run goes on; None for a new one.
+        others: More.
+    """
+    if asked is False:
+        return False
+    more = [] if asked in (None, True) else asked if isinstance(asked, list) else [asked]
+    own = [TensorBoard(output, step), MetricsFile(output / "metrics.csv", step)]
+    return [*own, *more, *others]

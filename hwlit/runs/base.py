@@ -25,6 +25,7 @@ from hwlit.callbacks.phases import Phases
 from hwlit.callbacks.ranks import lost_others, outlive_others
 from hwlit.callbacks.recorder import RunRecorder, environment
 from hwlit.callbacks.steps import Steps
+from hwlit.callbacks.weights_and_biases import WeightsAndBiases, reach_all
 from hwlit.data.resuming import ResumableData
 from hwlit.devices.base import Device
 from hwlit.errors import (
@@ -160,6 +161,7 @@ class Run(ABC, Generic[TaskT, DataT]):
         """Load data and model before the trainer does, so that each is a phase of its own."""
         trainer, model, data = self._trainer, self._model, self._data
         model.trainer = data.trainer = trainer
+        reach_all(trainer.loggers)
         told = self._load()
         with self._phases.phase("load"):
             facts = model.model_facts()  # hashes the weights
@@ -236,13 +238,14 @@ class Run(ABC, Generic[TaskT, DataT]):
         """Add row and pictures to TensorBoard; where that fails, the record says so instead."""
         record = self._recorder.record("ok")
         for logger in self._trainer.loggers:
-            if not isinstance(logger, TensorBoard):
+            if not isinstance(logger, TensorBoard | WeightsAndBiases):
                 continue
             try:
                 logger.add_row(record)
-                self._show(logger)
+                if isinstance(logger, TensorBoard):
+                    self._show(logger)
             except Exception as error:  # of a library that draws: the run is whole without
-                self._recorder.lack("tensorboard", _sentence(error))
+                self._recorder.lack(type(logger).__name__.lower(), _sentence(error))
 
     def _write_adapter(self, folder: Path) -> None:
         """Export, record the size of the files with what was learned, and write the model card."""
