@@ -52,6 +52,7 @@ LOCAL_IMPORTS = {
     "exports/stock_pipeline.py": {"bitsandbytes", "torchao"},  # as in a process without hwlit
     "adapters/bitsandbytes_linear.py": {"bitsandbytes"},
     "adapters/torchao_linear.py": {"torchao"},
+    "study/ray_cluster.py": {"ray"},
 }
 FILES = [p.relative_to(ROOT).as_posix() for p in sorted(ROOT.rglob("*.py"))]
 MODULES = [name for name in FILES if name not in ("__init__.py", "__main__.py")]

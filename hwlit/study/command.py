@@ -9,9 +9,8 @@ import fnmatch
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -24,6 +23,7 @@ from hwlit.errors import Interrupted, ResourceError, UsageError
 from hwlit.options import Parser, parser
 from hwlit.shipped import config_names, config_root
 from hwlit.storage import hold_directory, write_owner
+from hwlit.study import ray_cluster
 from hwlit.study.attempts import Attempts
 from hwlit.study.board import Board, Lines, Screen, show_board
 from hwlit.study.cells import Cell
@@ -31,8 +31,8 @@ from hwlit.study.findings import chosen, largest
 from hwlit.study.grid import slug
 from hwlit.study.hardware import runnable
 from hwlit.study.plan import Study, find_study, read_study
-from hwlit.study.processes import attend, left_behind
-from hwlit.study.run import Runner, stopping
+from hwlit.study.processes import Ending, Job, attend, left_behind
+from hwlit.study.run import Runner, Switch, stopping
 from hwlit.study.store import Store
 
 HELP = """\
@@ -104,7 +104,11 @@ def run_parser() -> Parser:
         help="only these cells, or a pattern of names such as 'lora-*'; may be repeated",
     )  # fmt: skip
     add("--output", type=Path, help="the study's directory (default: studies/NAME)")
-    add("--workers", type=int, default=1, help="runs at a time (default: 1)")
+    add("--workers", type=int, help="runs at a time (default: 1; on a cluster all)")
+    add(
+        "--launcher", choices=("local", "ray"), default="local",
+        help="where runs are started: here, or on a Ray cluster (default: local)",
+    )  # fmt: skip
     add("--retry", action="store_true", help="try cells again that did not end well")
     add(
         "--grace", type=float, default=120.0, metavar="SECONDS",
@@ -116,11 +120,11 @@ def run_parser() -> Parser:
 def run_study(asked: argparse.Namespace, program: Sequence[str]) -> int:
     """Run a study as the options say; see `main`."""
     console = Console()
-    if asked.workers < 1:
+    if asked.workers is not None and asked.workers < 1:
         raise UsageError(f"--workers is {asked.workers}; give 1 or more")
     study = read_study(find_study(asked.study), asked.real, _settings(asked.set))
     wanted = _selected(study, asked.only)
-    cells, lacking = runnable(wanted)
+    cells, lacking = runnable(wanted) if asked.launcher == "local" else (wanted, [])
     if lacking:
         left_out = f"{len(wanted) - len(cells)} of {len(wanted)} cells are left out"
         _say(console, f"{left_out}: this machine has no {', '.join(lacking)}")
@@ -147,16 +151,16 @@ def _run(
     console: Console,
 ) -> int:
     names = [] if study.search else [cell.name for cell in cells]
-    board = Board(store, study.metric, names, asked.workers)
-    remarks, environment = _parallel(asked.workers)
+    local = asked.launcher == "local"
+    workers = asked.workers or (1 if local else len(cells))
+    board = Board(store, study.metric, names, workers)
+    remarks, environment = _parallel(workers) if local else ([], {})
     for remark in remarks:
         _say(console, remark)
-    stop = Event()
-    with ThreadPoolExecutor(asked.workers) as pool, stopping(stop) as came:
+    with launching(asked.launcher, workers, store, study) as (submit, stop), stopping(stop) as came:
         attempts = Attempts(
-            store, program, study.budget, partial(_submit, pool, stop), asked.grace, asked.retry,
-            environment, remarks,
-        )  # fmt: skip
+            store, program, study.budget, submit, asked.grace, asked.retry, environment, remarks
+        )
         display = (Screen if console.is_terminal else Lines)(board, console)
         runner = Runner(study, cells, attempts, board, display, stop)
         try:
@@ -175,8 +179,17 @@ def _run(
     return 0 if all(row.status in fine for row in board.rows.values()) else 1
 
 
-def _submit(pool: ThreadPoolExecutor, stop: Event, job: Any) -> Any:
-    return pool.submit(attend, job, stop)
+@contextlib.contextmanager
+def launching(
+    launcher: str, workers: int, store: Store, study: Study
+) -> Iterator[tuple[Callable[[Job], Future[Ending]], Switch]]:
+    """Yield what starts a run, and what stops all of them."""
+    if launcher == "ray":
+        yield ray_cluster.connect(store.path, study.resources)
+        return
+    stop = Event()
+    with ThreadPoolExecutor(workers) as pool:
+        yield lambda job: pool.submit(attend, job, stop), stop
 
 
 def _findings(study: Study, store: Store, names: Sequence[str]) -> list[str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import platform
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +22,7 @@ from hwlit.storage import write_text
 from hwlit.study.cells import Budget
 
 POLL = 0.1
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 WATCH = 0.5  # walking the process tree takes milliseconds, which a run on the same cores misses
 CLOCK_STEP = 2.0  # start times of one process differ by less between two readings
 
@@ -44,6 +47,7 @@ class Job:
         budget: What it may use.
         grace: Seconds to finish a step and save after it was told to stop.
         environment: What its environment has beside that of this process.
+        attached: Whether it ends with this process, which nobody could find again.
     """
 
     command: tuple[str, ...] | None
@@ -54,6 +58,7 @@ class Job:
     budget: Budget = field(default_factory=Budget)
     grace: float = 120.0
     environment: Mapping[str, str] = field(default_factory=dict)
+    attached: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,8 +163,14 @@ def _start(job: Job) -> Child:
             job.command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
             env={**os.environ, **job.environment},
             start_new_session=True,  # Ctrl-C is for the study, which tells its runs
+            preexec_fn=_end_with_parent if job.attached else None,
         )  # fmt: skip
     return Child(process)
+
+
+def _end_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _adopt(job: Job) -> Watched:

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
-from threading import Event
 from types import FrameType
+from typing import Protocol
 
 import psutil
 
@@ -16,12 +16,19 @@ from hwlit.study.attempts import Attempt, Attempts
 from hwlit.study.board import Board, Lines
 from hwlit.study.cells import Cell
 from hwlit.study.plan import Study
-from hwlit.study.processes import end_group, left_behind, running_in, stop_left_behind
+from hwlit.study.processes import Flag, end_group, left_behind, running_in, stop_left_behind
 from hwlit.study.store import Row
 from hwlit.study.tensorboard import write_session
 from hwlit.study.verdict import read_if_there
 
 REFRESH = 0.5  # seconds between two looks at what goes on
+
+
+class Switch(Flag, Protocol):
+    """A flag that can be set."""
+
+    def set(self) -> None:
+        """Set it."""
 
 
 class Runner:
@@ -43,7 +50,7 @@ class Runner:
         attempts: Attempts,
         board: Board,
         display: Lines,
-        stop: Event,
+        stop: Flag,
     ) -> None:
         self._study, self._attempts, self._board = study, attempts, board
         self._display, self._stop, self._store = display, stop, attempts.store
@@ -143,7 +150,7 @@ class Runner:
 
 
 @contextmanager
-def stopping(stop: Event) -> Iterator[list[int]]:
+def stopping(stop: Switch) -> Iterator[list[int]]:
     """Set the flag on Ctrl-C and SIGTERM while the block lasts.
 
     Yields:

@@ -54,6 +54,9 @@ def fail(behaviour):
         ctypes.string_at(0)
     if behaviour == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
+    if behaviour == "orphan":
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(600)
     if behaviour == "hang":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         time.sleep(600)
