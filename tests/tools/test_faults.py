@@ -13,6 +13,7 @@ import pytest
 from hwlit.records import read_record
 from tests.conftest import speed_up
 from tools.faults import kill, matrix
+from tools.faults import study as study_faults
 from tools.faults.workload import write_model, write_tweets
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and fork")
@@ -93,3 +94,7 @@ def test_kills_at_random_instants_change_nothing(inputs, whole, tmp_path, monkey
         assert kill.outcome(output) == wanted
         if hits.total() >= KILLS:
             break
+
+
+def test_a_study_that_is_killed_ends_with_the_table_of_one_that_nobody_killed(tmp_path, capsys):
+    assert study_faults.campaign(6, 3, tmp_path) == 0, capsys.readouterr().out
