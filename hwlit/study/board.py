@@ -61,9 +61,10 @@ class Board:
         Args:
             height: How many lines there is room for; None for all.
         """
-        table = Table(
-            "cell", "status", "progress", "time", self.metric, "", box=None, pad_edge=False
-        )
+        table = Table(box=None, pad_edge=False)
+        for title in ("cell", "status", "progress", "time", self.metric):
+            table.add_column(title, no_wrap=True)
+        table.add_column("")  # a reason takes the lines that it needs
         names = self.names
         if height is not None and len(names) > height:
             ended = [name for name in names if name in self.rows]

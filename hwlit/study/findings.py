@@ -43,6 +43,8 @@ def largest(store: Store, study: Study, names: Sequence[str]) -> list[str]:
     for cell in study.cells:
         rows = [store.row(name) for name in names]
         own = [row for row in rows if row and {**row.values, axis: ""} == {**cell.values, axis: ""}]
+        if not own:
+            continue
         fits = [int(row.values[axis]) for row in own if row.status == "ok"]
         other = next((r for r in own if r.status not in ("ok", "oom")), None)
         found = f"largest {axis} that fits is {max(fits)}" if fits else f"no {axis} fits"

@@ -96,5 +96,6 @@ def test_kills_at_random_instants_change_nothing(inputs, whole, tmp_path, monkey
             break
 
 
+@pytest.mark.slow
 def test_a_study_that_is_killed_ends_with_the_table_of_one_that_nobody_killed(tmp_path, capsys):
     assert study_faults.campaign(6, 3, tmp_path) == 0, capsys.readouterr().out
