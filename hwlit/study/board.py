@@ -64,7 +64,6 @@ class Board:
         table = Table(box=None, pad_edge=False)
         for title in ("cell", "status", "progress", "time", self.metric):
             table.add_column(title, no_wrap=True)
-        table.add_column("")  # a reason takes the lines that it needs
         names = self.names
         if height is not None and len(names) > height:
             ended = [name for name in names if name in self.rows]
@@ -77,18 +76,17 @@ class Board:
     def _line(self, name: str) -> tuple[RenderableType, ...]:
         if (row := self.rows.get(name)) is not None:
             style = STYLES.get(row.status, "red")
-            told = Text(row.reason or "", style="dim")
             return (
                 name, Text(row.status, style=style), "", duration(row.wall_time),
-                metric_of(self.store, row, self.metric), told,
+                metric_of(self.store, row, self.metric),
             )  # fmt: skip
         if (began := self.running.get(name)) is not None:
             at = read_progress(self.store.run(name), self.metric)
             return (
-                name, Text("running", style="cyan"), str(at), duration(time.time() - began), "",
+                name, Text("running", style="cyan"), str(at), duration(time.time() - began),
                 Text(at.told, style="dim"),
             )  # fmt: skip
-        return (name, Text("waiting", style="dim"), "", "", "", "")
+        return (name, Text("waiting", style="dim"), "", "", "")
 
 
 def metric_of(store: Store, row: Row, metric: str) -> str:
@@ -173,7 +171,9 @@ class Screen(Lines):
         self.refresh()
 
     def ended(self, row: Row) -> None:
-        """Show it in the table."""
+        """Show it in the table, and above it the reason where it is not ok."""
+        if row.status != "ok":
+            super().ended(row)
         self.refresh()
 
     def refresh(self) -> None:
@@ -186,4 +186,7 @@ class Screen(Lines):
 def show_board(board: Board, console: Console) -> None:
     """Print where a study stands, all of its cells."""
     console.print(board.table(), soft_wrap=True)
+    for row in board.rows.values():
+        if row.reason is not None:
+            console.print(Text(f"{row.name}: {row.status}, {row.reason}"), soft_wrap=True)
     console.print(Text(board.headline()), soft_wrap=True)

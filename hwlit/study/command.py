@@ -206,10 +206,10 @@ def _status(words: Sequence[str]) -> int:
     facts = store.facts()
     board = Board(store, facts["metric"], facts["cells"])
     for name in board.names:
-        if (row := store.row(name)) is not None:
-            board.rows[name] = row
-        elif (process := left_behind(store.started(name))) is not None:
+        if (process := left_behind(store.started(name))) is not None:
             board.running[name] = process.create_time()
+        elif (row := store.row(name)) is not None:
+            board.rows[name] = row
     show_board(board, Console())
     if facts.get("choose") and (told := chosen(store, board.names, facts["choose"], facts["mode"])):
         print(told)

@@ -21,7 +21,7 @@ def board(tmp_path):
         "step,epoch,train/loss,val/accuracy\n10,0,0.7,\n20,1,,0.8125\n25,1,0.5,\n"
     )
     board = Board(Store(tmp_path), "test/accuracy", ["a", "b", "c", "d"])
-    board.rows["a"] = row("a", reason="[bold]as it stands[/bold]")
+    board.rows["a"] = row("a")
     board.running["b"] = time.time() - 20
     return board
 
@@ -37,7 +37,7 @@ def test_the_rest_takes_as_long_as_what_was_finished(board):
 def test_a_running_cell_shows_its_last_step_and_validation_metric(board):
     console = Console(file=io.StringIO(), force_terminal=True, width=120, height=20)
     with Screen(board, console) as screen:
-        screen.refresh()
+        screen.ended(row("d", "diverged", reason="[bold]as it stands[/bold]"))
     shown = console.file.getvalue()
     for part in ("epoch 2, step 25", "val/accuracy 0.8125", "1 of 4 done", "[bold]as it"):
         assert part in shown
