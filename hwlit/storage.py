@@ -183,20 +183,7 @@ def claim_directory(path: Path, name: str) -> FileLock:
         raise ResourceError(
             f"cannot write to {path}: {error.strerror}; choose another --output"
         ) from error
-    lock = hold_directory(path)
-    write_owner(path, name)
-    return lock
-
-
-def write_owner(path: Path, name: str) -> None:
-    """Write who holds a directory, for those who find it held."""
-    owner = {
-        "name": name,
-        "pid": os.getpid(),
-        "host": platform.node(),
-        "since": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
-    write_text(path / OWNER, json.dumps(owner) + "\n")
+    return hold_directory(path, name)
 
 
 def missing_directories(path: Path) -> list[Path]:
@@ -232,8 +219,8 @@ def _is_ours(entry: Path) -> bool:
     return entry.name in (LOCK, OWNER) or entry.name.startswith(TEMPORARY_PREFIX)
 
 
-def hold_directory(path: Path) -> FileLock:
-    """Hold a run's directory while the process lives.
+def hold_directory(path: Path, name: str | None = None) -> FileLock:
+    """Hold a run's directory while the process lives; a name says for those who find it held, what.
 
     Raises:
         UsageError: Another run holds it.
@@ -253,6 +240,10 @@ def hold_directory(path: Path) -> FileLock:
         raise ResourceError(
             f"cannot write to {path}: {error.strerror}; choose another --output"
         ) from error
+    if name is not None:
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        owner = {"name": name, "pid": os.getpid(), "host": platform.node(), "since": now}
+        write_text(path / OWNER, json.dumps(owner) + "\n")
     return lock
 
 

@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+# What changes nothing that a row says.
+UNHASHED = ("wandb", "data.num_workers", "trainer.logger", "trainer.enable_progress_bar")
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -55,7 +58,7 @@ class Cell:
 
     def config_hash(self) -> str:
         """Return the hash of what is asked for: settings, and the content of its configs."""
-        asked = dict(self.overrides)
+        asked = {k: v for k, v in self.overrides.items() if k not in UNHASHED}
         files = [_content(config) for config in self.configs]
         adapter = asked.get("model.adapter")
         if isinstance(adapter, str) and Path(adapter).is_file():

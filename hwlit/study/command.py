@@ -22,7 +22,7 @@ from rich.text import Text
 from hwlit.errors import Interrupted, ResourceError, UsageError
 from hwlit.options import Parser, parser
 from hwlit.shipped import config_names, config_root
-from hwlit.storage import hold_directory, write_owner
+from hwlit.storage import hold_directory
 from hwlit.study import ray_cluster
 from hwlit.study.attempts import Attempts
 from hwlit.study.board import Board, Lines, Screen, show_board
@@ -261,9 +261,8 @@ def _held(store: Store, name: str) -> Iterator[None]:
     if store.path.is_file():
         raise UsageError(f"--output {store.path} is a file; give a directory")
     store.path.mkdir(parents=True, exist_ok=True)
-    lock = hold_directory(store.path)
+    lock = hold_directory(store.path, name)
     try:
-        write_owner(store.path, name)
         yield
     finally:
         lock.release()

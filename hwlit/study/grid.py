@@ -22,6 +22,7 @@ AXES = {
     "hardware": "trainer.accelerator",
     "config": "config",
 }
+WHOLE = ("seed_everything", "wandb")
 OPTIONS = ("model.", "data.", "trainer.", "checkpoint.")
 MAX_CELLS = 10_000
 
@@ -123,7 +124,7 @@ def option_of(name: str, where: str) -> str:
     """
     if name in AXES:
         return AXES[name]
-    if name in ("seed_everything", "wandb") or (name.startswith(OPTIONS) and not name.endswith(".")):
+    if name in WHOLE or (name.startswith(OPTIONS) and not name.endswith(".")):
         return name
     near = difflib.get_close_matches(name, [*AXES, "seed_everything"], n=1, cutoff=0.6)
     hint = f"did you mean {near[0]!r}" if near else f"use {', '.join(AXES)} or a key such as "
