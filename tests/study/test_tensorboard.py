@@ -1,4 +1,10 @@
+import pytest
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
+from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from hwlit.study.tensorboard import write_session
@@ -29,3 +35,21 @@ def test_a_run_without_a_record_leaves_no_session(tmp_path):
     write_session(tmp_path / "lora", RECORD)
     write_session(tmp_path / "lora", {})
     assert not (tmp_path / "lora").exists()
+
+
+@pytest.mark.filterwarnings("ignore")  # of TensorBoard's own server
+def test_tensorboard_joins_the_columns_of_all_sessions(tmp_path):
+    write_session(tmp_path / "lora", RECORD)
+    untuned = {**RECORD, "adapter": {"name": "Untuned"}, "readings": {"test/loss": {"value": 0.7}}}
+    write_session(tmp_path / "untuned", untuned)
+    events = EventMultiplexer().AddRunsFromDirectory(str(tmp_path))
+    events.Reload()
+    provider = MultiplexerDataProvider(events, str(tmp_path))
+    context = Context(TBContext(multiplexer=events, data_provider=provider))
+    request = RequestContext()
+    table = context.experiment_from_metadata(
+        request, "", True, context.hparams_metadata(request, ""), []
+    )
+    assert {"adapter", "rank", "device"} <= {each.name for each in table.hparam_infos}
+    tags = {each.name.tag for each in table.metric_infos}
+    assert {"test/accuracy", "test/loss", "fit/energy"} <= tags
