@@ -137,7 +137,7 @@ def run_study(asked: argparse.Namespace, program: Sequence[str]) -> int:
         return 0
     store = Store((asked.output or Path("studies", study.name)).absolute())
     with _held(store, study.name):
-        names = [] if study.search else [cell.name for cell in study.cells]
+        names = store.known() if study.search else [cell.name for cell in study.cells]
         store.begin(study, names)
         return _run(study, cells, store, asked, program, console)
 
@@ -194,7 +194,7 @@ def launching(
 
 def _findings(study: Study, store: Store, names: Sequence[str]) -> list[str]:
     if study.search is not None:
-        return largest(store, study, names)
+        return largest(store, study)
     told = chosen(store, names, study.choose, study.mode) if study.choose else None
     return [told] if told else []
 

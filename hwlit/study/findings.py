@@ -35,20 +35,30 @@ def chosen(store: Store, names: Sequence[str], monitor: str, mode: str) -> str |
     return f"chosen on the validation rows, {monitor} {fmean(scores[group]):.4f}: {label}"
 
 
-def largest(store: Store, study: Study, names: Sequence[str]) -> list[str]:
-    """Return what a search has found, one sentence for each cell that it was made for."""
-    assert study.search is not None
-    axis = study.search.key.rpartition(".")[2]
+def largest(store: Store, study: Study) -> list[str]:
+    """Return what a search has found, one sentence for each cell that it was made for.
+
+    Args:
+        store: The study's directory.
+        study: The study; a row that was made for another limit says nothing here.
+    """
+    search = study.search
+    assert search is not None
+    axis = search.key.rpartition(".")[2]
+    rows = [row for name in store.known() if (row := store.row(name)) is not None]
     told = []
     for cell in study.cells:
-        rows = [store.row(name) for name in names]
-        own = [row for row in rows if row and {**row.values, axis: ""} == {**cell.values, axis: ""}]
-        if not own:
-            continue
-        fits = [int(row.values[axis]) for row in own if row.status == "ok"]
-        other = next((r for r in own if r.status not in ("ok", "oom")), None)
+        statuses = {
+            value: row.status
+            for row in rows
+            if (value := int(row.values.get(axis, 0)))
+            and row.config_hash == cell.tried(search.key, value, study.budget.memory).config_hash()
+        }
+        fits = [value for value, status in statuses.items() if status == "ok"]
+        other = next((v for v, status in statuses.items() if status not in ("ok", "oom")), None)
         found = f"largest {axis} that fits is {max(fits)}" if fits else f"no {axis} fits"
         if other is not None:
-            found = f"not known, for {axis} {other.values[axis]} ended as {other.status}"
-        told.append(f"{cell.name}: {found}")
+            found = f"not known, for {axis} {other} ended as {statuses[other]}"
+        if statuses:
+            told.append(f"{cell.name}: {found}")
     return told

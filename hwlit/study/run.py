@@ -146,7 +146,8 @@ class Runner:
         self._queue.append(cell)
         if cell.name not in self._board.names:
             self._board.names.append(cell.name)
-            self._store.begin(self._study, self._board.names)
+            known = self._store.known()
+            self._store.begin(self._study, list(dict.fromkeys([*known, cell.name])))
 
 
 @contextmanager

@@ -96,6 +96,10 @@ class Store:
         }  # fmt: skip
         write_text(path, json.dumps(facts, indent=1) + "\n")
 
+    def known(self) -> list[str]:
+        """Return the names of the cells so far; none where nothing was begun."""
+        return list(self.facts()["cells"]) if (self.path / "study.json").is_file() else []
+
     def facts(self) -> dict[str, Any]:
         """Return what `study.json` says.
 

@@ -114,6 +114,21 @@ def test_a_search_finds_the_largest_that_fits(tmp_path, monkeypatch, capsys):
     assert len(calls(out, "full-batch_size11")) == 1
 
 
+def test_searches_of_one_study_can_be_run_one_by_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("STUB_LARGEST", "1")
+    study = write_study(
+        tmp_path, axes={"adapter": ["full", "lora"]}, search={"key": "data.batch_size", "high": 4}
+    )
+    out = tmp_path / "out"
+    assert run(study, out, "--only", "adapter=full") == 0
+    monkeypatch.setenv("STUB_LARGEST", "2")
+    assert run(study, out, "--only", "adapter=lora") == 0
+    told = capsys.readouterr().out
+    assert "full: largest batch_size that fits is 1" in told
+    assert "lora: largest batch_size that fits is 2" in told
+    assert len(Store(out).facts()["cells"]) == 2 + 4
+
+
 def test_a_search_ends_where_a_try_fails_for_another_reason(tmp_path, capsys):
     study = write_study(tmp_path, axes={"data": ["nan"]}, search={"key": "data.batch_size"})
     assert run(study, tmp_path / "out") == 1
