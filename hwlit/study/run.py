@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
@@ -72,8 +72,8 @@ class Runner:
                     self._begin(self._queue.popleft(), running)
                 if not self._active:
                     return
-                futures: list[Future[object]] = [a.ending for a in self._active.values()]  # type: ignore[misc]
-                wait(futures, REFRESH, FIRST_COMPLETED)
+                endings = [attempt.ending for attempt in self._active.values()]
+                wait(endings, REFRESH, FIRST_COMPLETED)
                 for attempt in [a for a in self._active.values() if a.ending.done()]:
                     self._end(attempt)
                 self._display.refresh()
