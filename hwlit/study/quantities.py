@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from hwlit.errors import UsageError
-
-SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
-BYTES = {
-    "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
-    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
-}  # fmt: skip
+from hwlit.study.limits import MEMORY, TIME
 
 
 def seconds(what: str, value: object) -> float:
@@ -23,7 +19,7 @@ def seconds(what: str, value: object) -> float:
     Raises:
         UsageError: It is no duration above 0.
     """
-    return _parse(what, value, SECONDS, "s", "90s, 30min or 2h")
+    return _parse(what, value, TIME, "s", "90s, 30min or 2h")
 
 
 def size(what: str, value: object) -> float:
@@ -36,10 +32,10 @@ def size(what: str, value: object) -> float:
     Raises:
         UsageError: It is no size above 0.
     """
-    return _parse(what, value, BYTES, "B", "500MiB or 8GB")
+    return _parse(what, value, MEMORY, "B", "500MiB or 8GB")
 
 
-def _parse(what: str, value: object, units: dict[str, int], plain: str, usual: str) -> float:
+def _parse(what: str, value: object, units: Mapping[str, float], plain: str, usual: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", str(value).strip())
     known = {unit.lower(): factor for unit, factor in units.items()}
     factor = known.get((found[2] or plain).lower()) if found else None
