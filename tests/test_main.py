@@ -563,7 +563,7 @@ def test_a_checkpoint_of_another_adapter_is_refused(finished, tiny_fit, capsys):
 
 @pytest.mark.parametrize(
     "name",
-    [name for name in config_names() if not name.startswith(("adapters/", "prompts/", "studies/"))],
+    [n for n in config_names() if not n.startswith(("adapters/", "prompts/", "studies/"))],
 )
 def test_every_shipped_config_parses(name, capsys):
     with pytest.raises(SystemExit) as stop:
