@@ -17,7 +17,13 @@ from types import FrameType
 
 from hwlit import __version__, quiet
 from hwlit.errors import HwlitError, Interrupted, ResourceError, UsageError
-from hwlit.options import export_parser, generate_parser, parser, predict_parser
+from hwlit.options import (
+    export_parser,
+    generate_parser,
+    parser,
+    predict_parser,
+    quantize_parser,
+)
 from hwlit.output import is_first_process
 from hwlit.shipped import adapter_card, adapter_folder, adapters, config_names, find_config
 
@@ -36,6 +42,7 @@ use a finished run
   show RUN              print its row again
   predict RUN           label texts: --text "..." | --file texts.csv | -
   generate RUN          draw pictures: --prompt "..." --out DIR
+  quantize RUN          test it in --format int8|int4|nf4; writes a row of its own
   export RUN            write a plain model folder: --merged DIR; SVDiff as LoRA: --lora DIR
 many runs side by side
   study run FILE        a grid of runs, each a process of its own; study: lists what comes along
@@ -73,8 +80,8 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 CONFIG = ("--config", "-c")
 READERS = ("compare", "report", "advise")
 COMMANDS = (
-    "fit", "check", "validate", "test", "adapters", "show", "predict", "generate", "export",
-    "study", *READERS,
+    "fit", "check", "validate", "test", "adapters", "show", "predict", "generate", "quantize",
+    "export", "study", *READERS,
 )  # fmt: skip
 
 
@@ -146,7 +153,7 @@ def _dispatch(arguments: list[str]) -> int:
     quiet.silence()
     own = {
         "show": _show, "predict": _predict, "generate": _generate, "export": _export,
-        "check": _check,
+        "check": _check, "quantize": _quantize,
     }  # fmt: skip
     if command in own:
         return own[command](rest)
@@ -266,6 +273,13 @@ def _generate(arguments: list[str]) -> int:
     for path in generate(run, Request(tuple(asked.pop("prompt")), **asked), out, device):
         print(path)
     return 0
+
+
+def _quantize(arguments: list[str]) -> int:
+    asked = quantize_parser().parse_args(arguments)
+    from hwlit import quantization
+
+    return quantization.quantize(asked.run, asked.format, asked.output, asked.accelerator)
 
 
 def _export(arguments: list[str]) -> int:

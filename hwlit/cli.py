@@ -62,6 +62,8 @@ IN_NO_CONFIG = ("output", "config", "resume")
 class HwlitCLI(LightningCLI):
     """LightningCLI with one directory per run and a `fit` that goes on to the finished row."""
 
+    kind_of_run = staticmethod(run_for)
+
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         """Return the command that is asked for: a parser takes long to make."""
@@ -161,13 +163,12 @@ class HwlitCLI(LightningCLI):
             plugins.append(DurableCheckpointIO(lambda: self.phases.phase("save")))
             kwargs |= {"logger": self._loggers(self.output), "default_root_dir": self.output}
         trainer = super().instantiate_trainer(plugins=plugins, **kwargs)
-        device = trainer.strategy.root_device
         for plugin in plugins:
             if isinstance(plugin, FrozenHalf):
-                plugin.device_type = device.type
+                plugin.device_type = trainer.strategy.root_device.type
         if self.output is not None:
             place = Place.of(trainer)
-            self.device = device_for(device, node_devices(trainer))
+            self.device = device_for(trainer.strategy.root_device, node_devices(trainer))
             self.phases = Phases(self.device, WARMUP_STEPS, place)
             assert isinstance(trainer.checkpoint_callback, Checkpoints)
             trainer.checkpoint_callback.folder = self.output / "checkpoints"
@@ -182,7 +183,7 @@ class HwlitCLI(LightningCLI):
         run: Run[Any, Any] | None = None
         resumes = self._asked("resume") is not None
         try:
-            run = run_for(model, datamodule)(
+            run = self.kind_of_run(model, datamodule)(
                 self.trainer, model, datamodule, self.device, self.phases, self.output, config,
                 self._name(),
             )  # fmt: skip
@@ -228,9 +229,8 @@ class HwlitCLI(LightningCLI):
 
     def test(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
         """Test, and print the metrics."""
-        self.trainer.test(
-            model, datamodule=datamodule, verbose=False, ckpt_path=kwargs["ckpt_path"]
-        )
+        path = kwargs["ckpt_path"]
+        self.trainer.test(model, datamodule=datamodule, verbose=False, ckpt_path=path)
         self._print_metrics()
 
     def _print_metrics(self) -> None:

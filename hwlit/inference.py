@@ -26,11 +26,14 @@ from transformers.utils import logging as transformers_logging
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from hwlit.adapters.quantized import dequantize
+from hwlit.adapters.quantized_state import restore
 from hwlit.data.reading import with_fields
 from hwlit.data.tables import read_table
 from hwlit.errors import DataError, IntegrityError, ResourceError, UsageError
 from hwlit.exports.peft_folder import BASE
+from hwlit.exports.quantized_folder import is_quantized, read_quantized
 from hwlit.exports.stock_classifier import encode
+from hwlit.networks.empty import empty_classifier
 from hwlit.networks.text import load_classifier, weights_sha256
 from hwlit.records import read_record
 from hwlit.storage import write_text
@@ -99,6 +102,7 @@ def export_merged(run: Path, folder: Path) -> None:
     network, tokenizer = load(run, record)
     if isinstance(network, PeftModel):
         network = _merged(network, run, record)
+    dequantize(network)
     staged: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -133,6 +137,8 @@ def load(run: Path, record: dict[str, Any]) -> tuple[Classifier, PreTrainedToken
     if not (folder / "config.json").is_file():
         raise IntegrityError(f"{run} holds no exported model: its status is {record['status']}")
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    if is_quantized(folder):
+        return restore(empty_classifier(folder), *read_quantized(folder)), tokenizer
     if not (folder / "adapter_config.json").is_file():
         network = AutoModelForSequenceClassification.from_pretrained(
             folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False

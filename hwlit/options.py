@@ -59,6 +59,48 @@ def predict_parser() -> Parser:
     return options
 
 
+def quantize_parser() -> Parser:
+    """Return the options of `hwlit quantize`."""
+    options = parser(
+        "quantize",
+        "Round the weights of a finished run, its adapter merged first, and test what that costs "
+        "in quality and wins in latency, memory and file size: a row of its own.",
+    )
+    options.add_argument("run", type=Path, help="the run's directory")
+    options.add_argument(
+        "--format", required=True, choices=["int8", "int4", "nf4"],
+        help="int8, int4: weights and inputs multiply as integers; nf4: bitsandbytes, smallest",
+    )  # fmt: skip
+    options.add_argument(
+        "--output", type=Path, help="the row's directory, new or empty (default: RUN-FORMAT)"
+    )
+    options.add_argument(
+        "--accelerator", default="cpu", help="where it is tested: cpu, gpu, ... (default: cpu)"
+    )
+    return options
+
+
+def export_parser() -> Parser:
+    """Return the options of `hwlit export`."""
+    options = parser("export", "Write a finished run in another format.")
+    options.add_argument("run", type=Path, help="the run's directory")
+    formats = options.add_mutually_exclusive_group(required=True)
+    formats.add_argument(
+        "--merged", type=Path, metavar="DIR",
+        help="a plain transformers model folder with the adapter folded in; new or empty",
+    )  # fmt: skip
+    formats.add_argument(
+        "--lora", type=Path, metavar="DIR",
+        help="what SVDiff learned as a LoRA that stock diffusers reads; new or empty",
+    )  # fmt: skip
+    formats.add_argument(
+        "--kohya", type=Path, metavar="FILE",
+        help="LoRA of a picture model as A1111 and ComfyUI read it; a new .safetensors file",
+    )  # fmt: skip
+    options.add_argument("--rank", type=int, help="with --lora: its rank, such as 16")
+    return options
+
+
 def generate_parser() -> Parser:
     """Return the options of `hwlit generate`."""
     options = parser(
@@ -92,25 +134,4 @@ def generate_parser() -> Parser:
     )  # fmt: skip
     options.add_argument("--batch_size", type=int, default=4, help="pictures at once (default: 4)")
     options.add_argument("--device", default="cpu", help="cpu, cuda, mps, ... (default: cpu)")
-    return options
-
-
-def export_parser() -> Parser:
-    """Return the options of `hwlit export`."""
-    options = parser("export", "Write a finished run in another format.")
-    options.add_argument("run", type=Path, help="the run's directory")
-    formats = options.add_mutually_exclusive_group(required=True)
-    formats.add_argument(
-        "--merged", type=Path, metavar="DIR",
-        help="a plain transformers model folder with the adapter folded in; new or empty",
-    )  # fmt: skip
-    formats.add_argument(
-        "--lora", type=Path, metavar="DIR",
-        help="what SVDiff learned as a LoRA that stock diffusers reads; new or empty",
-    )  # fmt: skip
-    formats.add_argument(
-        "--kohya", type=Path, metavar="FILE",
-        help="LoRA of a picture model as A1111 and ComfyUI read it; a new .safetensors file",
-    )  # fmt: skip
-    options.add_argument("--rank", type=int, help="with --lora: its rank, such as 16")
     return options

@@ -38,6 +38,7 @@ ALLOWED = {
     "cli": LEAVES
     | {"tasks", "data", "callbacks", "study"}
     | {"runs", "parsing", "resume", "explain", "trainer_settings", "output"},
+    "quantization": LEAVES | {"tasks", "cli", "runs", "parsing", "resume"},
     "checking": LEAVES
     | {"tasks", "data", "callbacks", "study"}
     | {"cli", "parsing", "signals", "trainer_settings"},

@@ -162,6 +162,11 @@ class Adapter(ABC):
         return False
 
     @property
+    def converts(self) -> bool:
+        """Whether merging gives the network that is used, in integers, and so that is tested."""
+        return False
+
+    @property
     def only_base(self) -> bool:
         """Whether it changes the base that others learn on, and learns nothing itself."""
         return False
@@ -236,10 +241,11 @@ def plain_modules(network: nn.Module, name: str = "") -> Iterator[tuple[str, nn.
         network: Where to begin.
         name: Its name.
     """
-    if isinstance(network, BaseTunerLayer):
-        network = network.get_base_layer()
-    elif isinstance(network, Wrapper):
-        network = network.base_layer
+    while isinstance(network, BaseTunerLayer | Wrapper):
+        if isinstance(network, BaseTunerLayer):
+            network = network.get_base_layer()
+        else:
+            network = network.base_layer
     yield name, network
     for child_name, child in network.named_children():
         yield from plain_modules(child, f"{name}.{child_name}" if name else child_name)

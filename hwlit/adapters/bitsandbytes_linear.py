@@ -7,7 +7,7 @@ LLM.int8(), https://arxiv.org/abs/2208.07339. The layers are those of bitsandbyt
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
@@ -75,6 +75,24 @@ class FourBit(Format, ABC):
         weight = layer.weight
         values: Tensor = bnb.functional.dequantize_4bit(weight.data, weight.quant_state)
         return plain_linear(values, layer)
+
+    def restore(self, linear: nn.Linear, state: Mapping[str, Tensor]) -> nn.Module:
+        """Return the layer with these values."""
+        import bitsandbytes as bnb
+
+        layer = hollow(
+            bnb.nn.Linear4bit, linear, compute_dtype=linear.weight.dtype, quant_type=self.kind
+        )
+        scales = {n: t for n, t in state.items() if n.startswith("weight.")}
+        weight = bnb.nn.Params4bit.from_prequantized(state["weight"], scales, device="cpu")
+        if list(weight.quant_state.shape) != [linear.out_features, linear.in_features]:
+            raise LookupError(f"a weight has the shape {list(weight.quant_state.shape)}")
+        layer.weight = weight
+        if linear.bias is not None:
+            layer.bias = nn.Parameter(state["bias"], requires_grad=False)
+        layer.support_avx512bf16_for_cpu = False
+        made: nn.Module = layer
+        return made
 
     def owns(self, layer: nn.Module) -> bool:
         """Return whether the layer holds weights of this kind."""

@@ -61,7 +61,9 @@ class Chain(Adapter):
                     f"on, so it must come before {before}"
                 )
         for name in others:
-            if self.adapters[name].wraps and not self.adapters[name].only_base:
+            # One that converts wraps what is wrapped already: it rounds the sum of both.
+            alone = self.adapters[name].wraps and not self.adapters[name].only_base
+            if alone and not self.adapters[last].converts:
                 raise UsageError(
                     f"{name} ({self.adapters[name].title}) wraps layers, so it must be the last of "
                     f"the chain, and the only such; after it comes {last}"
@@ -182,6 +184,11 @@ class Chain(Adapter):
     def rounds(self) -> bool:
         """Whether a member's outputs are only as exact as half precision."""
         return any(member.rounds for member in self.adapters.values())
+
+    @property
+    def converts(self) -> bool:
+        """Whether merging gives the network that is used, in integers."""
+        return any(member.converts for member in self.adapters.values())
 
     @property
     def lossless(self) -> bool:

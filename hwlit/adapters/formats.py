@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import importlib.util
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from hwlit.errors import UsageError
 
 LinearT = TypeVar("LinearT", bound=nn.Linear)
 TRIAL = 64  # rows and columns of the layer that is tried: the least that every back end takes
@@ -65,6 +67,18 @@ class Format(ABC):
     @abstractmethod
     def owns(self, layer: nn.Module) -> bool:
         """Return whether this format made the layer (settings aside)."""
+
+    def restore(self, linear: nn.Linear, state: Mapping[str, Tensor]) -> nn.Module:
+        """Return the layer that `quantize` made, on the CPU.
+
+        Args:
+            linear: A plain layer of the same shape.
+            state: The layer's state dict; a tensor that does not fit raises what torch raises.
+
+        Raises:
+            UsageError: Layers of this format are not saved.
+        """
+        raise UsageError(f"layers in {self.name} are not saved; take another format")
 
     def emulated(self, device: torch.device) -> str | None:
         """Return why the device does not compute the format by itself; None where it does.

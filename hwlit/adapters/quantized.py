@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from hwlit.adapters import bitsandbytes_linear, torchao_linear
+from hwlit.adapters import bitsandbytes_linear, onednn_linear, torchao_linear
 from hwlit.adapters.base import Adapter, NotMergeableError, freeze, match, plain_modules
 from hwlit.adapters.formats import Bf16, Format, Fp32
 from hwlit.errors import UsageError
@@ -32,6 +32,8 @@ KNOWN: tuple[Format, ...] = (
     bitsandbytes_linear.FP4(),
     torchao_linear.Int8WeightOnly(),
     torchao_linear.Int4WeightOnly(),
+    onednn_linear.OneDnnInt8(),
+    onednn_linear.OneDnnInt4(),
 )
 """One of each kind, to tell whose layer one is; torchao's two in 8 bits have the same weights."""
 

@@ -87,6 +87,7 @@ class Run(ABC, Generic[TaskT, DataT]):
         self._tested = False
         self._latency = Latency(device, LATENCY_SECONDS)
         self._observers: list[Monitor] = [phases, self._steps, *self._collectors()]
+        self._config = dict(config)
         model.phase = phases.phase
         self._recorder = RunRecorder(output / "record.json")
         self._recorder.watch(*self._observers, self._latency)

@@ -85,7 +85,8 @@ class TextRun(Run[TextClassification, TextData]):
             self._latency.same("the adapter adds none")
         if "merged" in forwards:
             with torch.inference_mode():
-                outputs = [forwards[n](batches[max(batches)]) for n in ("merged", "unmerged")]
+                trained = "unmerged" if "unmerged" in forwards else "base"
+                outputs = [forwards[n](batches[max(batches)]) for n in ("merged", trained)]
             difference = (outputs[0] - outputs[1]).abs().max()
             method = "measured: largest difference of logits that merging makes, one test batch"
             self._recorder.add(

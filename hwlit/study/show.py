@@ -12,13 +12,15 @@ from rich.text import Text
 
 PERCENTILES = ("p50", "p90", "p95", "p99", "over_base")
 MAIN = (
-    "test/accuracy", "test/f1_macro", "test/f1_weighted", "test/f1_positive",
+    "test/accuracy", "test/accuracy_difference",
+    "test/f1_macro", "test/f1_weighted", "test/f1_positive",
     "test/precision_macro", "test/recall_macro", "test/average_precision",
     "test/calibration_error", "test/brier_score", "test/loss",
     "test/clip_i", "base/clip_i", "test/clip_t", "base/clip_t", "test/dino", "test/diversity",
     "test/memorising", "test/drift", "test/clip_kid", "base/clip_kid",
     "params/trainable", "params/total", "params/trainable_share", "adapter/file_size",
     "adapter/requantised_accuracy_difference", "adapter/requantised_difference",
+    "weights/memory", "weights/memory/source",
     "fit/wall_time", "fit/step_time", "fit/step_time/p95", "fit/samples_per_second",
     "fit/tokens_per_second", "fit/token_slots_per_second", "fit/padding_share",
     "load/peak_memory", "quantise/peak_memory",
@@ -92,8 +94,9 @@ def _check(check: Mapping[str, Any]) -> str:
             f"{check['tolerance']['mean']:.2g}), largest {check['max_pixel_difference']}; from the "
             f"untuned model's {check['mean_difference_from_base']:.2g}"
         )
+    where = "the same" if "the same process" in check["loaded_with"] else "a fresh"
     return (
-        f"{check['rows']} test rows in a fresh process, largest difference of "
+        f"{check['rows']} test rows in {where} process, largest difference of "
         f"logits {check['max_abs_difference']:.1e} (tolerance {check['tolerance']:.0e})"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -66,6 +67,7 @@ class Task(LightningModule, ABC):
         self.sites: tuple[str, ...] = ()
         self._built = False
         self._steps = 0
+        self._converted: list[nn.Module] = []  # in a list, for it is no part of what is saved
         # Only what was learned is in a checkpoint; on_load_checkpoint compares the names itself.
         self.strict_loading = False
         self.network: nn.Module = nn.Identity()
@@ -145,6 +147,22 @@ class Task(LightningModule, ABC):
             return self.build(self.frozen_dtype)[0].to(self.device)
 
         return variants_of(self.adapter, self.network, base)
+
+    def on_test_start(self) -> None:
+        """Convert a copy of the network, where the converted one is what is used."""
+        if self.adapter.converts:
+            converted = copy.deepcopy(self.network)
+            self.adapter.merge(converted)
+            self._converted = [converted.eval()]
+
+    def on_test_end(self) -> None:
+        """Let go of the copy."""
+        self._converted = []
+
+    @property
+    def used(self) -> nn.Module:
+        """The network that computes: while testing the converted one, where there is one."""
+        return self._converted[0] if self._converted else self.network
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer over what learns and its schedule."""

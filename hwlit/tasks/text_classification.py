@@ -23,9 +23,11 @@ from torchmetrics.classification import (
 from transformers import PreTrainedModel
 
 from hwlit.adapters.base import Adapter
+from hwlit.adapters.quantized_state import quantized_layers
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.exports.model_card import text_model_card
 from hwlit.exports.peft_folder import write_peft_folder
+from hwlit.exports.quantized_folder import write_quantized_folder
 from hwlit.exports.reload import check_reload
 from hwlit.exports.transformers_folder import write_transformers_folder
 from hwlit.networks.text import (
@@ -37,6 +39,7 @@ from hwlit.networks.text import (
 )
 from hwlit.tasks.base import Schedule, Task
 from hwlit.tasks.precision import computing_dtype
+from hwlit.tasks.quantized_check import check_quantized
 
 Batch = dict[str, Tensor]
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -125,7 +128,7 @@ class TextClassification(Task):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the logits of the network, (rows, labels) in fp32, for a padded batch."""
-        return self.logits(self.network, batch)
+        return self.logits(self.used, batch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the cross-entropy, averaged over the rows of the batch by their weights.
@@ -193,6 +196,9 @@ class TextClassification(Task):
             if self.adapter.wraps:
                 plain = copy.deepcopy(plain)
                 self.adapter.merge(plain)
+            if self.adapter.converts:
+                layers = quantized_layers(plain)
+                return (write_quantized_folder(folder, plain, tokenizer, layers),)
             return (write_transformers_folder(folder, plain, tokenizer, self.learned_state()),)
         file = write_peft_folder(
             folder,
@@ -221,6 +227,10 @@ class TextClassification(Task):
         Raises:
             IntegrityError: It does not reload equal.
         """
+        if self.adapter.converts:
+            converted = copy.deepcopy(self.network)
+            self.adapter.merge(converted)
+            return check_quantized(folder, converted.eval(), texts, logits, max_length)
         location = find_pretrained(self.pretrained).location
         dtype = computing_dtype(self.trainer.precision)
         if self.adapter.rounds and dtype == torch.float32:

@@ -39,6 +39,9 @@ def variants_of(adapter: Adapter, network: nn.Module, base: Callable[[], nn.Modu
     if adapter.rounds:
         networks = {"reference": first, "base": base(), "unmerged": network}
         adapter.rest(networks["base"])
+    elif adapter.converts and _kinds(first) == _kinds(network):
+        # Nothing was learned in a form of its own: what is rounded is compared with what was not.
+        networks = {"base": network}
     elif _kinds(first) == _kinds(network):
         return Variants({"unmerged": network}, same=True)
     merged = copy.deepcopy(network)

@@ -1,0 +1,211 @@
+"""Quantise a finished run after training, and write what that costs and wins as a row of its own.
+
+The run's config is parsed again, its best checkpoint loaded, its adapter merged; from there on it
+is a run like any other, in which nothing learns: tested, exported, timed, recorded.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+import yaml
+from torch import nn
+
+from hwlit import cli
+from hwlit.adapters.bitsandbytes_linear import NF4
+from hwlit.adapters.formats import Format
+from hwlit.adapters.onednn_linear import OneDnnInt4, OneDnnInt8, OneDnnLinear
+from hwlit.adapters.ptq import Ptq
+from hwlit.errors import IntegrityError, UsageError
+from hwlit.parsing import config_sha256
+from hwlit.records import Reading, read_record
+from hwlit.resume import Resumption
+from hwlit.runs.text import TextRun
+from hwlit.storage import verify, write_text
+from hwlit.tasks.base import Task
+
+FORMATS: dict[str, Format] = {"int8": OneDnnInt8(), "int4": OneDnnInt4(), "nf4": NF4()}
+
+
+@dataclass(frozen=True)
+class Source:
+    """The run that is quantised.
+
+    Args:
+        folder: Its directory.
+        record: Its record.
+        name: Short name of the format, as it was asked for.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+    name: str
+
+    def load(self, model: Task) -> None:
+        """Give a task, built as the run's was, what the run learned, and merge it.
+
+        Raises:
+            IntegrityError: The best checkpoint is missing or damaged.
+        """
+        best = self.record.get("best_checkpoint")
+        if best is None and model.learns:
+            raise IntegrityError(
+                f"{self.folder} has no best checkpoint to quantise; train it again"
+            )
+        if best is not None:
+            path = self.folder / best["path"]
+            verify(path)
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+            model.on_load_checkpoint(checkpoint)
+            model.load_state_dict(checkpoint["state_dict"], strict=False)
+        model.adapter.merge(model.network)
+
+    def right(self) -> dict[int, bool]:
+        """Return whether each test row was right, by row id.
+
+        Raises:
+            IntegrityError: The run's predictions cannot be read.
+        """
+        path = self.folder / "predictions.csv"
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                return {
+                    int(r["row_id"]): r["label"] == r["prediction"] for r in csv.DictReader(file)
+                }
+        except (OSError, LookupError, ValueError) as error:
+            raise IntegrityError(f"{path} cannot be read ({error}); give a whole run") from error
+
+
+class QuantizedRun(TextRun):
+    """A run in which nothing learns: it begins with what another has learned."""
+
+    source: ClassVar[Source]
+
+    def _load(self) -> str:
+        told = super()._load()
+        model, source = self._model, self.source
+        with self._phases.phase("load"):
+            source.load(model)
+            adapter = Ptq(format=FORMATS[source.name]).settle(model.heads, model.run_device)
+            adapter.attach(model.network)
+            model.adapter, model.sites = adapter, adapter.sites(model.network)
+        self._recorder.describe(
+            config_sha256=config_sha256(self._config | {"quantize": source.name}),
+            source={
+                "run": str(source.folder.absolute()),
+                "name": source.record.get("name"),
+                "adapter": source.record["adapter"]["name"],
+                "config_sha256": source.record["config_sha256"],
+            },
+        )
+        return told
+
+    def _comparability(self, resumption: Resumption | None) -> dict[str, Any]:
+        """Return that of the source, which was trained once for both, and where this was timed."""
+        here = super()._comparability(resumption)
+        where = {name: here[name] for name in ("torch", "threads", "world_size", "device")}
+        return {**self.source.record["comparability"], **where}
+
+    def _export(self) -> None:
+        super()._export()
+        before, rows = self.source.right(), self._predictions.row_ids.tolist()
+        if set(before) != set(rows):
+            raise IntegrityError(
+                f"{self.source.folder} was tested on other rows than its config gives now; bring "
+                "its data back as it was"
+            )
+        after = (self._predictions.logits.argmax(-1) == self._predictions.targets).tolist()
+        gains = [int(now) - int(before[row]) for row, now in zip(rows, after, strict=True)]
+        self._recorder.add({"test/accuracy_difference": paired_difference(gains)})
+
+    def _probe(self) -> None:
+        converted = copy.deepcopy(self._model.network)
+        self._model.adapter.merge(converted)
+        how = "counted: parameters and buffers, and copies that the processor multiplies with"
+        self._recorder.add(
+            {
+                "weights/memory": Reading(held_bytes(converted), "B", how),
+                "weights/memory/source": Reading(held_bytes(self._model.network), "B", how),
+            }
+        )
+        del converted
+        super()._probe()
+
+
+class QuantizeCLI(cli.HwlitCLI):
+    """The command line of fit, with a run that learns nothing."""
+
+    source: ClassVar[Source]
+
+    def _name(self) -> str:
+        return f"{self.source.record.get('name', 'run')}-{self.source.name}"
+
+    def _keep_config(self, config: dict[str, Any]) -> None:
+        assert self.output is not None
+        made = f"hwlit quantize {self.source.folder} --format {self.source.name}"
+        text = yaml.safe_dump(config, sort_keys=False)
+        header = f"# {made}\n# What follows is the config of that run, which trains it again.\n"
+        write_text(self.output / "config.yaml", header + text)
+
+
+def paired_difference(gains: Sequence[int]) -> Reading:
+    """Return a mean difference of accuracy over the same rows, with its 95 % interval.
+
+    Args:
+        gains: 1 for a row that is right now and was wrong, -1 the other way round, else 0.
+    """
+    n, mean = len(gains), sum(gains) / len(gains)
+    half = 1.96 * math.sqrt(sum((gain - mean) ** 2 for gain in gains)) / n
+    return Reading(
+        mean, "1", "measured: test accuracy less that of the source; paired normal interval",
+        mean - half, mean + half, n,
+    )  # fmt: skip
+
+
+def held_bytes(network: nn.Module) -> int:
+    """Return the memory that the weights of a network take, in bytes."""
+    own = sum(tensor.nbytes for tensor in (*network.parameters(), *network.buffers()))
+    return own + sum(m.copy_bytes for m in network.modules() if isinstance(m, OneDnnLinear))
+
+
+def quantize(run: Path, name: str, output: Path | None, accelerator: str) -> int:
+    """Quantise a run, and print its row.
+
+    Args:
+        run: The run's directory.
+        name: One of `FORMATS`.
+        output: The row's directory; None takes one beside the run.
+        accelerator: Where it is tested, as the trainer calls it.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: The run is none of text classification, or has not ended well; it is quantised
+            already; the device cannot compute the format.
+        IntegrityError: Its record or its best checkpoint is damaged or missing.
+    """
+    record = read_record(run)
+    if "labels" not in record.get("model", {"labels": ()}):
+        raise UsageError(f"{run} draws pictures, and only classifiers of texts can be quantised")
+    if record["status"] != "ok":
+        raise UsageError(f"{run} has the status {record['status']}; quantise a run that has ended")
+    if "converts_to" in record["adapter"]:
+        raise UsageError(f"{run} is quantised already ({record['adapter']['name']})")
+    source = Source(run, record, name)
+    output = output or run.absolute().with_name(f"{run.absolute().name}-{name}")
+    kind = type("QuantizedRun", (QuantizedRun,), {"source": source})
+    command = type(
+        "QuantizeCLI", (QuantizeCLI,),
+        {"source": source, "kind_of_run": staticmethod(lambda model, data: kind)},
+    )  # fmt: skip
+    words = ["fit", "--config", str(run / "config.yaml"), "--output", str(output)]
+    one = ["--trainer.devices=1", "--trainer.strategy=auto", "--trainer.logger=false"]
+    return cli.main([*words, "--trainer.accelerator", accelerator, *one], command)

@@ -1,0 +1,72 @@
+"""The check of a quantised export: is what lies on the disk what was tested?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoTokenizer
+
+from hwlit.adapters.quantized_state import restore
+from hwlit.errors import IntegrityError
+from hwlit.exports.quantized_folder import read_quantized
+from hwlit.exports.stock_classifier import encode
+from hwlit.networks.empty import empty_classifier
+
+TOLERANCE = 1e-4  # the same integers on the same batches; what is left in fp32 may be summed anew
+
+
+@torch.inference_mode()
+def check_quantized(
+    folder: Path, network: nn.Module, texts: list[str], logits: Tensor, max_length: int
+) -> dict[str, Any]:
+    """Read a quantised classifier back and compare its logits with those of the one in memory.
+
+    Both read the same batches: in another batch a sum in another order can move an input over the
+    edge between two integers, which layer by layer grows to some hundredths of a logit, and tells
+    nothing of the file. That is measured beside it, against the logits of the test.
+
+    Args:
+        folder: The exported folder.
+        network: The quantised network in memory, in eval mode.
+        texts: Test rows.
+        logits: Their logits in the test, (rows, labels).
+        max_length: Where texts were cut, in tokens.
+
+    Returns:
+        What the record says: rows, largest difference, tolerance; largest difference by batching.
+
+    Raises:
+        IntegrityError: It cannot be read, or differs by more than the tolerance.
+    """
+    saved = restore(empty_classifier(folder), *read_quantized(folder)).to(_device(network))
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    batches = [[text] for text in texts] + [texts]
+
+    def computed(classifier: nn.Module) -> Tensor:
+        given = (encode(tokenizer, rows, max_length).to(_device(network)) for rows in batches)
+        found = torch.cat([classifier(**inputs).logits.float() for inputs in given]).cpu()
+        return found.view(2, len(texts), -1)
+
+    found = computed(saved)
+    difference = float((found - computed(network)).abs().max())
+    if not difference <= TOLERANCE:
+        raise IntegrityError(
+            f"{folder} reads back, but its logits differ by {difference:.2g} from those of the "
+            f"network that was saved (tolerance {TOLERANCE}); do not use it, and report this with "
+            "the record"
+        )
+    return {
+        "rows": len(texts),
+        "max_abs_difference": difference,
+        "tolerance": TOLERANCE,
+        "batching_difference": float((found - logits).abs().max()),
+        "same_predictions": int((found.argmax(-1) == logits.argmax(-1)).all(0).sum()),
+        "loaded_with": "hwlit, from the folder alone, the same process; one by one and padded",
+    }
+
+
+def _device(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device

@@ -1,0 +1,103 @@
+import csv
+import json
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from hwlit.__main__ import main
+from hwlit.adapters.bitsandbytes_linear import NF4
+from hwlit.quantization import paired_difference
+
+FORMATS = {"int8": "onednn-int8", "int4": "onednn-int4", "nf4": "nf4"}
+
+
+@pytest.fixture
+def run(tiny_fit, tmp_path):
+    assert main([*tiny_fit, "--trainer.max_epochs=1", "--trainer.logger=false"]) == 0
+    return tmp_path / "run"
+
+
+def quantized(run, name):
+    assert main(["quantize", str(run), "--format", name]) == 0
+    folder = run.with_name(f"run-{name}")
+    return folder, json.loads((folder / "record.json").read_text())
+
+
+def row_ids(folder):
+    lines = (folder / "predictions.csv").read_text().splitlines()
+    return [line["row_id"] for line in csv.DictReader(lines)]
+
+
+def predictions(folder, capsys):
+    capsys.readouterr()
+    assert main(["predict", str(folder), "--text", "storm near town", "--text", "sunny"]) == 0
+    lines = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    return torch.tensor([[float(v) for k, v in line.items() if k[:2] == "p("] for line in lines])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_run_is_quantised_into_a_row_of_its_own(name, run, capsys):
+    if reason := NF4().unsupported(torch.device("cpu")):
+        pytest.skip(reason)
+    before = (run / "record.json").read_bytes()
+    folder, record = quantized(run, name)
+    source = json.loads(before)
+    assert (run / "record.json").read_bytes() == before
+    assert record["status"] == "ok"
+    assert record["source"]["config_sha256"] == source["config_sha256"] != record["config_sha256"]
+    assert record["adapter"]["converts_to"]["format"] == FORMATS[name]
+    assert record["comparability"] == source["comparability"]
+    readings = record["readings"]
+    difference = readings["test/accuracy"]["value"] - source["readings"]["test/accuracy"]["value"]
+    assert readings["test/accuracy_difference"]["value"] == pytest.approx(difference)
+    assert readings["weights/memory"]["value"] < readings["weights/memory/source"]["value"]
+    assert {"latency/base/batch_1/p50", "latency/merged/batch_1/over_base"} <= readings.keys()
+    assert "latency/unmerged/batch_1/p50" not in readings
+    file = folder / "adapter" / "quantized.safetensors"
+    assert readings["adapter/file_size"]["value"] == file.stat().st_size
+    assert row_ids(folder) == row_ids(run)
+    torch.testing.assert_close(
+        predictions(folder, capsys), predictions(run, capsys), atol=0.1, rtol=0
+    )
+
+
+@pytest.mark.slow
+def test_a_quantised_row_is_whole_or_refused(run, tmp_path, capsys):
+    folder, _ = quantized(run, "int4")
+    assert main(["export", str(folder), "--merged", str(tmp_path / "plain")]) == 0
+    AutoModelForSequenceClassification.from_pretrained(tmp_path / "plain")
+    assert main(["quantize", str(folder), "--format", "int8"]) == 2
+    assert "quantised already" in capsys.readouterr().err
+    file = folder / "adapter" / "quantized.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    assert main(["predict", str(folder), "--text", "storm"]) == 5
+    told = capsys.readouterr().err
+    assert "quantized.safetensors" in told
+    assert "damaged" in told
+
+
+@pytest.mark.slow
+def test_what_cannot_be_quantised_is_refused_before_anything_is_written(run, monkeypatch, capsys):
+    monkeypatch.setattr(NF4, "unsupported", lambda self, device: "it is not installed")
+    assert main(["quantize", str(run), "--format", "nf4"]) == 2
+    told = capsys.readouterr().err
+    assert "nf4 does not work here (it is not installed)" in told
+    assert "onednn-int8, onednn-int4" in told
+    assert not run.with_name("run-nf4").exists()
+    best = json.loads((run / "record.json").read_text())["best_checkpoint"]["path"]
+    with (run / best).open("ab") as file:
+        file.write(b"?")
+    assert main(["quantize", str(run), "--format", "int8"]) == 5
+    assert "is damaged" in capsys.readouterr().err
+
+
+def test_a_difference_has_the_interval_of_its_rows():
+    found = paired_difference([1, -1, 0, 0])
+    assert found.value == 0
+    assert found.high == pytest.approx(1.96 * (2 / 16) ** 0.5)
+    assert found.low == -found.high
+    assert paired_difference([-1, 0]).value == -0.5
