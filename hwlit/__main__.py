@@ -17,13 +17,7 @@ from types import FrameType
 
 from hwlit import __version__, quiet
 from hwlit.errors import HwlitError, Interrupted, ResourceError, UsageError
-from hwlit.options import (
-    export_parser,
-    generate_parser,
-    parser,
-    predict_parser,
-    quantize_parser,
-)
+from hwlit.options import export_parser, generate_parser, parser, predict_parser, quantize_parser
 from hwlit.output import is_first_process
 from hwlit.shipped import adapter_card, adapter_folder, adapters, config_names, find_config
 

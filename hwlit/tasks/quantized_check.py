@@ -41,7 +41,8 @@ def check_quantized(
     Raises:
         IntegrityError: It cannot be read, or differs by more than the tolerance.
     """
-    saved = restore(empty_classifier(folder), *read_quantized(folder)).to(_device(network))
+    saved: nn.Module = restore(empty_classifier(folder), *read_quantized(folder))
+    saved.to(_device(network))
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     batches = [[text] for text in texts] + [texts]
 

@@ -228,7 +228,7 @@ class TextClassification(Task):
             IntegrityError: It does not reload equal.
         """
         if self.adapter.converts:
-            converted = copy.deepcopy(self.network)
+            converted: nn.Module = copy.deepcopy(self.network)
             self.adapter.merge(converted)
             return check_quantized(folder, converted.eval(), texts, logits, max_length)
         location = find_pretrained(self.pretrained).location
