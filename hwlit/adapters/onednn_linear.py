@@ -67,7 +67,7 @@ class OneDnnLinear(nn.Linear):
         weight = torch.empty_like(self.weight, dtype=torch.int8)
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.register_buffer("scale", torch.empty(out_features, device=device))
-        self._packed: Tensor | None = None
+        self._packed: tuple[Tensor, Tensor] | None = None
 
     @classmethod
     def of(cls, linear: nn.Linear) -> Self:
@@ -95,10 +95,12 @@ class OneDnnLinear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         """Return the outputs, (..., out_features), in the input's type."""
         rows = input.reshape(-1, self.in_features).float()
-        # Half precision, which autocast would take, does not hold the sums.
-        with torch.autocast(input.device.type, enabled=False):
-            learns = torch.is_grad_enabled()
-            found: Tensor = _Product.apply(rows, self.bias, self) if learns else self.outputs(rows)  # type: ignore[no-untyped-call]
+        if torch.is_grad_enabled():
+            # Half precision, which autocast would take in the backward pass, does not hold sums.
+            with torch.autocast(input.device.type, enabled=False):
+                found: Tensor = _Product.apply(rows, self.bias, self)  # type: ignore[no-untyped-call]
+        else:  # whose operators autocast leaves alone, but for the product in floating point
+            found = self.outputs(rows)
         return found.view(*input.shape[:-1], self.out_features).to(input.dtype)
 
     def outputs(self, rows: Tensor) -> Tensor:
@@ -114,14 +116,16 @@ class OneDnnLinear(nn.Linear):
         """
         if integers.device.type == "cpu" and fast_on_cpu():
             if self._packed is None:
-                self._packed = torch.ops.onednn.qlinear_prepack(self.weight, None)
-            return _onednn_product(integers, self._packed, self.scale)
+                packed = torch.ops.onednn.qlinear_prepack(self.weight, None)
+                self._packed = packed, torch.zeros(self.out_features, dtype=torch.int32)
+            return _onednn_product(integers, *self._packed, self.scale)
         if integers.is_cuda and not (self.in_features % STEP or self.out_features % STEP):
             missing = max(0, ROWS - len(integers))
             padded = functional.pad(integers, (0, 0, 0, missing)).to(torch.int8)
             found = torch._int_mm(padded, self.weight.t())[: len(integers)]
             return found.float().mul_(self.scale)
-        return float_product(integers, Rounded(self.weight.float(), self.scale))
+        with torch.autocast(integers.device.type, enabled=False):
+            return float_product(integers, Rounded(self.weight.float(), self.scale))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what the processor wants: it can be neither copied nor saved."""
@@ -206,19 +210,18 @@ def fast_on_cpu() -> bool:
     weight, ones = integers.repeat(4, 1), torch.ones(16)
     try:
         packed = torch.ops.onednn.qlinear_prepack(weight.to(torch.int8), None)
-        found = _onednn_product(integers, packed, ones)
+        found = _onednn_product(integers, packed, torch.zeros(16, dtype=torch.int32), ones)
     except RuntimeError:  # no kernel for this processor
         return False
     return torch.equal(found, float_product(integers, Rounded(weight, ones)))
 
 
-def _onednn_product(integers: Tensor, packed: Tensor, scale: Tensor) -> Tensor:
+def _onednn_product(integers: Tensor, packed: Tensor, zeros: Tensor, scale: Tensor) -> Tensor:
     """Return the product by the operator that torch's inductor emits for quantised linear layers.
 
     Source: torch/_inductor/fx_passes/quantization.py and aten/src/ATen/native/quantized/cpu/
     qlinear.cpp of torch 2.13. The tensors of quantised types beside it are deprecated.
     """
-    zeros = torch.zeros(len(scale), dtype=torch.int32)
     found: Tensor = torch.ops.onednn.qlinear_pointwise(
         integers.to(torch.int8), 1.0, 0, packed, scale, zeros, None,
         1.0, 0, torch.float32, "none", [], "",

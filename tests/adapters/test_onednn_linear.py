@@ -66,7 +66,7 @@ def test_a_processor_without_the_instructions_gives_the_same_bits(format, monkey
 
 
 def test_saturating_processors_are_found_out(monkeypatch):
-    def saturating(integers, packed, scale):
+    def saturating(integers, packed, zeros, scale):
         return float_product(integers, Rounded(packed, scale)).clamp(-32768, 32767)
 
     monkeypatch.setattr(torch.ops.onednn, "qlinear_prepack", lambda weight, _: weight.float())
