@@ -20,7 +20,7 @@ Low-Rank Quantization-Aware Training for LLMs, https://arxiv.org/abs/2406.06385.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from peft.tuners.lora.layer import Linear as LoraLinear
@@ -52,8 +52,6 @@ class Qat(Adapter):
         frozen: Leave the weights as they are, for another member of a chain to learn: LoRA, before.
         targets: Globs over module names; null takes every linear layer that is in no head.
     """
-
-    tolerance: ClassVar[float] = 0.0  # rounding changes even the outputs of the smallest network
 
     learning_rate: float = 5e-5
     bits: Literal[8, 4] = 8
