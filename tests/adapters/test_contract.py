@@ -97,7 +97,9 @@ def test_attaching_leaves_the_outputs_as_they_were(built, adapter, batch):
     if task.adapter.rounds:
         assert 0 < difference < 0.05  # of these small networks; see test_quantized.py
     else:
-        assert (difference <= adapter.tolerance) == adapter.lossless
+        # Eight bits hardly show in logits as small as these, but they do show.
+        tolerance = 0.0 if adapter.converts else adapter.tolerance
+        assert (difference <= tolerance) == adapter.lossless
 
 
 def test_what_learns_lies_inside_sites_and_heads(built, adapter):
