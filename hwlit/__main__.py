@@ -151,8 +151,6 @@ def _dispatch(arguments: list[str]) -> int:
     }  # fmt: skip
     if command in own:
         return own[command](rest)
-    if command == "check":
-        return _check(rest)
     if command in READERS:
         return int(importlib.import_module(f"hwlit.study.{command}").main(rest))
     if command == "study":
