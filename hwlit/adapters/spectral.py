@@ -174,6 +174,11 @@ class SpectralLinear(SpectralMatrix):
 
     base_layer: nn.Linear
 
+    def __init__(self, base_layer: nn.Module, svd: Decomposition, residual: bool = False) -> None:
+        super().__init__(base_layer, svd, residual)
+        # The pipeline of SDXL reads its time embedding's, to see what it is called with.
+        self.in_features = self.base_layer.in_features
+
     def positions(self, x: Tensor) -> int:
         """Return the number of tokens."""
         return x.numel() // self.base_layer.in_features

@@ -13,7 +13,7 @@ from hwlit.adapters.spectral import factored_cost, recomposed_cost
 from hwlit.adapters.svdiff import SVDiff, load_shifts, set_strength
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.networks.diffusion import DiffusionNetwork
-from tests.drawing import moved
+from tests.drawing import drawn, learnable, loaded, moved
 from tests.networks.test_diffusion import UNETS, learning
 from tests.pipelines import tiny_unet
 
@@ -239,3 +239,11 @@ def test_convolutions_with_groups_are_refused():
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(UsageError, match=next(iter(wrong))):
         SVDiff(**wrong)
+
+
+@pytest.mark.parametrize("kind", ["sd", "sdxl"])
+def test_stock_pipelines_draw_with_wrapped_layers(tiny_pipelines, kind):
+    pipeline = loaded(tiny_pipelines[kind])
+    base = drawn(pipeline)
+    SVDiff(norms=True).attach(learnable(pipeline, "unet", "text_encoder"))
+    assert abs(drawn(pipeline) - base).max() < 1e-3
