@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from hwlit.__main__ import main
 from hwlit.adapters.svdiff import SVDiff, as_lora
+from hwlit.errors import UsageError
 from hwlit.exports.diffusers_lora import WEIGHTS
 from hwlit.records import read_record
 from hwlit.shifts import shifted
@@ -116,3 +117,31 @@ def test_damaged_shifts_are_told(tiny_pipelines, tmp_path, capsys):
     (run / "adapter" / "spectral_shifts.safetensors").write_bytes(b"x")
     assert main(["export", str(run), "--lora", str(tmp_path / "out"), "--rank", "3"]) == 5
     assert "are damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["export", "--lora", "OUT", "--rank", "3"],
+        ["generate", "--prompt", "dog", "--out", "OUT", "--strength", "0.5"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_shifts_that_are_no_numbers_are_damage(command, tiny_pipelines, tmp_path, capsys):
+    (run := tmp_path / "run").mkdir()
+    write_run(run, tiny_pipelines["sd"], SVDiff(targets=("unet.*.to_q",)))
+    path, out = run / "adapter" / "spectral_shifts.safetensors", tmp_path / "out"
+    shifts = load_file(path)
+    next(iter(shifts.values()))[0] = float("nan")
+    save_file(shifts, path)
+    words = [str(out) if word == "OUT" else word for word in command[1:]]
+    assert main([command[0], str(run), *words]) == 5
+    assert "holds numbers that are not finite, such as" in capsys.readouterr().err
+    assert not list(out.glob("*"))
+
+
+def test_norms_alone_are_no_lora():
+    network = torch.nn.Sequential(torch.nn.LayerNorm(5))
+    SVDiff(norms=True).attach(network)
+    with pytest.raises(UsageError, match="only norms, which LoRA has no place for"):
+        as_lora(network, 1)

@@ -166,7 +166,8 @@ def load_shifts(network: nn.Module, files: Mapping[str, Mapping[str, Tensor]]) -
         files: Tensors by file name and their own names.
 
     Raises:
-        IntegrityError: A shift is missing, there is one too many, or its size differs.
+        IntegrityError: A shift is missing, there is one too many, its size differs, or it is not
+            finite.
     """
     layers = {_place(name): layer for name, layer in spectral_layers(network)}
     shifts = {(file, key): t for file, tensors in files.items() for key, t in tensors.items()}
@@ -177,6 +178,12 @@ def load_shifts(network: nn.Module, files: Mapping[str, Mapping[str, Tensor]]) -
             f"{file} does not fit this model: {len(odd)} shifts differ, such as {key}; give the "
             "base model and the settings of the run that wrote it"
         )
+    for (file, key), shift in shifts.items():
+        if not torch.isfinite(shift).all():
+            raise IntegrityError(
+                f"{file} holds numbers that are not finite, such as {key}; bring back the file "
+                "that the run wrote, or train again"
+            )
     with torch.no_grad():
         for place, layer in layers.items():
             layer.delta.copy_(shifts[place] / layer.rate)
@@ -210,9 +217,12 @@ def as_lora(network: nn.Module, rank: int) -> LowRank:
         rank: Directions kept of each layer.
 
     Raises:
-        UsageError: The rank is below 1 or above the number of singular values of every layer.
+        UsageError: The rank is below 1 or above the number of singular values of every layer, or
+            only norms learned.
     """
     layers = {n: x for n, x in spectral_layers(network) if isinstance(x, SpectralMatrix)}
+    if not layers:
+        raise UsageError("what learned is only norms, which LoRA has no place for; add targets")
     widest = max(len(layer.s) for layer in layers.values())
     if not 1 <= rank <= widest:
         raise UsageError(f"--rank is {rank}; give 1 to {widest}, the most that a layer has")
