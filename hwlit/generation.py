@@ -101,7 +101,7 @@ def generate(run: Path, request: Request, out: Path, device: str = "cpu") -> lis
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     pipeline = _placed(load(run, record, request, _dtype(record, device)), device)
     tokenizers = [part for name, part in pipeline.components.items() if "tokenizer" in name]
-    for remark in remarks_on_prompts(tokenizers, request.prompts, ""):
+    for remark in remarks_on_prompts(tokenizers, request.prompts):
         print(f"hwlit: {remark}", file=sys.stderr)
     steps = request.steps or int(model["sampling_steps"])
     guidance = float(model["guidance"] if request.guidance is None else request.guidance)

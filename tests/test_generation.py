@@ -148,7 +148,9 @@ def test_steps_and_guidance_may_be_others(runs, tmp_path):
 def test_a_prompt_that_is_cut_says_so(runs, tmp_path, capsys):
     run, _ = runs["lora"]
     generate(run, tmp_path, "--num_images", "1", prompt="dog " * 80)
-    assert "longer than 77 tokens; cut off is 'dog dog dog dog dog'" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "longer than 77 tokens; cut off is 'dog dog dog dog dog'" in error
+    assert error.count("\n") == 1  # and nothing of what training would ask for
 
 
 def test_a_folder_that_is_only_lora_needs_its_base_unchanged(runs, tmp_path, capsys):

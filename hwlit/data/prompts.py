@@ -148,14 +148,15 @@ def common_word(tokenizer: CLIPTokenizer, identifier: str) -> bool:
 
 
 def remarks_on_prompts(
-    tokenizers: Sequence[CLIPTokenizer], prompts: Sequence[str], identifier: str
+    tokenizers: Sequence[CLIPTokenizer], prompts: Sequence[str], identifier: str | None = None
 ) -> list[str]:
     """Return a sentence for each prompt that is cut, and one on an identifier that does not serve.
 
     Args:
         tokenizers: Those of the pipeline.
-        prompts: All that is said in training and test.
-        identifier: The words that stand for the concept, if there are any.
+        prompts: All that is said in training and test, or is to be drawn.
+        identifier: The words that stand for the concept, "" where it has none; None where nothing
+            is to be learned.
     """
     told = []
     for prompt in dict.fromkeys(prompts):
@@ -164,6 +165,8 @@ def remarks_on_prompts(
                 f"the prompt {prompt[:60]!r} is longer than {tokenizers[0].model_max_length} "
                 f"tokens; cut off is {cut[:60]!r}"
             )
+    if identifier is None:
+        return told
     if not identifier:
         told.append(
             "no word tells the concept from its class, so that the whole class changes; put a rare "
