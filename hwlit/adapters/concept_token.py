@@ -33,6 +33,8 @@ from hwlit.errors import UsageError
 
 Tokenizer = Any  # of transformers, whose tokenizers have no types
 LEARNED_EMBEDS = "learned_embeds.safetensors"
+# How the names of an export's other files of weights begin: a word's own file is called as it is.
+TAKEN = ("learned.", "learned_embeds.", "spectral_shifts")
 # What files of two text encoders call them. Source: diffusers' documentation of
 # `load_textual_inversion`, by the CLIP that each began as: ViT-L/14 and ViT-bigG/14.
 ENCODERS = {"text_encoder": "clip_l", "text_encoder_2": "clip_g"}
@@ -66,9 +68,15 @@ class ConceptToken(Adapter):
         if not self.tokens:
             raise UsageError('tokens is empty; give such as {"<new1>": "dog"}')
         for token in self.tokens:
-            if not token or token != "".join(token.lower().split()) or "/" in token:
+            if not token or token != "".join(token.lower().split()) or set(token) & set('/\\"'):
                 raise UsageError(
-                    f"the new token {token!r} must be one word in lower case; give such as <new1>"
+                    f"the new token {token!r} must be one word in lower case, without slashes and "
+                    "double quotes; give such as <new1>"
+                )
+            if f"{token}.".startswith(TAKEN):
+                raise UsageError(
+                    f"the new token {token!r} would be the name of another file of the export; "
+                    "give such as <new1>"
                 )
             if any(token in other and token != other for other in self.tokens):
                 raise UsageError(f"the new token {token!r} is part of another; give such as <new1>")

@@ -180,6 +180,9 @@ def test_words_that_do_not_suit_are_refused(settings, told, tiny_pipelines):
         ({"tokens": {"<New1>": "dog"}}, "must be one word in lower case"),
         ({"tokens": {"my dog": "dog"}}, "must be one word in lower case"),
         ({"tokens": {"new": "dog", "new1": "dog"}}, "'new' is part of another"),
+        ({"tokens": {"learned": "dog"}}, "'learned' would be the name of another file"),
+        ({"tokens": {"spectral_shifts": "dog"}}, "would be the name of another file"),
+        ({"tokens": {'a"b': "dog"}}, "must be one word in lower case"),
         ({"vectors": 0}, "vectors must be at least 1"),
     ],
 )
