@@ -121,6 +121,17 @@ def test_a_run_killed_after_its_training_says_what_was_trained_before(tiny_fit, 
     assert record["absent"]["fit/step_time"] == told
 
 
+def test_steps_that_end_within_an_epoch_are_validated_and_gone_on_from(tiny_fit, tmp_path):
+    first, second = tmp_path / "run", tmp_path / "second"
+    assert main([*tiny_fit, "--trainer.max_steps", "3"]) == 0
+    (end,) = (first / "checkpoints").glob("*.ckpt")
+    assert end.name == "epoch=0-step=3.ckpt"
+    words = [*tiny_fit, "--output", str(second), "--ckpt_path", str(end)]
+    assert main([*words, "--trainer.max_steps", "5"]) == 0
+    names = [path.name for path in (second / "checkpoints").glob("*.ckpt")]
+    assert sorted(names) == ["epoch=0-step=3.ckpt", "epoch=0-step=5.ckpt"]
+
+
 def test_the_checkpoint_that_a_run_began_from_may_be_gone(tiny_fit, tmp_path):
     first, second = tmp_path / "run", tmp_path / "second"
     assert main([*tiny_fit, "--trainer.max_epochs", "1"]) == 0

@@ -187,6 +187,8 @@ class Checkpoints(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save where it is due or a signal waits, but only where Lightning resumes exactly."""
+        if trainer.global_step == trainer.max_steps:
+            trainer.should_stop = True  # else Lightning leaves out the last validation
         stepped, self._step = trainer.global_step > self._step, trainer.global_step
         if not stepped or trainer.is_last_batch or _validates_next(trainer):
             return
@@ -223,7 +225,8 @@ class Checkpoints(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Add whether early stopping has ended the training."""
-        checkpoint["should_stop"] = trainer.should_stop
+        over = trainer.global_step == trainer.max_steps  # which a run that goes on sets anew
+        checkpoint["should_stop"] = trainer.should_stop and not over
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
