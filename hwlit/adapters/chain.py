@@ -158,11 +158,12 @@ class Chain(Adapter):
             member.on_step(network, step, steps)
 
     def facts(self, network: nn.Module) -> dict[str, Any]:
-        """Return what the record says of each member by its name, and of the base as it is."""
+        """Return what the record says of each member by its name, and of the whole as it is."""
         found: dict[str, Any] = {}
         for name, member in self.adapters.items():
             if facts := member.facts(network):
-                found |= facts if member.only_base else {name: facts}
+                of_all = member.only_base or member.converts
+                found |= facts if of_all else {name: facts}
         return found
 
     @property
