@@ -257,9 +257,10 @@ class Task(LightningModule, ABC):
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep only what was learned."""
+        """Keep only what was learned, and under what: a device can decide on another base."""
         state = self.learned_state()
         checkpoint["state_dict"] = {f"network.{name}": tensor for name, tensor in state.items()}
+        checkpoint["adapter"] = self.adapter.title
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Compare names and shapes in the checkpoint with those that learn here.
@@ -267,6 +268,12 @@ class Task(LightningModule, ABC):
         Raises:
             IntegrityError: They differ.
         """
+        if (before := checkpoint.get("adapter", self.adapter.title)) != self.adapter.title:
+            raise IntegrityError(
+                f"the checkpoint was learned under {before}, and here the adapter is "
+                f"{self.adapter.title} ({self.adapter.remark or 'by its config'}); go on where it "
+                "was learned, or start a new run"
+            )
         wanted = {(f"network.{n}", tuple(t.shape)) for n, t in self.learned_state().items()}
         found = {(name, tuple(t.shape)) for name, t in checkpoint["state_dict"].items()}
         if wanted != found:
