@@ -39,6 +39,7 @@ from hwlit.records import read_record
 from hwlit.storage import write_text
 
 Classifier = PreTrainedModel | PeftModel
+MISSING = '{} needs a package that is missing: pip install "hwlit[qlora]"'
 
 
 def predict(
@@ -151,9 +152,12 @@ def load(run: Path, record: dict[str, Any]) -> tuple[Classifier, PreTrainedToken
             f"{model['sha256'][:12]}…); bring these back, or train again"
         )
     quantization = read_quantization(folder / BASE) if (folder / BASE).exists() else None
-    base = load_classifier(
-        model["pretrained"], tuple(model["labels"]), quantization=quantization
-    ).network
+    try:
+        base = load_classifier(
+            model["pretrained"], tuple(model["labels"]), quantization=quantization
+        ).network
+    except ImportError as error:  # of a package that quantises
+        raise UsageError(MISSING.format(folder / BASE)) from error
     return PeftModel.from_pretrained(base, folder).eval(), tokenizer
 
 
@@ -167,9 +171,7 @@ def read_quantization(path: Path) -> QuantizationConfigMixin:
     try:
         config = AutoQuantizationConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except ImportError as error:
-        raise UsageError(
-            f'{path} needs a package that is missing: pip install "hwlit[qlora]"'
-        ) from error
+        raise UsageError(MISSING.format(path)) from error
     except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
         raise IntegrityError(
             f"{path} is damaged ({' '.join(str(error).split())}); bring the run's own file back"

@@ -80,13 +80,12 @@ class FourBit(Format, ABC):
         """Return the layer with these values."""
         import bitsandbytes as bnb
 
-        layer = hollow(
-            bnb.nn.Linear4bit, linear, compute_dtype=linear.weight.dtype, quant_type=self.kind
-        )
         scales = {n: t for n, t in state.items() if n.startswith("weight.")}
         weight = bnb.nn.Params4bit.from_prequantized(state["weight"], scales, device="cpu")
         if list(weight.quant_state.shape) != [linear.out_features, linear.in_features]:
             raise LookupError(f"a weight has the shape {list(weight.quant_state.shape)}")
+        dtype = weight.quant_state.dtype
+        layer = hollow(bnb.nn.Linear4bit, linear, compute_dtype=dtype, quant_type=self.kind)
         layer.weight = weight
         if linear.bias is not None:
             layer.bias = nn.Parameter(state["bias"], requires_grad=False)

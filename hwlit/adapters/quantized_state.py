@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hwlit.adapters.bitsandbytes_linear import NF4
 from hwlit.adapters.formats import Format
 from hwlit.adapters.onednn_linear import OneDnnInt4, OneDnnInt8
-from hwlit.errors import IntegrityError
+from hwlit.errors import IntegrityError, UsageError
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
@@ -30,7 +30,7 @@ def quantized_layers(network: nn.Module) -> dict[str, str]:
 def restore(
     network: NetworkT, tensors: Mapping[str, Tensor], layers: Mapping[str, str]
 ) -> NetworkT:
-    """Give a network the layers and values of one that was quantised and saved.
+    """Give a network the layers and values of one that was quantised and saved, the rest in fp32.
 
     Args:
         network: A plain network of the same shape on the CPU; changed in place.
@@ -42,6 +42,7 @@ def restore(
 
     Raises:
         IntegrityError: Names, shapes or formats do not fit the network.
+        UsageError: The package that a format needs is missing.
     """
     left = dict(tensors)
     try:
@@ -52,6 +53,10 @@ def restore(
             state = {n.removeprefix(name + "."): left.pop(n) for n in own}
             network.set_submodule(name, SAVED[kind].restore(linear, state), strict=True)
         found = network.load_state_dict(left, strict=False)
+    except ImportError as error:
+        raise UsageError(
+            'the quantised weights need a package that is missing: pip install "hwlit[qlora]"'
+        ) from error
     except (AssertionError, AttributeError, LookupError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise IntegrityError(
@@ -64,4 +69,5 @@ def restore(
             f"the quantised weights do not fit their config.json: {len(odd)} tensors differ, such "
             f"as {odd[0]}; quantise the run again"
         )
+    network.float()  # a bias can come in the half precision that the run had
     return network

@@ -230,7 +230,8 @@ class TextClassification(Task):
         if self.adapter.converts:
             converted: nn.Module = copy.deepcopy(self.network)
             self.adapter.merge(converted)
-            return check_quantized(folder, converted.eval(), texts, logits, max_length)
+            # As it is read back: in fp32, whatever precision the frozen weights had.
+            return check_quantized(folder, converted.float().eval(), texts, logits, max_length)
         location = find_pretrained(self.pretrained).location
         dtype = computing_dtype(self.trainer.precision)
         if self.adapter.rounds and dtype == torch.float32:
