@@ -63,6 +63,7 @@ class HwlitCLI(LightningCLI):
     """LightningCLI with one directory per run and a `fit` that goes on to the finished row."""
 
     kind_of_run = staticmethod(run_for)
+    again = "go on with: hwlit fit --resume {}"
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -194,7 +195,7 @@ class HwlitCLI(LightningCLI):
             if not kept and self.trainer.is_global_zero:
                 release_directory(self.output, self._made)
             if isinstance(error, Interrupted):
-                again = f"go on with: hwlit fit --resume {shlex.quote(str(self.output))}"
+                again = self.again.format(shlex.quote(str(self.output)))
                 less = "nothing else is kept of it" if error.__notes__ else "nothing is kept of it"
                 error.add_note(again if kept else less)
             raise
@@ -229,13 +230,13 @@ class HwlitCLI(LightningCLI):
 
     def test(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
         """Test, and print the metrics."""
-        path = kwargs["ckpt_path"]
-        self.trainer.test(model, datamodule=datamodule, verbose=False, ckpt_path=path)
+        at = kwargs["ckpt_path"]
+        self.trainer.test(model, datamodule=datamodule, verbose=False, ckpt_path=at)
         self._print_metrics()
 
     def _print_metrics(self) -> None:
-        metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-        text = json.dumps(metrics, indent=1)
+        found = self.trainer.callback_metrics
+        text = json.dumps({name: float(value) for name, value in found.items()}, indent=1)
         if (output := self._asked("output")) is not None:
             write_text(Path(output), text + "\n")
         print(text)

@@ -26,7 +26,7 @@ from hwlit.adapters.ptq import Ptq
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.parsing import config_sha256
 from hwlit.records import Reading, read_record
-from hwlit.resume import Resumption
+from hwlit.resume import QUANTIZED, Resumption
 from hwlit.runs.text import TextRun
 from hwlit.storage import verify, write_text
 from hwlit.tasks.base import Task
@@ -128,7 +128,7 @@ class QuantizedRun(TextRun):
     def _probe(self) -> None:
         converted = copy.deepcopy(self._model.network)
         self._model.adapter.merge(converted)
-        how = "counted: parameters and buffers, and copies that the processor multiplies with"
+        how = "counted: parameters, buffers, scales, and copies that the processor multiplies with"
         self._recorder.add(
             {
                 "weights/memory": Reading(held_bytes(converted), "B", how),
@@ -143,15 +143,16 @@ class QuantizeCLI(cli.HwlitCLI):
     """The command line of fit, with a run that learns nothing."""
 
     source: ClassVar[Source]
+    again = "remove it and quantise the run again: {}"
 
     def _name(self) -> str:
         return f"{self.source.record.get('name', 'run')}-{self.source.name}"
 
     def _keep_config(self, config: dict[str, Any]) -> None:
         assert self.output is not None
-        made = f"hwlit quantize {self.source.folder} --format {self.source.name}"
+        made = f"{QUANTIZED}{self.source.folder} --format {self.source.name}"
         text = yaml.safe_dump(config, sort_keys=False)
-        header = f"# {made}\n# What follows is the config of that run, which trains it again.\n"
+        header = f"{made}\n# What follows is the config of that run, which trains it again.\n"
         write_text(self.output / "config.yaml", header + text)
 
 
@@ -171,8 +172,14 @@ def paired_difference(gains: Sequence[int]) -> Reading:
 
 def held_bytes(network: nn.Module) -> int:
     """Return the memory that the weights of a network take, in bytes."""
-    own = sum(tensor.nbytes for tensor in (*network.parameters(), *network.buffers()))
-    return own + sum(m.copy_bytes for m in network.modules() if isinstance(m, OneDnnLinear))
+    held = sum(tensor.nbytes for tensor in (*network.parameters(), *network.buffers()))
+    for layer in network.modules():
+        if isinstance(layer, OneDnnLinear):
+            held += layer.copy_bytes
+        elif NF4().owns(layer):  # its scales are neither parameters nor buffers
+            state = layer.state_dict()
+            held += sum(state[name].nbytes for name in state if name.startswith("weight."))
+    return held
 
 
 def quantize(run: Path, name: str, output: Path | None, accelerator: str) -> int:
@@ -196,7 +203,7 @@ def quantize(run: Path, name: str, output: Path | None, accelerator: str) -> int
     if "labels" not in record.get("model", {"labels": ()}):
         raise UsageError(f"{run} draws pictures, and only classifiers of texts can be quantised")
     if record["status"] != "ok":
-        raise UsageError(f"{run} has the status {record['status']}; quantise a run that has ended")
+        raise UsageError(f"{run} has the status {record['status']}; quantise one that is finished")
     if "converts_to" in record["adapter"]:
         raise UsageError(f"{run} is quantised already ({record['adapter']['name']})")
     source = Source(run, record, name)

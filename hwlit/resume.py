@@ -20,6 +20,8 @@ CHANGEABLE = (
     "--data.init_args.num_workers", "--trainer.enable_progress_bar",
 )  # fmt: skip
 
+QUANTIZED = "# hwlit quantize "  # begins config.yaml of a row that was quantised, not trained
+
 
 @dataclass(frozen=True)
 class Resumption:
@@ -91,6 +93,11 @@ def resume_arguments(arguments: Sequence[str]) -> list[str]:
     if not config.is_file():
         raise UsageError(
             f"{run} holds no config.yaml, so there is no run to resume; start one with --config"
+        )
+    if config.read_text(encoding="utf-8").startswith(QUANTIZED):
+        raise UsageError(
+            f"{run} was made by hwlit quantize, which trains nothing to go on with; remove it and "
+            "quantise its run again"
         )
     _refuse_finished(run)
     changed = [f"{name}={value}" for name, value in pairs if name != "--config"]

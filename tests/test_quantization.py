@@ -1,5 +1,7 @@
 import csv
 import json
+import shutil
+import sys
 
 import pytest
 import torch
@@ -7,7 +9,7 @@ from transformers import AutoModelForSequenceClassification
 
 from hwlit.__main__ import main
 from hwlit.adapters.bitsandbytes_linear import NF4
-from hwlit.quantization import paired_difference
+from hwlit.quantization import held_bytes, paired_difference
 
 FORMATS = {"int8": "onednn-int8", "int4": "onednn-int4", "nf4": "nf4"}
 
@@ -101,3 +103,71 @@ def test_a_difference_has_the_interval_of_its_rows():
     assert found.high == pytest.approx(1.96 * (2 / 16) ** 0.5)
     assert found.low == -found.high
     assert paired_difference([-1, 0]).value == -0.5
+
+
+@pytest.mark.slow
+def test_what_is_quantised_by_a_member_of_a_chain_is_not_rounded_again(tiny_fit, tmp_path, capsys):
+    one = ["--trainer.max_epochs=1", "--trainer.logger=false"]
+    assert main([*tiny_fit, *one, "--model.adapter", "qat_lora"]) == 0
+    assert main(["quantize", str(tmp_path / "run"), "--format", "int4"]) == 2
+    assert "quantised already (Lora+QAT int8)" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ("int8", "nf4"))
+def test_a_run_in_half_precision_is_quantised(name, tiny_fit, tmp_path):
+    if reason := NF4().unsupported(torch.device("cpu")):
+        pytest.skip(reason)
+    one = ["--trainer.max_epochs=1", "--trainer.logger=false", "--trainer.precision=bf16-true"]
+    assert main([*tiny_fit, *one]) == 0
+    folder, record = quantized(tmp_path / "run", name)
+    assert record["status"] == "ok"
+    assert main(["predict", str(folder), "--text", "storm"]) == 0
+
+
+@pytest.mark.slow
+def test_a_quantised_row_is_not_resumed_into_training(run, capsys):
+    folder, record = quantized(run, "int8")
+    (folder / "record.json").write_text(json.dumps(record | {"status": "interrupted"}))
+    assert main(["fit", "--resume", str(folder)]) == 2
+    assert "made by hwlit quantize" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_missing_package_is_named_when_a_quantised_row_is_used(run, monkeypatch, capsys):
+    if reason := NF4().unsupported(torch.device("cpu")):
+        pytest.skip(reason)
+    folder, _ = quantized(run, "nf4")
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    assert main(["predict", str(folder), "--text", "storm"]) == 2
+    assert 'pip install "hwlit[qlora]"' in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_checkpoint_goes_on_with_the_base_that_it_was_learned_on(
+    tiny_fit, tmp_path, monkeypatch, capsys
+):
+    if reason := NF4().unsupported(torch.device("cpu")):
+        pytest.skip(reason)
+    one = ["--trainer.max_epochs=1", "--trainer.logger=false"]
+    assert main([*tiny_fit, *one, "--model.adapter", "qlora_4bit"]) == 0
+    run = tmp_path / "run"
+    again = shutil.copytree(run, tmp_path / "again")
+    record = json.loads((run / "record.json").read_text())
+    (again / "record.json").write_text(json.dumps(record | {"status": "interrupted"}))
+    monkeypatch.setattr(NF4, "unsupported", lambda self, device: "it is not installed")
+    resumed = ["fit", "--resume", str(again), "--trainer.max_epochs", "2"]
+    for command in (resumed, ["quantize", str(run), "--format", "int8"]):
+        assert main(command) == 5
+        told = capsys.readouterr().err
+        assert "learned under nf4+Lora" in told
+        assert "it is not installed" in told
+
+
+def test_memory_counts_the_scales_of_four_bits():
+    if reason := NF4().unsupported(torch.device("cpu")):
+        pytest.skip(reason)
+    linear = torch.nn.Linear(256, 256, bias=False)
+    held = held_bytes(NF4(double_quantization=False).quantize(linear, torch.device("cpu")))
+    weights, scales = 256 * 256 // 2, 256 * 256 // 64 * 4
+    assert weights + scales < held < weights + scales + 512  # the table of values beside them
