@@ -235,8 +235,7 @@ class HwlitCLI(LightningCLI):
         self._print_metrics()
 
     def _print_metrics(self) -> None:
-        found = self.trainer.callback_metrics
-        text = json.dumps({name: float(value) for name, value in found.items()}, indent=1)
+        text = json.dumps({n: float(v) for n, v in self.trainer.callback_metrics.items()}, indent=1)
         if (output := self._asked("output")) is not None:
             write_text(Path(output), text + "\n")
         print(text)

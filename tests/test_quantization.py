@@ -114,7 +114,7 @@ def test_what_is_quantised_by_a_member_of_a_chain_is_not_rounded_again(tiny_fit,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ("int8", "nf4"))
+@pytest.mark.parametrize("name", ["int8", "nf4"])
 def test_a_run_in_half_precision_is_quantised(name, tiny_fit, tmp_path):
     if reason := NF4().unsupported(torch.device("cpu")):
         pytest.skip(reason)

@@ -20,8 +20,9 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from hwlit.adapters.base import Adapter, NoSiteError, freeze, plain_modules
+from hwlit.adapters.base import Adapter, NoSiteError, freeze
 from hwlit.adapters.formats import Format
+from hwlit.adapters.quantized import linear_layers
 from hwlit.adapters.quantized_state import SAVED
 from hwlit.errors import UsageError
 
@@ -62,12 +63,7 @@ class Ptq(Adapter):
         Raises:
             NoSiteError: There is none.
         """
-        inside = tuple(head + "." for head in self.heads)
-        found = tuple(
-            name
-            for name, module in plain_modules(network)
-            if isinstance(module, nn.Linear) and not f"{name}.".startswith(inside)
-        )
+        found = linear_layers(network, self.heads)
         if not found:
             raise NoSiteError(f"{type(network).__name__} has no linear layer outside its heads")
         return found

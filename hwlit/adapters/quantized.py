@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 from hwlit.adapters import bitsandbytes_linear, onednn_linear, torchao_linear
 from hwlit.adapters.base import Adapter, NotMergeableError, freeze, match, plain_modules
@@ -99,13 +100,7 @@ class Quantized(Adapter):
 
     def sites(self, network: nn.Module) -> tuple[str, ...]:
         """Return the names of the layers whose weights are held in fewer bits."""
-        inside = tuple(head + "." for head in self.heads)
-        names = tuple(
-            name
-            for name, module in plain_modules(network)
-            if isinstance(module, nn.Linear) and not f"{name}.".startswith(inside)
-        )
-        return match(self.targets or ("*",), names)
+        return match(self.targets or ("*",), linear_layers(network, self.heads))
 
     def attach(self, network: nn.Module) -> None:
         """Freeze the network and quantise its layers one by one, each freed before the next.
@@ -240,6 +235,27 @@ def choose(asked: Format | None, device: torch.device, strict: bool = False) -> 
             f"{', '.join(each.name for each in able)}: take one of these, or set strict to false"
         )
     return Choice(asked.name, able[0], reason, device)
+
+
+def linear_layers(network: nn.Module, heads: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the linear layers that can be quantised, those of heads aside.
+
+    transformers keeps a few layers in fp32 whose callers read their type: quantised, T5's `wo`
+    would have its inputs cast to whole numbers.
+
+    Args:
+        network: The network.
+        heads: Names of the modules that belong to the task.
+    """
+    inside = tuple(head + "." for head in heads)
+    kept = (network._keep_in_fp32_modules or ()) if isinstance(network, PreTrainedModel) else ()
+    return tuple(
+        name
+        for name, module in plain_modules(network)
+        if isinstance(module, nn.Linear)
+        and not f"{name}.".startswith(inside)
+        and not set(kept) & set(name.split("."))
+    )
 
 
 def dequantize(network: nn.Module) -> None:
