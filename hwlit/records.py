@@ -87,6 +87,11 @@ class RunRecord:
         write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
 
 
+def _refuse(name: str) -> None:
+    """Refuse NaN and infinity, which JSON has not, but Python reads."""
+    raise ValueError(f"it has {name}")
+
+
 def read_record(run: Path) -> dict[str, Any]:
     """Read `record.json` of a run directory as plain data.
 
@@ -95,7 +100,7 @@ def read_record(run: Path) -> dict[str, Any]:
     """
     path = run / "record.json"
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except OSError as error:
         if isinstance(error, FileNotFoundError) and (run / "config.yaml").is_file():
             raise IntegrityError(

@@ -30,6 +30,7 @@ class Run:
         reason: One sentence, where it is not ok.
         values: What a study set for it, by axis.
         record: `record.json`; empty where there is none.
+        study: The directory of its study; None where it is of none.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Run:
     reason: str | None
     values: Mapping[str, str]
     record: Mapping[str, Any]
+    study: Path | None = None
 
     @property
     def seed(self) -> int:
@@ -140,7 +142,7 @@ def _cell(study: Path, name: str, row: Mapping[str, Any]) -> Run:
             raise IntegrityError("the row is ok and names no run")
         record = _checked(read_record(folder))
         status, reason = str(record["status"]), _text(record.get("error"))
-    return Run(name, folder, status, reason, values, record)
+    return Run(name, folder, status, reason, values, record, study)
 
 
 def _read_run(folder: Path, root: Path, found: Collection) -> None:
@@ -195,7 +197,12 @@ def _is_reading(reading: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and value is not True and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # of a whole number beyond every float
+        return False
 
 
 def _reason(error: Exception) -> str:

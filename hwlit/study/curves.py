@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping
 from itertools import accumulate
 from pathlib import Path
@@ -52,7 +53,7 @@ def _columns(run: Run, name: str) -> tuple[list[Any], list[Any]]:
             told = [
                 (int(row["step"]) + 1, float(row[name]))
                 for row in csv.DictReader(file)
-                if row[name]
+                if row[name] and math.isfinite(float(row[name]))
             ]
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return [], []

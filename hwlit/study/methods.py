@@ -74,7 +74,8 @@ def label_of_axes(run: Run, others: Sequence[Run]) -> str:
 def _identity(run: Run) -> str:
     """Return a text that is equal for runs that differ in nothing but their seed."""
     key = run.record.get("comparability", {})
-    what: Any = {axis: value for axis, value in run.values.items() if not _is_seed(axis)}
+    own = {axis: value for axis, value in run.values.items() if not is_seed(axis)}
+    what: Any = [str(run.study), own]  # another study may mean another thing by the same label
     if not run.values:
         what = _config(run) or dict(_settings(run))
     return json.dumps([what, [key.get(name) for name in HARDWARE]], sort_keys=True, default=str)
@@ -85,7 +86,8 @@ def _named(axis: str, value: str) -> str:
     return f"{axis.rpartition('.')[2]} {value}" if value[:1].isdigit() else value
 
 
-def _is_seed(axis: str) -> bool:
+def is_seed(axis: str) -> bool:
+    """Return whether an axis of a study is its seed."""
     return axis.rpartition(".")[2] in SEED_AXES
 
 
@@ -170,7 +172,7 @@ def _axes(method: Method, found: list[Method]) -> str:
     axes = [
         axis
         for axis in values
-        if not _is_seed(axis) and len({other.runs[0].values.get(axis) for other in found}) > 1
+        if not is_seed(axis) and len({other.runs[0].values.get(axis) for other in found}) > 1
     ]
     names = [_named(axis, values[axis]) for axis in axes]
     return _with(names[0], names[1:]) if names else ""

@@ -94,3 +94,13 @@ def test_a_directory_that_links_to_itself_ends(tmp_path):
     write_run(tmp_path / "a")
     os.symlink(tmp_path, tmp_path / "loop")
     assert len(collect([tmp_path]).runs) == 1
+
+
+@pytest.mark.parametrize(
+    ("known", "number"), [("0.125", "NaN"), ("0.125", "Infinity"), ("0.375", "1" + 400 * "0")]
+)
+def test_what_no_record_of_ours_has_for_a_number_is_named(tmp_path, known, number):
+    path = write_run(tmp_path / "a", readings={"x": 0.375}, step_time=0.125) / "record.json"
+    path.write_text(path.read_text().replace(known, number))
+    found = collect([tmp_path])
+    assert (found.runs, [file for file, _ in found.left_out]) == ([], [path])

@@ -63,3 +63,10 @@ def test_a_studys_axes_are_the_names(tmp_path):
         write_run(tmp_path / "runs" / name, seed=int(name[-1]))
     expected = ["full (cpu)", "full (gpu)", "lora (cpu)", "lora (gpu)"]
     assert labels(tmp_path) == {name: [0, 1] for name in expected}
+
+
+def test_one_label_in_two_studies_is_two_methods(tmp_path):
+    for name, rate in (("a", 1), ("b", 2)):
+        write_study(tmp_path / name, {"lora": ({"adapter": "lora"}, "ok")})
+        write_run(tmp_path / name / "runs" / "lora", config=f"lr: {rate}\n")
+    assert labels(tmp_path) == {"Lora (lr 1)": [0], "Lora (lr 2)": [0]}
