@@ -195,7 +195,7 @@ def launching(
 def _findings(study: Study, store: Store, names: Sequence[str]) -> list[str]:
     if study.search is not None:
         return largest(store, study)
-    told = chosen(store, names, study.choose, study.mode) if study.choose else None
+    told = chosen(store, names, study.choose) if study.choose else None
     return [told] if told else []
 
 
@@ -211,7 +211,7 @@ def _status(words: Sequence[str]) -> int:
         elif (row := store.row(name)) is not None:
             board.rows[name] = row
     show_board(board, Console())
-    if facts.get("choose") and (told := chosen(store, board.names, facts["choose"], facts["mode"])):
+    if facts.get("choose") and (told := chosen(store, board.names, facts["choose"])):
         print(told)
     return 0
 

@@ -104,7 +104,7 @@ class Comparison:
         """Return the row that validation chooses; None where nothing is to be chosen."""
         if self.choose is None:
             return None
-        mode = _mode(self.choose)
+        mode = mode_of(self.choose)
         known = [(best_validation(row.method, self.choose, mode), row) for row in self.ranked()]
         values = [(value, row) for value, row in known if value is not None]
         sign = 1 if mode == "max" else -1
@@ -138,7 +138,7 @@ def compared(found: Collection, metric: str | None, baseline: str | None) -> Com
     """
     all_methods = methods(found.runs)
     name = _metric(all_methods, metric, found.metric)
-    mode = found.mode if found.mode in ("max", "min") and name == found.metric else _mode(name)
+    mode = found.mode if found.mode in ("max", "min") and name == found.metric else mode_of(name)
     rows = [Row(method) for method in all_methods]
     if rows:
         first = _baseline(rows, baseline, found.baseline)
@@ -195,7 +195,8 @@ def _metric(found: Sequence[Method], asked: str | None, usual: str | None) -> st
     raise UsageError(f"no run has {asked!r}; there are {', '.join(sorted(told)) or 'no metrics'}")
 
 
-def _mode(metric: str) -> str:
+def mode_of(metric: str) -> str:
+    """Return whether `max` or `min` of a metric is best, by its name."""
     return "min" if metric.endswith(LESS_IS_BETTER) else "max"
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+from hwlit.study.comparison import mode_of
+from hwlit.study.methods import is_seed
 from hwlit.study.plan import Study
 from hwlit.study.store import Store
 from hwlit.study.verdict import read_if_there
 
 
-def chosen(store: Store, names: Sequence[str], monitor: str, mode: str) -> str | None:
+def chosen(store: Store, names: Sequence[str], monitor: str) -> str | None:
     """Return what the validation rows choose among the cells, in one sentence.
 
     Cells that differ in the seed alone count together, by their mean.
@@ -19,17 +21,16 @@ def chosen(store: Store, names: Sequence[str], monitor: str, mode: str) -> str |
         store: The study's directory.
         names: Its cells.
         monitor: The validation metric, as the record of the best checkpoint names it.
-        mode: Whether `max` or `min` of it is best.
     """
     scores: dict[tuple[tuple[str, str], ...], list[float]] = {}
     for name in names:
         row, best = store.row(name), read_if_there(store.run(name)).get("best_checkpoint")
         if row is not None and row.status == "ok" and best and best.get("monitor") == monitor:
-            group = tuple((axis, label) for axis, label in row.values.items() if axis != "seed")
+            group = tuple((axis, label) for axis, label in row.values.items() if not is_seed(axis))
             scores.setdefault(group, []).append(best["score"])
     if not scores:
         return None
-    best_of = max if mode == "max" else min
+    best_of = max if mode_of(monitor) == "max" else min
     group = best_of(scores, key=lambda one: fmean(scores[one]))
     label = " ".join(label for _, label in group)
     return f"chosen on the validation rows, {monitor} {fmean(scores[group]):.4f}: {label}"
