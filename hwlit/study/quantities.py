@@ -1,12 +1,19 @@
-"""Sizes and durations as people write them: 8GiB, 500MB, 30min, 1.5h."""
+"""Sizes, durations and energies as people write them: 8GiB, 500MB, 30min, 1.5h, 50Wh."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 
 from hwlit.errors import UsageError
-from hwlit.study.limits import MEMORY, TIME
+
+MEMORY = {"B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30, "TiB": 2.0**40}
+MEMORY |= {"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
+TIME = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+# No MJ: in another case it is a thousandth.
+ENERGY = {"J": 1.0, "kJ": 1e3, "Wh": 3600.0, "kWh": 3.6e6}
+NUMBER = re.compile(r"([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*([a-z]*)", re.IGNORECASE)
 
 
 def seconds(what: str, value: object) -> float:
@@ -19,7 +26,7 @@ def seconds(what: str, value: object) -> float:
     Raises:
         UsageError: It is no duration above 0.
     """
-    return _parse(what, value, TIME, "s", "90s, 30min or 2h")
+    return quantity(what, value, TIME, "s")
 
 
 def size(what: str, value: object) -> float:
@@ -32,13 +39,25 @@ def size(what: str, value: object) -> float:
     Raises:
         UsageError: It is no size above 0.
     """
-    return _parse(what, value, MEMORY, "B", "500MiB or 8GB")
+    return quantity(what, value, MEMORY, "B")
 
 
-def _parse(what: str, value: object, units: Mapping[str, float], plain: str, usual: str) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", str(value).strip())
+def quantity(what: str, value: object, units: Mapping[str, float], plain: str = "") -> float:
+    """Return a quantity in SI units.
+
+    Args:
+        what: What it is for, as the error names it.
+        value: A number and one of the units, in capitals or not.
+        units: What each is in SI units.
+        plain: The unit of a number alone; "" where it needs one.
+
+    Raises:
+        UsageError: It is none above 0.
+    """
+    found = NUMBER.fullmatch(str(value).strip())
     known = {unit.lower(): factor for unit, factor in units.items()}
     factor = known.get((found[2] or plain).lower()) if found else None
-    if found is None or factor is None or float(found[1]) <= 0:
-        raise UsageError(f"{what} {value!r} is not understood; give {usual}")
-    return float(found[1]) * factor
+    most = 0.0 if found is None or factor is None else float(found[1]) * factor
+    if not 0 < most < math.inf:
+        raise UsageError(f"{what} {value!r} is no quantity; give a number and {' or '.join(units)}")
+    return most
