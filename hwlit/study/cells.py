@@ -82,8 +82,9 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _content(path: str) -> str:
-    """Return the text of a config and of those that it names."""
-    text = Path(path).read_text(encoding="utf-8")
+def _content(path: str, above: tuple[Path, ...] = ()) -> str:
+    """Return the text of a config and of those that it names; none within itself."""
+    text, here = Path(path).read_text(encoding="utf-8"), (*above, Path(path).resolve())
     named = [Path(path).parent / word for word in re.findall(r"[\w./-]+\.ya?ml", text)]
-    return "\n".join([text, *(_content(str(file)) for file in named if file.is_file())])
+    files = [file for file in named if file.is_file() and file.resolve() not in here]
+    return "\n".join([text, *(_content(str(file), here) for file in files)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,9 +57,9 @@ def cells_of(said: Mapping[str, Any], path: Path, changes: Mapping[str, Any]) ->
     if not grid:
         raise UsageError(f"study {path} leaves no run: every cell is excluded or an axis is empty")
     found = [_cell(labels, axes, common, said.get("base"), path) for labels in grid]
-    names = [cell.name for cell in found]
-    if twins := sorted({name for name in names if names.count(name) > 1}):
-        raise UsageError(f"two cells of {path} are called {twins[0]!r}; give labels that differ")
+    name, n = Counter(cell.name for cell in found).most_common(1)[0]
+    if n > 1:
+        raise UsageError(f"two cells of {path} are called {name!r}; give labels that differ")
     return tuple(found)
 
 
@@ -97,12 +98,13 @@ def _points(axis: str, said: Any) -> dict[str, dict[str, Any]]:
     if not isinstance(said, Mapping | list) or not said:
         raise UsageError(f"axis {axis} has no values; give a list, or labels with settings")
     if isinstance(said, Mapping):
-        return {
-            slug(label): {option_of(k, f"axis {axis}"): v for k, v in point.items()}
+        settings = [
+            {option_of(k, f"axis {axis}"): v for k, v in point.items()}
             if isinstance(point, Mapping) and "class_path" not in point
             else {option_of(axis, "axes"): point}
-            for label, point in said.items()
-        }
+            for point in said.values()
+        ]
+        return _labelled(axis, [slug(label) for label in said], settings)
     key = option_of(axis, "axes")
     # A number alone says nothing in a name; a word mostly does.
     labels = [
@@ -110,10 +112,16 @@ def _points(axis: str, said: Any) -> dict[str, dict[str, Any]]:
         if isinstance(value, str) else slug(f"{axis.rpartition('.')[2]}{as_text(value)}")
         for value in said
     ]  # fmt: skip
+    return _labelled(axis, labels, [{key: value} for value in said])
+
+
+def _labelled(
+    axis: str, labels: Sequence[str], settings: Sequence[dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
     if len(set(labels)) < len(labels):
-        twin = next(label for label in labels if labels.count(label) > 1)
+        twin = Counter(labels).most_common(1)[0][0]
         raise UsageError(f"axis {axis} has {twin!r} twice; keep one, or give labels that differ")
-    return {label: {key: value} for label, value in zip(labels, said, strict=True)}
+    return dict(zip(labels, settings, strict=True))
 
 
 def option_of(name: str, where: str) -> str:

@@ -99,8 +99,8 @@ def test_the_hash_follows_the_content_of_configs_and_of_those_they_name(tmp_path
         ({"axes": {"seed": [0]}, "include": [{"seed": 0}]}, "two cells of .* are called 'seed0'"),
         ({"axes": {"adapter": ["lorra"]}}, "did you mean 'lora'"),
         ({"axes": {"seed": [0], "s": {"a": {"seed": 1}}}}, "both axes seed and s set seed_every"),
-        ({"axes": {"seed": [0]}, "budget": {"time": "soon"}}, "budget.time 'soon' is not under"),
-        ({"axes": {"seed": [0]}, "budget": {"memory": "8 apples"}}, "give 500MiB or 8GB"),
+        ({"axes": {"seed": [0]}, "budget": {"time": "soon"}}, "budget.time 'soon' is no quantity"),
+        ({"axes": {"seed": [0]}, "budget": {"memory": "8 apples"}}, "give a number and B or KiB"),
         ({"axes": {"seed": [0]}, "mode": "best"}, "give max or min"),
         ({"axes": {"seed": [0]}, "base": None}, "has no base"),
         ({"axes": [1]}, "not a mapping"),
@@ -142,3 +142,14 @@ def test_the_mission_is_covered():
         "tweets_full_vs_lora", "imdb_lora", "ag_news_grid", "imdb_llama_frozen_vs_lora",
         "llama_batch_size", "quantisation", "personalization",
     }  # fmt: skip
+
+
+def test_labels_that_are_one_in_a_files_name_are_refused(tmp_path):
+    ranks = {"r 8": {"model.adapter.rank": 8}, "r-8": {"model.adapter.rank": 9}}
+    with pytest.raises(UsageError, match="axis rank has 'r-8' twice"):
+        plan(tmp_path, axes={"rank": ranks})
+
+
+def test_a_config_may_name_itself(tmp_path):
+    (tmp_path / "base.yaml").write_text("# hwlit fit --config base.yaml\ntrainer: {}\n")
+    assert plan(tmp_path, base="base.yaml", axes={"seed": [0]}).cells[0].config_hash()
