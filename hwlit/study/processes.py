@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import json
 import os
 import platform
@@ -11,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -273,7 +274,7 @@ def alive(process: psutil.Process) -> bool:
 
 
 def running_in(folders: Iterable[Path]) -> dict[Path, psutil.Process]:
-    """Return the process, started by anyone, whose command line names a run's directory.
+    """Return the process, started by anyone, that runs `fit` in a run's directory.
 
     Args:
         folders: The directories, absolute.
@@ -281,7 +282,19 @@ def running_in(folders: Iterable[Path]) -> dict[Path, psutil.Process]:
     wanted, found = {str(folder): folder for folder in folders}, {}
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            named = wanted.keys() & set(process.cmdline())
-            if named and os.getsid(process.pid) == process.pid and alive(process):
+            words = process.cmdline()
+            # Others may read what it writes: a board, an editor, a prediction.
+            named = wanted.keys() & _after(words, "--output", "--resume")
+            if (
+                "fit" in words
+                and named
+                and os.getsid(process.pid) == process.pid
+                and alive(process)
+            ):
                 found[wanted[named.pop()]] = process
     return found
+
+
+def _after(words: Sequence[str], *options: str) -> set[str]:
+    """Return the values of some options of a command line."""
+    return {value for option, value in itertools.pairwise(words) if option in options}
