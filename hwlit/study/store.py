@@ -14,6 +14,8 @@ from hwlit.storage import LOCK, OWNER, TEMPORARY_PREFIX, write_text
 from hwlit.study.plan import Study
 
 SCHEMA = 1
+FACTS = ("name", "metric", "mode", "cells")  # what `study.json` says at least
+FOLDERS = ("rows", "runs", "logs", "started", "replaced", "tensorboard")
 # What the same command tries again: something from outside ended it.
 UNFINISHED = ("interrupted", "killed")
 # What goes on from its checkpoint when it is tried again.
@@ -79,7 +81,9 @@ class Store:
         """
         path = self.path / "study.json"
         if not path.is_file():
-            ours = (LOCK, OWNER)
+            ours = [LOCK, OWNER]
+            if (self.path / "started").is_dir():  # a study whose study.json was removed
+                ours += FOLDERS
             for entry in self.path.iterdir():
                 if entry.name not in ours and not entry.name.startswith(TEMPORARY_PREFIX):
                     raise UsageError(
@@ -110,7 +114,12 @@ class Store:
         path = self.path / "study.json"
         if not path.is_file():
             raise UsageError(f"{self.path} holds no study.json; give a study's directory")
-        return _read(path)
+        facts = _read(path)
+        if lacking := [key for key in FACTS if key not in facts]:
+            raise IntegrityError(f"{path} says no {lacking[0]}; remove it and run the study again")
+        if not isinstance(facts["cells"], list):
+            raise IntegrityError(f"{path} has no list of cells; remove it and run the study again")
+        return facts
 
     def row(self, name: str) -> Row | None:
         """Return a cell's row; None where it has none yet.
