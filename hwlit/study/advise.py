@@ -10,7 +10,7 @@ from hwlit.study.compare import compare_parser, name_left_out
 from hwlit.study.comparison import Comparison, Row, compared
 from hwlit.study.grids import metric_name
 from hwlit.study.limits import KINDS, Limit, limit
-from hwlit.study.plain_words import names, ties
+from hwlit.study.plain_words import names, ties, without_row
 from hwlit.study.show import in_unit
 
 
@@ -56,7 +56,7 @@ def advice(comparison: Comparison, limits: Sequence[Limit]) -> list[str]:
     for row in fitting:
         if row.flags:
             lines.append(f"not like the baseline: {row.label}: {'; '.join(row.flags)}")
-    return lines
+    return lines + without_row(comparison)
 
 
 def _fits(row: Row, limits: Sequence[Limit]) -> bool:
@@ -68,6 +68,8 @@ def _share(row: Row, one: Limit) -> float:
     reading = row.readings.get(one.reading)
     if reading is None:
         return 0.0 if row.value("params/trainable") == 0 else float("inf")
+    if reading.seeds < len(row.method.runs):
+        return float("inf")
     return reading.most / one.most
 
 
@@ -78,13 +80,13 @@ def _is_measured(row: Row, one: Limit) -> bool:
 
 def _not_measured(row: Row, limits: Sequence[Limit]) -> str:
     """Return why a row that keeps the limits, as far as one knows, does not count."""
-    if any(one.reading in row.readings and _share(row, one) > 1 for one in limits):
+    if any(1 < _share(row, one) < float("inf") for one in limits):
         return ""
     told = []
     for one in limits:
         reading = row.readings.get(one.reading)
-        if reading is None and _share(row, one) > 1:
-            told.append(f"its {one.what} is not known")
+        if _share(row, one) == float("inf"):
+            told.append(f"its {one.what} is not known{'' if reading is None else ' of every run'}")
         elif reading is not None and not _is_measured(row, one):
             told.append(f"its {one.what} would fit, {in_unit(reading.most, reading.unit)}, but is "
                         f"only {reading.tag}")  # fmt: skip

@@ -28,9 +28,7 @@ def sentences(comparison: Comparison) -> list[str]:
     elsewhere = [r for r in comparison.rows if r.method.source != comparison.rows[0].method.source]
     if elsewhere:
         told.append(f"Not ranked with the others, for their data is other: {names(elsewhere)}.")
-    if failed := comparison.failed:
-        which = [f"{label_of_axes(run, failed)} ({run.status})" for run in failed]
-        told.append(f"No row from {_list(which)}.")
+    told += without_row(comparison)
     if comparison.left_out:
         n = len(comparison.left_out)
         told.append(f"{n} file{'s' if n > 1 else ''} could not be read and {_are(n)} left out.")
@@ -39,6 +37,13 @@ def sentences(comparison: Comparison) -> list[str]:
             f"{comparison.waiting} of the study's runs {_are(comparison.waiting)} not done."
         )
     return told
+
+
+def without_row(comparison: Comparison) -> list[str]:
+    """Return which runs left no row, and how they ended; nothing where all left one."""
+    failed = comparison.failed
+    which = [f"{label_of_axes(run, failed)} ({run.status})" for run in failed]
+    return [f"No row from {_list(which)}."] if which else []
 
 
 def names(rows: Sequence[Row]) -> str:

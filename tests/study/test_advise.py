@@ -23,6 +23,11 @@ def test_limits(option, text, most):
     assert limit(option, text).most == most
 
 
+def test_a_thousandth_is_not_a_million():
+    with pytest.raises(UsageError, match="give a number and J or kJ"):
+        limit("--max-energy", "1mJ")
+
+
 @pytest.mark.parametrize("text", ["8", "GiB", "-1GiB", "0GiB", "8min", "nanGiB", "1e999GiB", ""])
 def test_no_limits(text):
     with pytest.raises(UsageError, match="give a number and B or KiB"):
@@ -84,3 +89,13 @@ def test_every_run_has_to_fit(runs, capsys):
 def test_without_a_limit(runs, capsys):
     assert main(["advise", str(runs)]) == 2
     assert "give at least one of --max-memory" in capsys.readouterr().err
+
+
+def test_what_one_run_does_not_tell_is_not_known(runs, capsys):
+    write_run(runs / "Lora-1", "Lora", 1, config="Lora", right=pattern((90, True), (10, False)))
+    write_run(runs / "Lora-2", "Lora", 2, config="Lora", status="failed")
+    assert main(["advise", str(runs), "--max-memory", "2000B"]) == 0
+    told = capsys.readouterr().out
+    assert "take: HeadOnly" in told
+    assert "not counted: Lora: its peak memory is not known of every run" in told
+    assert "No row from Lora-2 (failed)." in told
