@@ -27,8 +27,13 @@ def tables(comparison: Comparison) -> str:
     for grid in grids(comparison):
         parts += ["", grid.title, *_aligned(grid), *grid.notes]
     if comparison.waiting:
-        parts += ["", f"{comparison.waiting} cells of the study have not ended"]
+        parts += ["", _waiting(comparison)]
     return "\n".join(parts) + "\n"
+
+
+def _waiting(comparison: Comparison) -> str:
+    n = comparison.waiting
+    return "1 cell of the study has not ended" if n == 1 else f"{n} cells have not ended"
 
 
 def _aligned(grid: Grid) -> list[str]:
@@ -57,7 +62,7 @@ def markdown(comparison: Comparison) -> str:
         parts.append(f"### {plain(grid.title)}\n\n{markdown_table(grid)}\n")
         parts += [f"{plain(note)}\n" for note in grid.notes]
     if comparison.waiting:
-        parts.append(f"{comparison.waiting} cells of the study have not ended\n")
+        parts.append(f"{_waiting(comparison)}\n")
     return "\n".join(parts)
 
 

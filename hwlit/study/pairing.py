@@ -80,6 +80,8 @@ class Judge:
             reason = "not paired: no seed in common"
         elif not known:
             reason = "not paired: no figures by test row"
+        elif len(known) < len(pairs):
+            reason = "not paired: a run has no figures by test row"
         else:
             reason = "not paired: other test rows"
         return self._unpaired(first, second, reason)

@@ -206,3 +206,12 @@ def test_a_metric_that_no_run_has(tmp_path):
     write_run(tmp_path / "a", right=[True, False])
     with pytest.raises(UsageError, match="no run has 'bleu'; there are test/accuracy"):
         table(tmp_path, metric="bleu")
+
+
+def test_a_run_without_its_rows_is_no_run_of_other_rows(tmp_path):
+    for seed in (0, 1):
+        for name in ("Full", "Lora"):
+            write_run(tmp_path / f"{name}{seed}", name, seed, config=name, right=[True, False])
+    (tmp_path / "Lora1/predictions.csv").unlink()
+    _, rows = table(tmp_path)
+    assert rows["Lora"].verdict.reason == "not paired: a run has no figures by test row"
