@@ -118,7 +118,16 @@ def _quality(comparison: Comparison) -> Grid:
     notes = [_how(comparison)]
     if any(row.flags for row in comparison.rows):
         notes.append("* differs from the baseline in more than the method; see below")
+    if any(_of_some_seeds(row, comparison.rows[0]) for row in comparison.rows):
+        notes.append("methods have other seeds: differences are over the seeds in common")
     return Grid("quality", columns, rows, notes)
+
+
+def _of_some_seeds(row: Row, baseline: Row) -> bool:
+    """Return whether a difference is not that of the two means, for it is of fewer runs."""
+    found = None if row.verdict is None else row.verdict.difference
+    runs = max(len(row.method.runs), len(baseline.method.runs))
+    return found is not None and 0 < found.seeds < runs
 
 
 def _further(comparison: Comparison) -> list[Grid]:

@@ -96,3 +96,14 @@ def test_no_torch_is_imported(runs):
         )
         command = [sys.executable, "-c", code, words[0], str(runs), *words[1:]]
         subprocess.run(command, check=True, capture_output=True)
+
+
+def test_seeds_that_only_one_method_has_are_told_of(tmp_path, capsys):
+    for name, seeds in (("Full", (0,)), ("Lora", (0, 1))):
+        for seed in seeds:
+            write_run(tmp_path / f"{name}{seed}", name, seed, config=name, right=[True, False])
+    note = "differences are over the seeds in common"
+    assert main(["compare", str(tmp_path)]) == 0
+    assert note in capsys.readouterr().out
+    assert main(["compare", str(tmp_path / "Full0"), str(tmp_path / "Lora0")]) == 0
+    assert note not in capsys.readouterr().out
