@@ -63,7 +63,7 @@ class Board:
         """
         table = Table(box=None, pad_edge=False)
         for title in ("cell", "status", "progress", "time", self.metric):
-            table.add_column(title, no_wrap=True)
+            table.add_column(Text(title), no_wrap=True)
         names = self.names
         if height is not None and len(names) > height:
             ended = [name for name in names if name in self.rows]

@@ -139,6 +139,8 @@ def run_study(asked: argparse.Namespace, program: Sequence[str]) -> int:
     with _held(store, study.name):
         names = store.known() if study.search else [cell.name for cell in study.cells]
         store.begin(study, names)
+        for name in names:
+            store.row(name)  # a damaged one is told before anything runs
         return _run(study, cells, store, asked, program, console)
 
 

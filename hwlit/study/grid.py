@@ -26,6 +26,7 @@ AXES = {
 WHOLE = ("seed_everything", "wandb")
 OPTIONS = ("model.", "data.", "trainer.", "checkpoint.")
 MAX_CELLS = 10_000
+MAX_NAME = 200  # a file's has 255 bytes, and an ending
 
 
 def cells_of(said: Mapping[str, Any], path: Path, changes: Mapping[str, Any]) -> tuple[Cell, ...]:
@@ -57,6 +58,12 @@ def cells_of(said: Mapping[str, Any], path: Path, changes: Mapping[str, Any]) ->
     if not grid:
         raise UsageError(f"study {path} leaves no run: every cell is excluded or an axis is empty")
     found = [_cell(labels, axes, common, said.get("base"), path) for labels in grid]
+    longest = max((cell.name for cell in found), key=len)
+    if len(longest) > MAX_NAME:
+        raise UsageError(
+            f"the cell {longest[:40]}... of {path} has a name of {len(longest)} letters, more than "
+            f"{MAX_NAME}; give shorter labels"
+        )
     name, n = Counter(cell.name for cell in found).most_common(1)[0]
     if n > 1:
         raise UsageError(f"two cells of {path} are called {name!r}; give labels that differ")

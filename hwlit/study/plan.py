@@ -78,6 +78,9 @@ def read_study(path: Path, real: bool = False, changes: Mapping[str, Any] | None
         if "real" not in said:
             raise UsageError(f"study {path} has no part named real; leave --real away")
         known_keys(mapping(said["real"], "real"), KEYS[:-1], f"the part real of {path}")
+        for part, where in ((said, ""), (said["real"], "real.")):
+            for key in ("set", "axes"):
+                mapping(part.get(key, {}), where + key)
         said = _laid_over(said, said["real"])
     mode = said.get("mode", "max")
     if mode not in ("max", "min"):

@@ -25,6 +25,10 @@ class Search:
     step: int = 1
 
     def __post_init__(self) -> None:
+        numbers = {"low": self.low, "high": self.high, "step": self.step}
+        for name, value in numbers.items():
+            if type(value) is not int:
+                raise UsageError(f"search.{name} is {value!r}; give a whole number")
         if not 1 <= self.low <= self.high or self.step < 1:
             raise UsageError(
                 f"search from {self.low} to {self.high} by {self.step} has nothing to try; "

@@ -104,12 +104,19 @@ def test_the_hash_follows_the_content_of_configs_and_of_those_they_name(tmp_path
         ({"axes": {"seed": [0]}, "mode": "best"}, "give max or min"),
         ({"axes": {"seed": [0]}, "base": None}, "has no base"),
         ({"axes": [1]}, "not a mapping"),
+        ({"axes": {f"data.k{i}": [48 * "x"] for i in range(6)}}, "name of 293 letters"),
+        ({"axes": {"seed": [0]}, "search": {"key": "data.batch_size", "low": "8"}}, "a whole num"),
         ({"axes": {"seed": [0]}, "search": {"key": "batch"}}, "search has the unknown key 'batch'"),
     ],
 )  # fmt: skip
 def test_a_study_that_says_nothing_sensible_is_refused_in_a_sentence(keys, told, tmp_path):
     with pytest.raises(UsageError, match=told):
         plan(tmp_path, **keys)
+
+
+def test_a_real_part_that_sets_nothing_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"real\.set is 'null', not a mapping"):
+        plan(tmp_path, really=True, axes={"seed": [0]}, real={"set": None})
 
 
 def test_a_setting_that_is_an_axis_is_refused(tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hwlit.errors import UsageError
+from hwlit.errors import IntegrityError, UsageError
 from hwlit.study import command
 from hwlit.study.store import Store
 from tools.faults import stub
@@ -245,3 +245,12 @@ def test_only_what_is_there_can_be_run(tmp_path):
     study = write_study(tmp_path, axes={"seed": [0, 1]})
     with pytest.raises(UsageError, match="there are seed=seed0, seed=seed1"):
         run(study, tmp_path / "out", "--only", "seed=7")
+
+
+def test_a_damaged_row_is_told_before_anything_runs(tmp_path):
+    out, study = tmp_path / "out", write_study(tmp_path, axes={"seed": [0, 1]})
+    run(study, out, "--only", "seed=1")
+    (out / "rows/seed1.json").write_text("{")
+    with pytest.raises(IntegrityError, match=r"seed1\.json is not readable"):
+        run(study, out)
+    assert not (out / "calls/seed0").exists()
