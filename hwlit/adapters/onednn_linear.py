@@ -222,7 +222,7 @@ def _onednn_product(integers: Tensor, packed: Tensor, zeros: Tensor, scale: Tens
     Source: torch/_inductor/fx_passes/quantization.py and aten/src/ATen/native/quantized/cpu/
     qlinear.cpp of torch 2.13. The tensors of quantised types beside it are deprecated.
     """
-    found: Tensor = torch.ops.onednn.qlinear_pointwise(
+    found: Tensor = torch.ops.onednn.qlinear_pointwise.default(
         integers.to(torch.int8), 1.0, 0, packed, scale, zeros, None,
         1.0, 0, torch.float32, "none", [], "",
     )  # fmt: skip

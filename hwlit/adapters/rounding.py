@@ -42,10 +42,10 @@ def round_rows(x: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         The integers, (rows, features), and what each row is multiplied by, (rows, 1).
     """
-    # Without a copy of absolute values; at batch 1 each pass over the input is felt.
-    largest = torch.maximum(x.amax(-1, keepdim=True), x.amin(-1, keepdim=True).neg_())
-    scale = largest.mul_(1 / LARGEST).add_(TINY)
-    return x.mul(scale.reciprocal()).round_(), scale
+    # At batch 1 calls and memory that no cache holds yet are felt: few operators, one buffer.
+    buffer = x.abs()
+    scale = buffer.amax(-1, keepdim=True).mul_(1 / LARGEST).add_(TINY)
+    return torch.mul(x, scale.reciprocal(), out=buffer).round_(), scale
 
 
 def round_weight(weight: Tensor, bits: int) -> Rounded:
@@ -84,11 +84,13 @@ def finish(product: Tensor, row_scale: Tensor, bias: Tensor | None) -> Tensor:
     """Return the outputs, (rows, out_features): the product by the scale of its rows, and the bias.
 
     Args:
-        product: As `float_product` returns it; overwritten.
+        product: As `float_product` returns it; holds the outputs afterwards.
         row_scale: (rows, 1).
         bias: (out_features,).
     """
-    return product.mul_(row_scale) if bias is None else torch.addcmul(bias, product, row_scale)
+    if bias is None:
+        return product.mul_(row_scale)
+    return torch.addcmul(bias, product, row_scale, out=product)
 
 
 def in_groups(matrix: Tensor) -> Tensor:
