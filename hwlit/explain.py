@@ -82,6 +82,8 @@ class _Walk:
                 f"config {source} describes the class {given['class_path']}, not a run; "
                 "an adapter is given by --model.adapter"
             )
+        elif "axes" in given:
+            yield f"config {source} describes a study, not a run; hwlit study run {source} runs it"
         else:
             yield from self._keys(given, self._names, (), source, "")
 
@@ -138,11 +140,13 @@ class _Walk:
         """Remember the class of a key; say so where there is none of that name."""
         if not again and path in self._classes:
             return
-        if "." in name and not name.startswith(tuple(f"{root}." for root in self._allowed)):
+        roots = tuple(f"{root}." for root in self._allowed)
+        if "." in name and not name.startswith(roots):
             packages = ", ".join(self._allowed)
             yield f"{_at(source, path)} is {name!r}; only classes of {packages} may be named"
             return
-        known = {kind.__name__: kind for kind in kinds(base)}
+        # Other packages bring classes of the same names: bitsandbytes has an AdamW of its own.
+        known = {k.__name__: k for k in kinds(base) if f"{k.__module__}.".startswith(roots)}
         module, _, last = name.rpartition(".")
         found = known.get(last)
         # A class is known by a public path, such as torch.optim.AdamW, or by where it is written.
