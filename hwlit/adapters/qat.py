@@ -32,10 +32,11 @@ from hwlit.adapters.base import (
     Wrapper,
     match,
     modules_with_parameters,
-    plain_modules,
+    unfreeze,
 )
 from hwlit.adapters.injection import NAME
 from hwlit.adapters.onednn_linear import OneDnnInt4, OneDnnInt8
+from hwlit.adapters.quantized import linear_layers
 from hwlit.adapters.rounding import finish, float_product, round_rows, round_weight
 from hwlit.errors import UsageError
 
@@ -94,11 +95,7 @@ class Qat(Adapter):
         Raises:
             NoSiteError: A target matches nothing.
         """
-        inside = tuple(head + "." for head in self.heads)
-        kinds = [(name, type(module)) for name, module in plain_modules(network)]
-        names = tuple(n for n, kind in kinds if issubclass(kind, nn.Linear))
-        outside = tuple(name for name in names if not f"{name}.".startswith(inside))
-        return match(self.targets or ("*",), outside)
+        return match(self.targets or ("*",), linear_layers(network, self.heads))
 
     def attach(self, network: nn.Module) -> None:
         """Wrap the layers; let everything learn, unless the weights are frozen.
@@ -108,8 +105,7 @@ class Qat(Adapter):
             UsageError: A layer is none that can be rounded under another adapter.
         """
         if not self.frozen:
-            for parameter in network.parameters():
-                parameter.requires_grad_(parameter.is_floating_point())
+            unfreeze(network, ("",))
         for name in self.rounded(network):
             layer = network.get_submodule(name)
             if type(layer) is not nn.Linear and not _plain_lora(layer):
