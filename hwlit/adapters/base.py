@@ -6,7 +6,7 @@ import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Self
 
@@ -60,6 +60,13 @@ class Adapter(ABC):
             UsageError: The device cannot do what the adapter must have.
         """
         return self
+
+    def knowing(self, **known: Any) -> Self:
+        """Return a copy whose fields that no config sets have these values; for `settle`."""
+        copy = replace(self)
+        for name, value in known.items():
+            object.__setattr__(copy, name, value)  # frozen for everybody else
+        return copy
 
     @abstractmethod
     def sites(self, network: nn.Module) -> tuple[str, ...]:

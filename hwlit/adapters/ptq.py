@@ -14,7 +14,7 @@ https://arxiv.org/abs/2106.08295, section 3: rounding to the nearest, by the lar
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -52,10 +52,7 @@ class Ptq(Adapter):
             able = [name for name, each in SAVED.items() if each.unsupported(device) is None]
             can = f"this device can do {', '.join(able)}" if able else "this device can do none"
             raise UsageError(f"{self.format.name} does not work here ({reason}); {can}")
-        settled = replace(self)
-        object.__setattr__(settled, "heads", heads)
-        object.__setattr__(settled, "device", device)
-        return settled
+        return self.knowing(heads=heads, device=device)
 
     def sites(self, network: nn.Module) -> tuple[str, ...]:
         """Return the names of the layers that are rounded.

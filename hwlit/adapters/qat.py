@@ -19,7 +19,7 @@ Low-Rank Quantization-Aware Training for LLMs, https://arxiv.org/abs/2406.06385.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -72,12 +72,9 @@ class Qat(Adapter):
         Raises:
             UsageError: The device cannot compute what the layers are converted to.
         """
-        settled = replace(self)
-        object.__setattr__(settled, "heads", heads)
-        object.__setattr__(settled, "device", device)
         if reason := FORMATS[self.bits].unsupported(device):
             raise UsageError(f"QAT cannot convert its layers here ({reason}); take the CPU")
-        return settled
+        return self.knowing(heads=heads, device=device)
 
     def sites(self, network: nn.Module) -> tuple[str, ...]:
         """Return the names of the layers that round, and of all others that learn.

@@ -15,7 +15,7 @@ Source: Dettmers et al. 2023, QLoRA, https://arxiv.org/abs/2305.14314.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -93,10 +93,7 @@ class Quantized(Adapter):
         Raises:
             UsageError: The device cannot do the format, and `strict` is set.
         """
-        settled = replace(self)
-        object.__setattr__(settled, "heads", heads)
-        object.__setattr__(settled, "choice", choose(self.format, device, self.strict))
-        return settled
+        return self.knowing(heads=heads, choice=choose(self.format, device, self.strict))
 
     def sites(self, network: nn.Module) -> tuple[str, ...]:
         """Return the names of the layers whose weights are held in fewer bits."""
