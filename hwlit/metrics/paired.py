@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,20 +170,25 @@ def student_p(t: float, freedom: float) -> float:
 
 
 def student_quantile(probability: float, freedom: float) -> float:
-    """Return the quantile of Student's t above its middle, by bisection.
+    """Return the quantile of Student's t above its middle, by Newton's method.
 
     Args:
         probability: Above 0.5 and below 1.
         freedom: Degrees of freedom.
     """
-    low, high = 0.0, 1.0
-    while student_p(high, freedom) > 2 * (1 - probability):
-        low, high = high, 2 * high
-    for _ in range(60):
-        middle = (low + high) / 2
-        above = student_p(middle, freedom) > 2 * (1 - probability)
-        low, high = (middle, high) if above else (low, middle)
-    return (low + high) / 2
+    # The tail is convex: Newton's steps from the normal quantile, which is less, never overshoot.
+    tail, t = 2 * (1 - probability), NormalDist().inv_cdf(probability)
+    if freedom > NORMAL_FROM:
+        return t
+    scale = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)
+    for _ in range(NEWTON_STEPS):
+        bend = math.log1p(t * t / freedom) * (freedom + 1) / 2
+        density = math.exp(scale - bend) / math.sqrt(freedom * math.pi)
+        step = (student_p(t, freedom) - tail) / (2 * density)
+        t += step
+        if step < 1e-12 * t:
+            break
+    return t
 
 
 def _incomplete_beta(a: float, b: float, x: float) -> float:
@@ -211,4 +217,5 @@ def _incomplete_beta(a: float, b: float, x: float) -> float:
 
 
 Z_95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
+NEWTON_STEPS = 500  # far more than 1 degree of freedom takes (8); below it they grow
 NORMAL_FROM = 1e6  # degrees of freedom from which Student's t is the normal distribution

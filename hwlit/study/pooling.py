@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hwlit.metrics.paired import mean_over_seeds
@@ -11,6 +11,7 @@ from hwlit.study.methods import Method
 
 # The worse the later; what is pooled is as good as its worst.
 TAGS = ("counted", "measured", "sampled", "estimated")
+SHARES = ("test/accuracy", "test/f1_")  # of 0 to 1, which Student's t knows nothing of
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,12 @@ def pooled(method: Method, name: str) -> Pooled | None:
     readings = [
         run.record["readings"][name] for run in method.runs if name in run.record["readings"]
     ]
-    return pool(readings) if readings else None
+    if not readings:
+        return None
+    found = pool(readings)
+    if found.low is None or found.high is None or not name.startswith(SHARES):
+        return found
+    return replace(found, low=max(0.0, found.low), high=min(1.0, found.high))
 
 
 def pool(readings: Sequence[Mapping[str, Any]]) -> Pooled:

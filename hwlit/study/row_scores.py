@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
+from pyarrow import compute, csv
 
 from hwlit.study.collect import Run
 
-CSV_FIELD = 1 << 24  # characters of one text; the csv module stops at 131,072
+COLUMNS = {"row_id": pa.int64(), "label": pa.string(), "prediction": pa.string()}
+PARSE = csv.ParseOptions(newlines_in_values=True)
+CONVERT = csv.ConvertOptions(include_columns=list(COLUMNS), column_types=COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -49,20 +52,17 @@ def row_scores(run: Run, metric: str) -> RowScores | None:
 
 
 def _predicted(path: Path) -> RowScores | None:
-    csv.field_size_limit(CSV_FIELD)
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            lines = csv.reader(file)
-            names = next(lines)
-            row, label, guess = (names.index(n) for n in ("row_id", "label", "prediction"))
-            found = sorted((int(line[row]), line[label], line[guess]) for line in lines if line)
-    except (OSError, ValueError, LookupError, StopIteration, csv.Error):
+        # One block, for a row must fit into one.
+        read = csv.ReadOptions(use_threads=False, block_size=path.stat().st_size + 1)
+        rows = csv.read_csv(path, read, PARSE, CONVERT).sort_by("row_id")
+    except (OSError, ValueError, LookupError):
         return None
-    if not found:
+    if not rows.num_rows or any(column.null_count for column in rows.columns):
         return None
-    ids, truths, guesses = zip(*found, strict=True)
-    right = [truth == guess for truth, guess in zip(truths, guesses, strict=True)]
-    return RowScores(np.array(ids), truths, np.array(right, dtype=float))
+    # Not pyarrow's to_numpy, which imports pandas.
+    right = np.array(compute.equal(rows["label"], rows["prediction"]).to_pylist(), dtype=float)
+    return RowScores(np.array(rows["row_id"].to_pylist()), tuple(rows["label"].to_pylist()), right)
 
 
 def _prompts(run: Run, name: str) -> RowScores | None:

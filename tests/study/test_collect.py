@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from hwlit.errors import UsageError
+from hwlit.errors import IntegrityError, UsageError
 from hwlit.study.collect import collect
 from tests.study.records import write_run, write_study
 
@@ -79,7 +79,8 @@ def test_a_row_that_cannot_be_read_is_named(tmp_path, content):
 
 
 def test_an_ok_row_whose_record_is_gone_is_named(tmp_path):
-    write_study(tmp_path, {"a": ({"adapter": "full"}, "ok")})
+    write_study(tmp_path, {"a": ({"adapter": "full"}, "ok"), "b": ({"adapter": "lora"}, "ok")})
+    write_run(tmp_path / "runs" / "b")
     assert "record.json" in collect([tmp_path]).left_out[0][1]
 
 
@@ -88,6 +89,14 @@ def test_nothing_to_read(tmp_path):
         collect([tmp_path])
     with pytest.raises(UsageError, match="does not exist"):
         collect([tmp_path / "none"])
+
+
+def test_nothing_that_can_be_read(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "record.json").write_text("{")
+    with pytest.raises(IntegrityError, match=r"a/record\.json: .*, and 1 more"):
+        collect([tmp_path])
 
 
 def test_a_directory_that_links_to_itself_ends(tmp_path):
@@ -102,5 +111,7 @@ def test_a_directory_that_links_to_itself_ends(tmp_path):
 def test_what_no_record_of_ours_has_for_a_number_is_named(tmp_path, known, number):
     path = write_run(tmp_path / "a", readings={"x": 0.375}, step_time=0.125) / "record.json"
     path.write_text(path.read_text().replace(known, number))
+    write_run(tmp_path / "b")
     found = collect([tmp_path])
-    assert (found.runs, [file for file, _ in found.left_out]) == ([], [path])
+    assert [run.name for run in found.runs] == ["b"]
+    assert [file for file, _ in found.left_out] == [path]

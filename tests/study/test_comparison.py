@@ -34,6 +34,13 @@ def test_ratios(tmp_path):
     assert [found.ratio(rows["Lora"], name) for name in ("params/total", "none")] == [None, None]
 
 
+def test_an_interval_of_a_share_stays_between_0_and_1(tmp_path):
+    for seed, count in enumerate((99, 30)):
+        write_run(tmp_path / f"a{seed}", "Lora", seed, right=[i < count for i in range(100)])
+    accuracy = table(tmp_path)[0].rows[0].readings["test/accuracy"]
+    assert (accuracy.low, accuracy.high) == (0.0, 1.0)
+
+
 def test_one_estimate_makes_the_pool_an_estimate(tmp_path):
     write_run(tmp_path / "a", seed=0, readings=costs(1.0, 1, 1.0))
     write_run(tmp_path / "b", seed=1, readings=costs(1.0, 1, 1.0, "estimated: TDP"))
