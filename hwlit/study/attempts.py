@@ -71,6 +71,20 @@ class Attempts:
         again = row.status in UNFINISHED or (self.retry and row.status != "ok")
         return None if again else row
 
+    def without_source(self, cell: Cell) -> Row | None:
+        """Return the row of a cell that quantises a run which did not end well; else None."""
+        source = None if cell.source is None else self.store.row(cell.source)
+        if cell.source is None or (source is not None and source.status == "ok"):
+            return None
+        status = "failed" if source is None else source.status
+        row = Row(
+            name=cell.name, values=dict(cell.values), config_hash=cell.config_hash(), status=status,
+            reason=f"{cell.source}, which it quantises, has no finished run ({status})",
+            exit_code=None, attempts=0, run=None, wall_time=0.0,
+        )  # fmt: skip
+        self.store.write(row)
+        return row
+
     def begin(self, cell: Cell, running: psutil.Process | None = None) -> Attempt:
         """Start a cell, or go on with it.
 
@@ -87,6 +101,8 @@ class Attempts:
             stop_left_behind(left, self.grace)
             left = None
         stale = not same or self._is_no_run(store.run(cell.name))
+        if cell.source is not None:  # quantising begins anew
+            stale = stale or read_if_there(store.run(cell.name)).get("status") != "ok"
         if row is not None:
             stale = stale or row.config_hash != asked or row.status not in RESUMABLE
         if left is None and stale:
@@ -139,9 +155,12 @@ class Attempts:
 
     def _command(self, cell: Cell) -> tuple[str, ...]:
         run = self.store.run(cell.name)
+        words = [*cell.arguments(run.parent), "--output", str(run)]
+        if cell.source is not None:
+            return (*self.program, *words)
         if (run / "config.yaml").is_file():
             return (*self.program, "fit", "--resume", str(run))
-        return (*self.program, *cell.arguments(), *QUIET, "--output", str(run))
+        return (*self.program, *words, *QUIET)
 
 
 def _wall_time(ending: Ending, run: Path) -> float:

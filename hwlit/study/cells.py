@@ -38,6 +38,7 @@ class Cell:
         configs: Paths of its configs, the first one's settings overridden by the next.
         overrides: Settings by option, without the dashes.
         limit: Of a try of a search, the memory that it is to fit into, which is part of its hash.
+        source: The cell whose finished run this one quantises; None where it trains.
     """
 
     name: str
@@ -45,9 +46,18 @@ class Cell:
     configs: tuple[str, ...]
     overrides: Mapping[str, Any]
     limit: float | None = None
+    source: str | None = None
 
-    def arguments(self) -> list[str]:
-        """Return the command line of `hwlit`, less where it writes."""
+    def arguments(self, runs: Path) -> list[str]:
+        """Return the command line of `hwlit`, less where it writes.
+
+        Args:
+            runs: Where the study's runs are.
+        """
+        if self.source is not None:
+            words = ["quantize", str(runs / self.source), "--format", self.overrides["quantize"]]
+            accelerator = self.overrides.get("trainer.accelerator")
+            return words + ([] if accelerator is None else ["--accelerator", accelerator])
         words = ["fit"]
         for config in self.configs:
             words += ["--config", config]

@@ -130,12 +130,13 @@ def run_study(asked: argparse.Namespace, program: Sequence[str]) -> int:
         _say(console, f"{left_out}: this machine has no {', '.join(lacking)}")
     if not cells:
         raise ResourceError("no cell can run here; leave out --only, or change the axis hardware")
+    folder = asked.output or Path("studies", study.name)
     if asked.dry_run:
         for cell in cells:
-            print(f"{cell.name}\n  {shlex.join(['hwlit', *cell.arguments()])}")
+            print(f"{cell.name}\n  {shlex.join(['hwlit', *cell.arguments(folder / 'runs')])}")
         print(f"{len(cells)} runs" + ("" if study.search is None else ", each a search"))
         return 0
-    store = Store((asked.output or Path("studies", study.name)).absolute())
+    store = Store(folder.absolute())
     with _held(store, study.name):
         names = store.known() if study.search else [cell.name for cell in study.cells]
         store.begin(study, names)
@@ -232,7 +233,8 @@ def _selected(study: Study, only: Sequence[str]) -> list[Cell]:
     if not cells:
         axes = {f"{axis}={label}": None for c in study.cells for axis, label in c.values.items()}
         raise UsageError(f"--only {' '.join(only)} leaves no cell; there are {', '.join(axes)}")
-    return cells
+    sources = {cell.source for cell in cells}  # what is quantised is trained before
+    return [cell for cell in study.cells if cell in cells or cell.name in sources]
 
 
 def _settings(words: Sequence[str]) -> dict[str, Any]:

@@ -7,10 +7,12 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hwlit.errors import UsageError
+from hwlit.options import QUANTIZED
 from hwlit.shipped import adapter_folder, find_config
 from hwlit.study.cells import Cell, as_text
 
@@ -23,7 +25,7 @@ AXES = {
     "hardware": "trainer.accelerator",
     "config": "config",
 }
-WHOLE = ("seed_everything", "wandb")
+WHOLE = ("seed_everything", "wandb", "quantize")
 OPTIONS = ("model.", "data.", "trainer.", "checkpoint.")
 MAX_CELLS = 10_000
 MAX_NAME = 200  # a file's has 255 bytes, and an ending
@@ -67,7 +69,26 @@ def cells_of(said: Mapping[str, Any], path: Path, changes: Mapping[str, Any]) ->
     name, n = Counter(cell.name for cell in found).most_common(1)[0]
     if n > 1:
         raise UsageError(f"two cells of {path} are called {name!r}; give labels that differ")
-    return tuple(found)
+    return tuple(_with_source(cell, found) for cell in found)
+
+
+def _with_source(cell: Cell, cells: Sequence[Cell]) -> Cell:
+    """Return a cell with the one that trains what it quantises, if it does."""
+    if "quantize" not in cell.overrides:
+        return cell
+    trained = {key: value for key, value in cell.overrides.items() if key != "quantize"}
+    if cell.overrides["quantize"] not in QUANTIZED:
+        raise UsageError(
+            f"the cell {cell.name} has quantize: {as_text(cell.overrides['quantize'])}; give "
+            f"{', '.join(QUANTIZED)}"
+        )
+    for other in cells:
+        if (other.configs, other.overrides) == (cell.configs, trained):
+            return replace(cell, source=other.name)
+    raise UsageError(
+        f"the cell {cell.name} quantises a run that no cell trains; add one that says the same but "
+        "for quantize"
+    )
 
 
 def _cell(

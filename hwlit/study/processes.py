@@ -274,7 +274,7 @@ def alive(process: psutil.Process) -> bool:
 
 
 def running_in(folders: Iterable[Path]) -> dict[Path, psutil.Process]:
-    """Return the process, started by anyone, that runs `fit` in a run's directory.
+    """Return the process, started by anyone, that runs `fit` or `quantize` in a run's directory.
 
     Args:
         folders: The directories, absolute.
@@ -286,7 +286,7 @@ def running_in(folders: Iterable[Path]) -> dict[Path, psutil.Process]:
             # Others may read what it writes: a board, an editor, a prediction.
             named = wanted.keys() & _after(words, "--output", "--resume")
             if (
-                "fit" in words
+                {"fit", "quantize"} & set(words)
                 and named
                 and os.getsid(process.pid) == process.pid
                 and alive(process)

@@ -69,7 +69,10 @@ class Runner:
                     if self._stop.is_set():
                         self._queue.clear()
                         break
-                    self._begin(self._queue.popleft(), running)
+                    if (cell := self._ready()) is None:
+                        break
+                    self._queue.remove(cell)
+                    self._begin(cell, running)
                 if not self._active:
                     return
                 endings = [attempt.ending for attempt in self._active.values()]
@@ -98,9 +101,18 @@ class Runner:
         self._queue = deque(first)
         return found
 
+    def _ready(self) -> Cell | None:
+        """Return the next cell whose run can begin; None where what all quantise still trains."""
+        unfinished = {cell.name for cell in self._queue} | self._active.keys()
+        return next((cell for cell in self._queue if cell.source not in unfinished), None)
+
     def _begin(self, cell: Cell, running: dict[str, psutil.Process]) -> None:
         if (row := self._attempts.finished(cell)) is not None:
             self._note(row)
+            return
+        if (row := self._attempts.without_source(cell)) is not None:
+            self._note(row)
+            self._display.ended(row)
             return
         attempt = self._attempts.begin(cell, running.pop(cell.name, None))
         self._active[cell.name] = attempt

@@ -45,8 +45,22 @@ def test_excluded_cells_leave_and_included_ones_come(tmp_path):
 
 def test_a_change_of_rank_comes_after_the_adapter_on_the_command_line(tmp_path):
     study = plan(tmp_path, axes={"model.adapter.rank": [4], "adapter": ["lora"]})
-    words = study.cells[0].arguments()
+    words = study.cells[0].arguments(tmp_path)
     assert words.index("--model.adapter") < words.index("--model.adapter.rank")
+
+
+def test_a_cell_that_quantises_names_the_one_that_trains(tmp_path):
+    methods = {"full": {"adapter": "full"}, "int8": {"adapter": "full", "quantize": "int8"}}
+    study = plan(tmp_path, axes={"method": methods, "seed": [0, 1]})
+    cell = next(cell for cell in study.cells if cell.name == "int8-seed1")
+    assert cell.source == "full-seed1"
+    source = str(tmp_path / "full-seed1")
+    assert cell.arguments(tmp_path) == ["quantize", source, "--format", "int8"]
+    assert cell.config_hash() != study.cells[1].config_hash()
+    with pytest.raises(UsageError, match="give int8, int4, nf4"):
+        plan(tmp_path, axes={"method": {**methods, "int9": {"adapter": "full", "quantize": 9}}})
+    with pytest.raises(UsageError, match="quantises a run that no cell trains"):
+        plan(tmp_path, set={"quantize": "int8"}, axes={"seed": [0]})
 
 
 def test_a_setting_of_the_command_line_goes_before_the_files_own(tmp_path):

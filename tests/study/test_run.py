@@ -96,6 +96,46 @@ def test_a_cell_that_asks_for_something_else_is_run_again_and_nothing_is_deleted
     assert json.loads((out / "replaced/seed1-1/rows.json").read_text()) == before["seed1"]
 
 
+def quantised(folder, *sources):
+    methods = {name: {"data": name, "quantize": "int8"} for name in sources}
+    methods = {f"{name}-int8": point for name, point in methods.items()}
+    return write_study(
+        folder, axes={"method": {**methods, **{name: {"data": name} for name in sources}}}
+    )
+
+
+def test_what_a_cell_quantises_is_trained_before_and_its_end_is_shared(tmp_path):
+    out = tmp_path / "out"
+    assert run(quantised(tmp_path, "ok", "nan", "killed"), out, "--workers", "2") == 1
+    found = rows(out)
+    assert {name: row["status"] for name, row in found.items()} == {
+        "ok": "ok", "nan": "diverged", "killed": "killed",
+        "ok-int8": "ok", "nan-int8": "diverged", "killed-int8": "killed",
+    }  # fmt: skip
+    assert "nan, which it quantises, has no finished run" in found["nan-int8"]["reason"]
+    options = json.loads((out / "runs/ok-int8/config.yaml").read_text())
+    assert options == {"--source": "ok", "--format": "int8"}
+    run(quantised(tmp_path, "ok", "nan", "killed"), out)
+    assert len(calls(out, "ok-int8")) == 1
+    assert rows(out)["ok-int8"] == found["ok-int8"]
+
+
+def test_what_is_quantised_comes_with_only(tmp_path):
+    out = tmp_path / "out"
+    assert run(quantised(tmp_path, "ok", "nan"), out, "--only", "method=ok-int8") == 0
+    assert rows(out).keys() == {"ok", "ok-int8"}
+
+
+def test_quantising_that_was_killed_begins_anew(tmp_path):
+    out = tmp_path / "out"
+    run(quantised(tmp_path, "ok"), out)
+    (out / "rows" / "ok-int8.json").unlink()
+    (out / "runs" / "ok-int8" / "record.json").unlink()
+    assert run(quantised(tmp_path, "ok"), out) == 0
+    assert [line.split()[1] for line in calls(out, "ok-int8")] == ["new", "new"]
+    assert (out / "replaced" / "ok-int8-1" / "runs" / "config.yaml").is_file()
+
+
 def test_a_search_finds_the_largest_that_fits(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("STUB_LARGEST", "11")
     study = write_study(

@@ -2,6 +2,7 @@
 
     python tools/faults/stub.py fit --config FILE --data.path BEHAVIOUR --output RUN
     python tools/faults/stub.py fit --resume RUN
+    python tools/faults/stub.py quantize SOURCE --format FORMAT --output RUN
 
 It counts steps, keeps the count as a checkpoint, and writes a record that follows from its
 arguments alone, and notes in calls/ beside runs/ that it was called. Two at once in one directory
@@ -69,6 +70,11 @@ def fail(behaviour):
 
 def main(words):
     """Run, or go on."""
+    if words[0] == "quantize":
+        source = Path(words[1])
+        if json.loads((source / "record.json").read_text())["status"] != "ok":
+            end(2, f"{source} is not finished")
+        words = ["quantize", "--source", source.name, *words[2:]]
     options = dict(zip(words[1::2], words[2::2], strict=True))
     resumed = "--resume" in options
     run = Path(options["--resume"] if resumed else options["--output"])
