@@ -13,7 +13,7 @@ from hwlit.study.curves import best_validation, time_to_quality
 from hwlit.study.flags import flags
 from hwlit.study.methods import Method, methods
 from hwlit.study.pairing import Judge, Verdict
-from hwlit.study.pooling import Pooled, pooled
+from hwlit.study.pooling import Pooled, merged_over_base, pooled
 from hwlit.study.show import MAIN
 
 QUALITY = ("test/accuracy", "test/f1_macro", "test/clip_i", "test/clip_t", "test/loss")
@@ -25,6 +25,7 @@ COSTS = (
 )  # fmt: skip
 FURTHER = tuple(name for name in MAIN if name.startswith(("test/", "base/")))
 VARIANTS = ("base", "unmerged", "merged")
+OVER_BASE = "latency/merged_over_base"
 
 
 @dataclass
@@ -123,6 +124,18 @@ class Comparison:
         """Return the name of the reading of a latency in the table."""
         return f"latency/{variant}/{self.latency_input}/{percentile}"
 
+    def latency_cost(self) -> tuple[str, str]:
+        """Return the reading by which latencies are ranked, and what it is in words.
+
+        Of one model it is what each run timed in turns, over its own base network; of several, or
+        where a run did not time both, seconds.
+        """
+        seconds = self.latency("merged", "p50")
+        timed = [row for row in self.rows if seconds in row.readings]
+        if any("other model" in row.flags or OVER_BASE not in row.readings for row in timed):
+            return seconds, f"latency ({self.latency_input}, merged, median)"
+        return OVER_BASE, f"latency over the base network's ({self.latency_input}, merged, median)"
+
 
 def compared(found: Collection, metric: str | None, baseline: str | None) -> Comparison:
     """Set the runs side by side.
@@ -161,6 +174,7 @@ def _fill(comparison: Comparison) -> None:
         names += [comparison.latency(variant, percentile) for percentile in ("p50", "p95")]
     for row in comparison.rows:
         known = {name: pooled(row.method, name) for name in names}
+        known[OVER_BASE] = merged_over_base(row.method, comparison.latency_input)
         row.readings = {name: reading for name, reading in known.items() if reading is not None}
         for name in names:
             if name not in row.readings and (reason := _absent(row.method, name)):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hwlit.study.comparison import Comparison, Row
+from hwlit.study.comparison import OVER_BASE, Comparison, Row
 from hwlit.study.curves import validation_curve
 from hwlit.study.grids import metric_name, quantity
 from hwlit.study.pareto import front
@@ -57,8 +57,9 @@ def text(label: str) -> str:
 
 def pareto_figures(comparison: Comparison) -> list[Figure]:
     """Return quality against time, memory, energy and latency, each with its front."""
-    merged = comparison.latency("merged", "p50")
-    costs = {**COSTS, merged: ("latency", f"merged latency ({comparison.latency_input}), ms", 1e-3)}
+    latency, of_what = comparison.latency_cost()
+    unit = ("", 1.0) if latency == OVER_BASE else (", ms", 1e-3)
+    costs = {**COSTS, latency: ("latency", of_what + unit[0], unit[1])}
     found = []
     for name, (what, axis, unit) in costs.items():
         rows = [row for row in comparison.ranked() if name in row.readings]

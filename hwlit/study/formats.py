@@ -33,7 +33,11 @@ def tables(comparison: Comparison) -> str:
 
 def _waiting(comparison: Comparison) -> str:
     n = comparison.waiting
-    return "1 cell of the study has not ended" if n == 1 else f"{n} cells have not ended"
+    return (
+        "1 cell of the study has no row yet"
+        if n == 1
+        else f"{n} cells of the study have no row yet"
+    )
 
 
 def _aligned(grid: Grid) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hwlit.study.comparison import FURTHER, VARIANTS, Comparison, Row
+from hwlit.study.comparison import FURTHER, OVER_BASE, VARIANTS, Comparison, Row
 from hwlit.study.methods import label_of_axes
 from hwlit.study.pairing import Verdict
 from hwlit.study.pooling import Pooled
@@ -250,9 +250,11 @@ def _latency(comparison: Comparison) -> list[Grid]:
         [Cell(row.label)]
         + [
             Cell(quantity(row.readings.get(name)), row.value(name))
-            for name in (comparison.latency(*pair) for pair in known)
+            for name in (*(comparison.latency(*pair) for pair in known), OVER_BASE)
         ]
         for row in comparison.rows
     ]
     title = f"latency, {comparison.latency_input}"
-    return [Grid(title, ["method", *(" ".join(pair) for pair in known)], rows)]
+    columns = ["method", *(" ".join(pair) for pair in known), "merged / base"]
+    note = "merged / base: timed in turns within each run; the rest also tells how busy it was then"
+    return [Grid(title, columns, rows, [note])]

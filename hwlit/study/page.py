@@ -13,7 +13,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from hwlit.study.classes import MOST, confusion
-from hwlit.study.comparison import Comparison
+from hwlit.study.comparison import OVER_BASE, Comparison
 from hwlit.study.environment import environment_grid
 from hwlit.study.figures import Figure, colours, learning_curves, pareto_figures, phase_figure
 from hwlit.study.formats import grids
@@ -73,11 +73,11 @@ def subtitle(comparison: Comparison) -> str:
 
 
 def _overview(comparison: Comparison) -> Grid:
-    name, latency = metric_name(comparison), comparison.latency("merged", "p50")
+    name, (latency, _) = metric_name(comparison), comparison.latency_cost()
     known = [n for n in OVERVIEW if any(n in row.readings for row in comparison.rows)]
     names = {n: OVERVIEW[n] for n in known}
     if any(latency in row.readings for row in comparison.rows):
-        names[latency] = f"latency, {comparison.latency_input}, merged"
+        names[latency] = "merged latency / base" if latency == OVER_BASE else "merged latency"
     rows, unlike = [], any(row.flags for row in comparison.rows)
     for row in comparison.rows:
         found = row.readings.get(comparison.metric)

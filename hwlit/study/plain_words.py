@@ -113,7 +113,7 @@ def _against_baseline(comparison: Comparison) -> list[str]:
 
 
 def _costs(comparison: Comparison) -> list[str]:
-    latency = comparison.latency("merged", "p50")
+    latency, of_what = comparison.latency_cost()
     measures = [
         ("fit/wall_time", "The shortest training loop"),
         ("time_to_baseline", "The shortest training to the baseline's quality"),
@@ -121,7 +121,7 @@ def _costs(comparison: Comparison) -> list[str]:
         ("fit/peak_memory", "The smallest peak memory in training"),
         ("fit/energy", "The least energy in training"),
         ("adapter/file_size", "The smallest file of what was learned"),
-        (latency, f"The lowest latency ({comparison.latency_input}, merged, median)"),
+        (latency, f"The lowest {of_what}"),
     ]
     return [text for name, what in measures if (text := _winner(comparison, name, what))]
 
