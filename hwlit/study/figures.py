@@ -58,13 +58,13 @@ def text(label: str) -> str:
 def pareto_figures(comparison: Comparison) -> list[Figure]:
     """Return quality against time, memory, energy and latency, each with its front."""
     latency, of_what = comparison.latency_cost()
-    unit = ("", 1.0) if latency == OVER_BASE else (", ms", 1e-3)
-    costs = {**COSTS, latency: ("latency", of_what + unit[0], unit[1])}
+    axis = (of_what, 1.0) if latency == OVER_BASE else (f"{of_what}, ms", 1e-3)
+    costs = {**COSTS, latency: ("latency", *axis)}
     found = []
-    for name, (what, axis, unit) in costs.items():
+    for name, drawn in costs.items():
         rows = [row for row in comparison.ranked() if name in row.readings]
         if rows:
-            found.append(_pareto(comparison, rows, name, (what, axis, unit)))
+            found.append(_pareto(comparison, rows, name, drawn))
     return found
 
 

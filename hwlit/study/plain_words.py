@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hwlit.study.comparison import Comparison, Row
-from hwlit.study.grids import metric_name, quantity
+from hwlit.study.comparison import OVER_BASE, Comparison, Row
+from hwlit.study.grids import metric_name, quantity, times
 from hwlit.study.methods import label_of_axes
 from hwlit.study.pooling import Pooled
 
@@ -134,7 +134,8 @@ def _winner(comparison: Comparison, name: str, what: str) -> str:
     first, second, *_ = sorted(rows, key=lambda row: row.value(name) or 0.0)
     mine, theirs = first.readings[name], second.readings[name]
     alike = [r for r in rows if r is not first and _overlap(mine, r.readings[name])]
-    text = f"{what}: {first.label}, {quantity(mine)}"
+    told = times(mine.value).strip() if name == OVER_BASE else quantity(mine)
+    text = f"{what}: {first.label}, {told}"
     if alike:
         text += f"; a tie with {names(alike)}, whose runs overlap or are equal"
     elif mine.value:

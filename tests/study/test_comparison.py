@@ -7,7 +7,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from hwlit.errors import UsageError
 from hwlit.study.collect import collect
-from hwlit.study.comparison import compared
+from hwlit.study.comparison import OVER_BASE, compared
 from hwlit.study.plain_words import sentences
 from tests.study.records import pattern, write_run, write_study
 
@@ -32,6 +32,42 @@ def test_ratios(tmp_path):
     names = ("fit/wall_time", "fit/peak_memory", "fit/energy")
     assert [found.ratio(rows["Lora"], name) for name in names] == [0.5, 0.25, 0.5]
     assert [found.ratio(rows["Lora"], name) for name in ("params/total", "none")] == [None, None]
+
+
+def latencies(base, merged, **more):
+    timed = {"base": base, "merged": merged, **more}
+    return {f"latency/{network}/batch_1/p50": (time, "s") for network, time in timed.items()}
+
+
+def test_latencies_are_ranked_by_what_each_run_timed_in_turns(tmp_path):
+    for seed in (0, 1):  # the machine was twice as busy while Lora was timed
+        write_run(
+            tmp_path / f"full{seed}", "Full", seed, config="full", readings=latencies(0.1, 0.1)
+        )
+        write_run(
+            tmp_path / f"lora{seed}", "Lora", seed, config="lora", readings=latencies(0.2, 0.2)
+        )
+        more = {"reference": 0.2}
+        write_run(
+            tmp_path / f"int8-{seed}",
+            "Ptq",
+            seed,
+            config="int8",
+            readings=latencies(0.3, 0.1, **more),
+        )
+    found, rows = table(tmp_path)
+    assert {label: row.value(OVER_BASE) for label, row in rows.items()} == {
+        "Full": 1.0, "Lora": 1.0, "Ptq": 0.5,
+    }  # fmt: skip
+    (told,) = [text for text in sentences(found) if "latency" in text]
+    assert "Ptq, 0.50x; next Full, 2 times that" in told
+
+
+def test_latencies_of_two_models_are_ranked_in_seconds(tmp_path):
+    write_run(tmp_path / "small", "Full", config="f", readings=latencies(0.1, 0.1))
+    write_run(tmp_path / "large", "Lora", readings=latencies(0.4, 0.4), key={"model": "m2"})
+    (told,) = [text for text in sentences(table(tmp_path)[0]) if "latency" in text]
+    assert "Full, 100.00 ms; next Lora, 4 times that" in told
 
 
 def test_an_interval_of_a_share_stays_between_0_and_1(tmp_path):
