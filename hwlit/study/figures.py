@@ -114,6 +114,8 @@ def _pareto(
         "xaxis": {"title": {"text": title}},
         "yaxis": {"title": {"text": metric_name(comparison)}},
     }
+    if name == OVER_BASE:
+        layout["xaxis"]["rangemode"] = "tozero"  # a hundredth is noise and must not fill the plot
     if min(costs) > 0 and max(costs) / min(costs) > 20:
         layout["xaxis"]["type"] = "log"
     return Figure(f"pareto-{what}", f"quality against {what}", [line, points], layout, note)
