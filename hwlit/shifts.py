@@ -14,7 +14,7 @@ from hwlit.adapters.svdiff import FILES, SVDiff, as_lora, load_shifts, set_stren
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.exports.diffusers_lora import write_diffusers_lora
 from hwlit.networks.diffusion import DiffusionNetwork, load_diffusion
-from hwlit.networks.pipelines import pipeline_facts
+from hwlit.networks.pipelines import weights_sha256
 from hwlit.records import read_record
 
 CLASS = f"{SVDiff.__module__}.{SVDiff.__qualname__}"
@@ -98,7 +98,7 @@ def check_base(run: Path, record: dict[str, Any]) -> None:
         IntegrityError: Its weights differ.
     """
     name, trained_on = record["model"]["pretrained"], record["model"]["sha256"]
-    if pipeline_facts(name)["sha256"] != trained_on:
+    if weights_sha256(name) != trained_on:
         raise IntegrityError(
             f"the weights of {name} are not those that {run} was trained on (sha256 "
             f"{trained_on[:12]}…); bring these back, or train again"

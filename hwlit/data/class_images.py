@@ -28,7 +28,7 @@ from hwlit.data.pictures import ENDINGS, Corrupt, Picture, Pictures, read_each, 
 from hwlit.data.tokens import PROGRESS_DELAY_S
 from hwlit.errors import IntegrityError, Interrupted
 from hwlit.networks.diffusion import load_pipeline
-from hwlit.networks.pipelines import pipeline_facts, pipeline_folder
+from hwlit.networks.pipelines import pipeline_folder, weights_sha256
 from hwlit.networks.sampling import draw
 from hwlit.storage import cache_directory, replacing, sha256
 
@@ -74,7 +74,7 @@ class ClassImages:
         sampler = pipeline_folder(self.pretrained) / "scheduler" / "scheduler_config.json"
         settings = [
             SCHEMA,
-            pipeline_facts(self.pretrained)["sha256"],
+            weights_sha256(self.pretrained),
             sha256(sampler),
             *(self.prompt, self.steps, self.guidance, self.size, str(self.dtype)),
         ]

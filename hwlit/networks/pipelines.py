@@ -213,6 +213,12 @@ def _digest(folder: Path, parts: tuple[str, ...]) -> str:
     return hashlib.sha256("".join(sha256(file) for file in files).encode()).hexdigest()
 
 
+def weights_sha256(pretrained: str) -> str:
+    """Return one hash over all weights of a pipeline."""
+    folder = pipeline_folder(pretrained)
+    return _digest(folder, WEIGHTS[pipeline_class(folder)])
+
+
 def pipeline_facts(pretrained: str) -> dict[str, Any]:
     """Return what the record says of a pipeline: names, hash of all weights, and sizes by part."""
     folder = pipeline_folder(pretrained)
@@ -222,7 +228,7 @@ def pipeline_facts(pretrained: str) -> dict[str, Any]:
         "pretrained": pretrained if pretrained == "pocket-sd" else source.location,
         "hub_id": source.hub_id,
         "revision": folder.name if folder.parent.name == "snapshots" else None,
-        "sha256": _digest(folder, WEIGHTS[kind]),
+        "sha256": weights_sha256(pretrained),
         "architecture": kind,
         "prediction_type": load_noise_schedule(pretrained).config.prediction_type,
         "parameters": {part: _size(folder / part) for part in WEIGHTS[kind]},
