@@ -16,7 +16,11 @@ def test_a_study_of_real_runs_goes_from_its_file_to_rows_and_sessions(
         "trainer.max_epochs": 2, "trainer.accelerator": "cpu",
     }  # fmt: skip
     study, out = tmp_path / "tiny.yaml", tmp_path / "out"
-    adapters = {"lora": "lora", "broken": {"adapter": "lora", "model.adapter.rank": 0}}
+    adapters = {
+        "int8": {"adapter": "lora", "quantize": "int8"},
+        "lora": "lora",
+        "broken": {"adapter": "lora", "model.adapter.rank": 0},
+    }
     study.write_text(yaml.safe_dump(
         {"base": "quickstart", "set": settings, "axes": {"adapter": adapters},
          "budget": {"time": "10min", "memory": "16GiB"}, "choose": "val/loss", "mode": "min"}
@@ -26,6 +30,7 @@ def test_a_study_of_real_runs_goes_from_its_file_to_rows_and_sessions(
     found = rows(out)
     assert {name: row["status"] for name, row in found.items()} == {
         "lora": "ok",
+        "int8": "ok",
         "broken": "config",
     }
     assert "rank must be at least 1, got 0" in found["broken"]["reason"]
@@ -36,4 +41,6 @@ def test_a_study_of_real_runs_goes_from_its_file_to_rows_and_sessions(
     before = record["started"]
     assert main(words) == 1  # at once: both rows are there
     assert json.loads((out / "runs/lora/record.json").read_text())["started"] == before
-    assert "2 of 2 done, 1 not ok" in capsys.readouterr().out
+    assert "3 of 3 done, 1 not ok" in capsys.readouterr().out
+    source = json.loads((out / "runs/int8/record.json").read_text())["source"]
+    assert source["run"] == str(out / "runs/lora")
