@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from hwlit.errors import UsageError
 
-QUANTIZED = ("int8", "int4", "nf4")  # what `hwlit quantize` makes
+QUANTIZED_FORMATS = ("int8", "int4", "nf4")  # what `hwlit quantize` makes
 GENERATE_EXAMPLES = """\
 The same seed gives the same noise: with --base it shows what the training changed.
 
@@ -69,7 +69,7 @@ def quantize_parser() -> Parser:
     )
     options.add_argument("run", type=Path, help="the run's directory")
     options.add_argument(
-        "--format", required=True, choices=QUANTIZED,
+        "--format", required=True, choices=QUANTIZED_FORMATS,
         help="int8, int4: weights and inputs multiply as integers; nf4: bitsandbytes, smallest",
     )  # fmt: skip
     options.add_argument(

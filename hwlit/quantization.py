@@ -31,6 +31,7 @@ from hwlit.runs.text import TextRun
 from hwlit.storage import verify, write_text
 from hwlit.tasks.base import Task
 
+LONGEST = 1 << 30  # characters of one text; the csv module stops at 131,072
 FORMATS: dict[str, Format] = {"int8": OneDnnInt8(), "int4": OneDnnInt4(), "nf4": NF4()}
 
 
@@ -74,12 +75,13 @@ class Source:
             IntegrityError: The run's predictions cannot be read.
         """
         path = self.folder / "predictions.csv"
+        csv.field_size_limit(LONGEST)
         try:
             with path.open(encoding="utf-8", newline="") as file:
                 return {
                     int(r["row_id"]): r["label"] == r["prediction"] for r in csv.DictReader(file)
                 }
-        except (OSError, LookupError, ValueError) as error:
+        except (OSError, LookupError, ValueError, csv.Error) as error:
             raise IntegrityError(f"{path} cannot be read ({error}); give a whole run") from error
 
 

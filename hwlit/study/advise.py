@@ -64,10 +64,11 @@ def _fits(row: Row, limits: Sequence[Limit]) -> bool:
 
 
 def _share(row: Row, one: Limit) -> float:
-    """Return how much of a limit the costliest run takes; what learns nothing takes nothing."""
+    """Return how much of a limit the costliest run takes; what nobody trained takes nothing."""
     reading = row.readings.get(one.reading)
     if reading is None:
-        return 0.0 if row.value("params/trainable") == 0 else float("inf")
+        untrained = row.value("params/trainable") == 0 and not row.quantised
+        return 0.0 if untrained else float("inf")
     if reading.seeds < len(row.method.runs):
         return float("inf")
     return reading.most / one.most

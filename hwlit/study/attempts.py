@@ -66,7 +66,7 @@ class Attempts:
     def finished(self, cell: Cell) -> Row | None:
         """Return the row of a cell that is done; None where there is something to run."""
         row = self.store.row(cell.name)
-        if row is None or row.config_hash != cell.config_hash():
+        if row is None or row.config_hash != cell.config_hash() or self._is_outdated(cell, row):
             return None
         again = row.status in UNFINISHED or (self.retry and row.status != "ok")
         return None if again else row
@@ -79,7 +79,7 @@ class Attempts:
         status = "failed" if source is None else source.status
         row = Row(
             name=cell.name, values=dict(cell.values), config_hash=cell.config_hash(), status=status,
-            reason=f"{cell.source}, which it quantises, has no finished run ({status})",
+            reason=f"what it quantises, the run {cell.source}, did not end well ({status})",
             exit_code=None, attempts=0, run=None, wall_time=0.0,
         )  # fmt: skip
         self.store.write(row)
@@ -103,6 +103,7 @@ class Attempts:
         stale = not same or self._is_no_run(store.run(cell.name))
         if cell.source is not None:  # quantising begins anew
             stale = stale or read_if_there(store.run(cell.name)).get("status") != "ok"
+            stale = stale or self._is_older(cell)
         if row is not None:
             stale = stale or row.config_hash != asked or row.status not in RESUMABLE
         if left is None and stale:
@@ -145,6 +146,16 @@ class Attempts:
         )  # fmt: skip
         store.write(row)
         return row
+
+    def _is_outdated(self, cell: Cell, row: Row) -> bool:
+        """Return whether what a cell quantises has changed since."""
+        return cell.source is not None and (row.attempts == 0 or self._is_older(cell))
+
+    def _is_older(self, cell: Cell) -> bool:
+        """Return whether a cell was quantised before the run that there is now was trained."""
+        assert cell.source is not None
+        mine, trained = (read_if_there(self.store.run(n)) for n in (cell.name, cell.source))
+        return str(mine.get("started", "")) < str(trained.get("started", ""))
 
     @staticmethod
     def _is_no_run(folder: Path) -> bool:

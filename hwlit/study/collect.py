@@ -16,7 +16,7 @@ from hwlit.records import SCHEMA, read_record
 
 PLAIN = (str, int, float, bool, type(None))
 # What a record of ours has under these names; one that has anything else was not written by hwlit.
-OBJECTS = ("adapter", "model", "device", "data", "versions", "comparability", "curves")
+OBJECTS = ("adapter", "source", "model", "device", "data", "versions", "comparability", "curves")
 LISTS = ("phases", "per_class", "per_prompt", "step_times")
 
 
@@ -86,12 +86,16 @@ def collect(paths: Sequence[Path]) -> Collection:
         _read_all(paths, found)
     finally:
         gc.enable()
-    if found.runs or found.waiting:
+    if found.runs or (found.waiting and not found.left_out):
         return found
     if found.left_out:
         path, reason = found.left_out[0]
-        others = f", and {len(found.left_out) - 1} more" if found.left_out[1:] else ""
-        raise IntegrityError(f"nothing below {found.name} can be read: {path}: {reason}{others}")
+        others = f", and so for {len(found.left_out) - 1} more" if found.left_out[1:] else ""
+        where = "" if str(path.parent) in reason else f"{path}: "
+        raise IntegrityError(
+            f"nothing below {found.name} can be read: {where}{reason}{others}; bring the files "
+            "back, or run it again"
+        )
     raise UsageError(
         f"no record.json below {found.name}; give directories that `hwlit fit` or "
         "`hwlit study run` wrote"

@@ -233,8 +233,8 @@ def _selected(study: Study, only: Sequence[str]) -> list[Cell]:
     if not cells:
         axes = {f"{axis}={label}": None for c in study.cells for axis, label in c.values.items()}
         raise UsageError(f"--only {' '.join(only)} leaves no cell; there are {', '.join(axes)}")
-    sources = {cell.source for cell in cells}  # what is quantised is trained before
-    return [cell for cell in study.cells if cell in cells or cell.name in sources]
+    wanted = {name for cell in cells for name in (cell.name, cell.source)}  # trained before
+    return [cell for cell in study.cells if cell.name in wanted]
 
 
 def _settings(words: Sequence[str]) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from hwlit.errors import UsageError
 from hwlit.study.collect import Collection, Run
 from hwlit.study.curves import best_validation, time_to_quality
 from hwlit.study.flags import flags
+from hwlit.study.latency import OVER_BASE, merged_over_base
 from hwlit.study.methods import Method, methods
 from hwlit.study.pairing import Judge, Verdict
-from hwlit.study.pooling import Pooled, merged_over_base, pooled
+from hwlit.study.pooling import Pooled, pooled
 from hwlit.study.show import MAIN
 
 QUALITY = ("test/accuracy", "test/f1_macro", "test/clip_i", "test/clip_t", "test/loss")
@@ -24,8 +25,8 @@ COSTS = (
     "fit/sample_time", "fit/peak_memory", "fit/energy", "adapter/file_size", "run/wall_time",
 )  # fmt: skip
 FURTHER = tuple(name for name in MAIN if name.startswith(("test/", "base/")))
-VARIANTS = ("base", "unmerged", "merged")
-OVER_BASE = "latency/merged_over_base"
+VARIANTS = ("reference", "base", "unmerged", "merged")
+TRAINING = ("wall_time", "step_time", "sample_time", "peak_memory", "energy")
 
 
 @dataclass
@@ -50,6 +51,11 @@ class Row:
     def label(self) -> str:
         """Name for people."""
         return self.method.label
+
+    @property
+    def quantised(self) -> bool:
+        """Whether it learned nothing itself, and rounds what another run learned."""
+        return "source" in self.method.runs[0].record
 
     def value(self, name: str) -> float | None:
         """Return the mean of a quantity; None where it is missing."""
@@ -127,14 +133,13 @@ class Comparison:
     def latency_cost(self) -> tuple[str, str]:
         """Return the reading by which latencies are ranked, and what it is in words.
 
-        Of one model it is what each run timed in turns, over its own base network; of several, or
-        where a run did not time both, seconds.
+        Where several rows have the same base network, it is what each run timed in turns; else
+        seconds.
         """
-        seconds = self.latency("merged", "p50")
-        timed = [row for row in self.rows if seconds in row.readings]
-        if any("other model" in row.flags or OVER_BASE not in row.readings for row in timed):
-            return seconds, f"latency ({self.latency_input}, merged, median)"
-        return OVER_BASE, f"latency over the base network's ({self.latency_input}, merged, median)"
+        seconds, of_what = self.latency("merged", "p50"), f"{self.latency_input}, merged, median"
+        if sum(OVER_BASE in row.readings for row in self.rows) < 2:
+            return seconds, f"latency ({of_what})"
+        return OVER_BASE, f"latency over the unquantised base's ({of_what})"
 
 
 def compared(found: Collection, metric: str | None, baseline: str | None) -> Comparison:
@@ -174,7 +179,8 @@ def _fill(comparison: Comparison) -> None:
         names += [comparison.latency(variant, percentile) for percentile in ("p50", "p95")]
     for row in comparison.rows:
         known = {name: pooled(row.method, name) for name in names}
-        known[OVER_BASE] = merged_over_base(row.method, comparison.latency_input)
+        row.flags = flags(row.method, first.method)
+        known[OVER_BASE] = merged_over_base(row.method, comparison.latency_input, row.flags)
         row.readings = {name: reading for name, reading in known.items() if reading is not None}
         for name in names:
             if name not in row.readings and (reason := _absent(row.method, name)):
@@ -184,10 +190,29 @@ def _fill(comparison: Comparison) -> None:
             row.readings["time_to_baseline"] = time
         if note is not None:
             row.notes["time_to_baseline"] = note
-        row.flags = flags(row.method, first.method)
+    _inherit(comparison.rows)
     verdicts = comparison.judge.judge([row.method for row in others], first.method)
     for row, verdict in zip(others, verdicts, strict=True):
         row.verdict = verdict
+
+
+def _inherit(rows: Sequence[Row]) -> None:
+    """Give rows that round what another learned the costs of that training."""
+    trained = {
+        run.record.get("config_sha256"): row
+        for row in rows if not row.quantised for run in row.method.runs
+    }  # fmt: skip
+    for row in rows:
+        if not row.quantised:
+            continue
+        hashes = [run.record.get("source", {}).get("config_sha256") for run in row.method.runs]
+        source = trained.get(hashes[0])
+        if source is None or any(trained.get(other) is not source for other in hashes):
+            continue
+        for name in (f"fit/{quantity}" for quantity in TRAINING):
+            if name in source.readings:
+                row.readings[name] = source.readings[name]
+                row.notes[name] = f"of {row.label} that of {source.label}, which it rounds"
 
 
 def _absent(method: Method, name: str) -> str | None:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hwlit.study.comparison import OVER_BASE, Comparison, Row
+from hwlit.study.comparison import Comparison, Row
 from hwlit.study.curves import validation_curve
 from hwlit.study.grids import metric_name, quantity
+from hwlit.study.latency import OVER_BASE
 from hwlit.study.pareto import front
 
 # Okabe and Ito's colours for all eyes, less black, then darker twins; read on light and dark.

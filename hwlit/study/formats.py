@@ -33,11 +33,7 @@ def tables(comparison: Comparison) -> str:
 
 def _waiting(comparison: Comparison) -> str:
     n = comparison.waiting
-    return (
-        "1 cell of the study has no row yet"
-        if n == 1
-        else f"{n} cells of the study have no row yet"
-    )
+    return f"{n} cell{'s' if n > 1 else ''} of the study without a row: not run, or not here"
 
 
 def _aligned(grid: Grid) -> list[str]:

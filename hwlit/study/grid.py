@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hwlit.errors import UsageError
-from hwlit.options import QUANTIZED
+from hwlit.options import QUANTIZED_FORMATS
 from hwlit.shipped import adapter_folder, find_config
 from hwlit.study.cells import Cell, as_text
 
@@ -77,10 +77,10 @@ def _with_source(cell: Cell, cells: Sequence[Cell]) -> Cell:
     if "quantize" not in cell.overrides:
         return cell
     trained = {key: value for key, value in cell.overrides.items() if key != "quantize"}
-    if cell.overrides["quantize"] not in QUANTIZED:
+    if cell.overrides["quantize"] not in QUANTIZED_FORMATS:
         raise UsageError(
             f"the cell {cell.name} has quantize: {as_text(cell.overrides['quantize'])}; give "
-            f"{', '.join(QUANTIZED)}"
+            f"{', '.join(QUANTIZED_FORMATS)}"
         )
     for other in cells:
         if (other.configs, other.overrides) == (cell.configs, trained):
@@ -162,7 +162,7 @@ def option_of(name: str, where: str) -> str:
         return AXES[name]
     if name in WHOLE or (name.startswith(OPTIONS) and not name.endswith(".")):
         return name
-    near = difflib.get_close_matches(name, [*AXES, "seed_everything"], n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name, [*AXES, *WHOLE], n=1, cutoff=0.6)
     hint = f"did you mean {near[0]!r}" if near else f"use {', '.join(AXES)} or a key such as "
     hint += "" if near else "model.adapter.rank"
     raise UsageError(f"{where} has the unknown key {name!r}; {hint}")

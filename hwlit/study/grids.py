@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hwlit.study.comparison import FURTHER, OVER_BASE, VARIANTS, Comparison, Row
+from hwlit.study.comparison import FURTHER, VARIANTS, Comparison, Row
+from hwlit.study.latency import OVER_BASE
 from hwlit.study.methods import label_of_axes
 from hwlit.study.pairing import Verdict
 from hwlit.study.pooling import Pooled
@@ -256,5 +257,8 @@ def _latency(comparison: Comparison) -> list[Grid]:
     ]
     title = f"latency, {comparison.latency_input}"
     columns = ["method", *(" ".join(pair) for pair in known), "merged / base"]
-    note = "merged / base: timed in turns within each run; the rest also tells how busy it was then"
+    note = (
+        "merged / base: medians timed in turns, over the base in full precision, where it is the "
+        "baseline's; the rest also tells how busy the machine was"
+    )
     return [Grid(title, columns, rows, [note])]

@@ -40,7 +40,10 @@ class Method:
     @property
     def adapter(self) -> str:
         """Name of the adapter's class."""
-        return str(self.runs[0].record.get("adapter", {}).get("name", "?"))
+        record = self.runs[0].record
+        name = str(record.get("adapter", {}).get("name", "?"))
+        # What was rounded after training is named by what had learned it.
+        return f"{record['source'].get('adapter')} -> {name}" if "source" in record else name
 
     @property
     def source(self) -> str:
@@ -77,7 +80,7 @@ def _identity(run: Run) -> str:
     own = {axis: value for axis, value in run.values.items() if not is_seed(axis)}
     what: Any = [str(run.study), own]  # another study may mean another thing by the same label
     if not run.values:
-        what = _config(run) or dict(_settings(run))
+        what = [_config(run) or dict(_settings(run)), run.record.get("adapter", {}).get("name")]
     return json.dumps([what, [key.get(name) for name in HARDWARE]], sort_keys=True, default=str)
 
 

@@ -13,11 +13,12 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from hwlit.study.classes import MOST, confusion
-from hwlit.study.comparison import OVER_BASE, Comparison
+from hwlit.study.comparison import Comparison
 from hwlit.study.environment import environment_grid
 from hwlit.study.figures import Figure, colours, learning_curves, pareto_figures, phase_figure
 from hwlit.study.formats import grids
 from hwlit.study.grids import Cell, Grid, metric_name, quantity, times, word
+from hwlit.study.latency import OVER_BASE
 from hwlit.study.pictures import picture_grid
 from hwlit.study.plain_words import sentences
 
@@ -77,7 +78,8 @@ def _overview(comparison: Comparison) -> Grid:
     known = [n for n in OVERVIEW if any(n in row.readings for row in comparison.rows)]
     names = {n: OVERVIEW[n] for n in known}
     if any(latency in row.readings for row in comparison.rows):
-        names[latency] = "merged latency / base" if latency == OVER_BASE else "merged latency"
+        over = " / base" if latency == OVER_BASE else ""
+        names[latency] = f"merged latency{over}, {comparison.latency_input}"
     rows, unlike = [], any(row.flags for row in comparison.rows)
     for row in comparison.rows:
         found = row.readings.get(comparison.metric)
@@ -90,7 +92,8 @@ def _overview(comparison: Comparison) -> Grid:
             Cell("baseline" if row.verdict is None else word(row.verdict)),
         ]
         for measure in names:
-            ratio = None if row is comparison.baseline else comparison.ratio(row, measure)
+            own = row is comparison.baseline or measure == OVER_BASE  # which is a ratio already
+            ratio = None if own else comparison.ratio(row, measure)
             told = quantity(row.readings.get(measure)) + times(ratio)
             cells.append(Cell(told, row.value(measure)))
         rows.append([*cells, *([Cell("; ".join(row.flags))] if unlike else [])])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hwlit.study.comparison import OVER_BASE, Comparison, Row
+from hwlit.study.comparison import Comparison, Row
 from hwlit.study.grids import metric_name, quantity, times
+from hwlit.study.latency import OVER_BASE, RESOLUTION
 from hwlit.study.methods import label_of_axes
 from hwlit.study.pooling import Pooled
 
@@ -34,7 +35,8 @@ def sentences(comparison: Comparison) -> list[str]:
         told.append(f"{n} file{'s' if n > 1 else ''} could not be read and {_are(n)} left out.")
     if comparison.waiting:
         told.append(
-            f"{comparison.waiting} of the study's runs {_are(comparison.waiting)} not done."
+            f"{comparison.waiting} of the study's cells {_are(comparison.waiting)} without a row: "
+            "not run, or not on this machine."
         )
     return told
 
@@ -123,7 +125,19 @@ def _costs(comparison: Comparison) -> list[str]:
         ("adapter/file_size", "The smallest file of what was learned"),
         (latency, f"The lowest {of_what}"),
     ]
-    return [text for name, what in measures if (text := _winner(comparison, name, what))]
+    told = [text for name, what in measures if (text := _winner(comparison, name, what))]
+    return [*told, *_slower(comparison)]
+
+
+def _slower(comparison: Comparison) -> list[str]:
+    """Return which rows take longer than the network that they began as."""
+    found = [
+        f"{row.label} ({times(reading.value).strip()})"
+        for row in _with(comparison, OVER_BASE)
+        if (reading := row.readings[OVER_BASE]).value > 1 + RESOLUTION and reading.least > 1
+    ]
+    given = comparison.latency_input
+    return [f"Slower than the unquantised base network ({given}): {_list(found)}."] if found else []
 
 
 def _winner(comparison: Comparison, name: str, what: str) -> str:
@@ -133,15 +147,26 @@ def _winner(comparison: Comparison, name: str, what: str) -> str:
         return ""
     first, second, *_ = sorted(rows, key=lambda row: row.value(name) or 0.0)
     mine, theirs = first.readings[name], second.readings[name]
-    alike = [r for r in rows if r is not first and _overlap(mine, r.readings[name])]
+    near = 1 + RESOLUTION if name == OVER_BASE else 1
+    alike = [
+        row
+        for row in rows
+        if row is not first
+        and (_overlap(mine, row.readings[name]) or row.readings[name].value < near * mine.value)
+    ]
     told = times(mine.value).strip() if name == OVER_BASE else quantity(mine)
     text = f"{what}: {first.label}, {told}"
     if alike:
-        text += f"; a tie with {names(alike)}, whose runs overlap or are equal"
+        why = ", or all but equal" if name == OVER_BASE else " or are equal"
+        text += f"; a tie with {names(alike)}, whose runs overlap{why}"
     elif mine.value:
         text += f"; next {second.label}, {theirs.value / mine.value:.3g} times that"
     if mine.seeds == 1 and not alike:
         text += " (one run: its spread is not known)"
+    seconds = comparison.latency("merged", "p50")
+    apart = [row for row in _with(comparison, seconds) if name == OVER_BASE and row not in rows]
+    if apart:
+        text += f"; not ranked: {names(apart)}, timed with another base"
     if unlike := [row for row in (first, second) if row.flags]:
         text += f"; {names(unlike)} {_verb(unlike, 'is', 'are')} not like the baseline"
     return text + "."

@@ -87,15 +87,18 @@ def read_study(path: Path, real: bool = False, changes: Mapping[str, Any] | None
         raise UsageError(f"mode is {mode!r}; give max or min")
     budget = mapping(said.get("budget", {}), "budget")
     known_keys(budget, [each.name for each in fields(Budget)], "budget")
+    cells = cells_of(said, path, changes or {})
     search = mapping(said["search"], "search") if "search" in said else None
     if search is not None:
         known_keys(search, [each.name for each in fields(Search)], "search")
         option_of(str(search.get("key", "")), "search")
+        if any(cell.source is not None for cell in cells):
+            raise UsageError(f"study {path} has both search and quantize; make two studies of it")
     resources = mapping(said.get("resources", {}), "resources")
     known_keys(resources, ("cpus", "gpus", "memory"), "resources")
     return Study(
         name=path.stem + ("-real" if real else ""),
-        cells=cells_of(said, path, changes or {}),
+        cells=cells,
         metric=str(said.get("metric", "test/accuracy")),
         mode=mode,
         baseline=said.get("baseline"),

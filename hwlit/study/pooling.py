@@ -9,10 +9,10 @@ from typing import Any
 from hwlit.metrics.paired import mean_over_seeds
 from hwlit.study.methods import Method
 
-NETWORKS = ("merged", "reference", "base")  # the first, and the first of the rest that there is
 # The worse the later; what is pooled is as good as its worst.
 TAGS = ("counted", "measured", "sampled", "estimated")
-SHARES = ("test/accuracy", "test/f1_")  # of 0 to 1, which Student's t knows nothing of
+# Of 0 to 1, which Student's t knows nothing of.
+SHARES = ("test/accuracy", "base/accuracy", "test/f1_macro", "test/f1_weighted", "test/f1_positive")
 
 
 @dataclass(frozen=True)
@@ -58,34 +58,9 @@ def pooled(method: Method, name: str) -> Pooled | None:
     if not readings:
         return None
     found = pool(readings)
-    if found.low is None or found.high is None or not name.startswith(SHARES):
+    if found.low is None or found.high is None or name not in SHARES:
         return found
     return replace(found, low=max(0.0, found.low), high=min(1.0, found.high))
-
-
-def merged_over_base(method: Method, given: str | None) -> Pooled | None:
-    """Return the median latency of the merged network over that of the one that it began as.
-
-    Each run times both in turns, so that the ratio knows nothing of how busy the machine was, which
-    two runs' latencies do. A quantised base is itself held against the one in full precision.
-
-    Args:
-        method: The runs.
-        given: What latencies are of, such as `batch_1`.
-    """
-    ratios = []
-    for run in method.runs:
-        known = run.record["readings"]
-        timed = [
-            known[name]["value"]
-            for name in (f"latency/{network}/{given}/p50" for network in NETWORKS)
-            if name in known
-        ]
-        if len(timed) > 1 and timed[1] > 0:
-            ratios.append(
-                {"value": timed[0] / timed[1], "unit": "1", "method": "measured: in turns"}
-            )
-    return pool(ratios) if ratios else None
 
 
 def pool(readings: Sequence[Mapping[str, Any]]) -> Pooled:

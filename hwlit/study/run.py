@@ -102,7 +102,7 @@ class Runner:
         return found
 
     def _ready(self) -> Cell | None:
-        """Return the next cell whose run can begin; None where what all quantise still trains."""
+        """Return the next cell that can begin; None where each waits for the run it quantises."""
         unfinished = {cell.name for cell in self._queue} | self._active.keys()
         return next((cell for cell in self._queue if cell.source not in unfinished), None)
 

@@ -95,7 +95,13 @@ def test_nothing_that_can_be_read(tmp_path):
     for name in "ab":
         (tmp_path / name).mkdir()
         (tmp_path / name / "record.json").write_text("{")
-    with pytest.raises(IntegrityError, match=r"a/record\.json: .*, and 1 more"):
+    with pytest.raises(IntegrityError, match=r"a/record\.json is not .*, and so for 1 more; bring"):
+        collect([tmp_path])
+
+
+def test_a_study_of_which_nothing_can_be_read(tmp_path):
+    write_study(tmp_path, {"a": ({"adapter": "full"}, "ok"), "b": ({"adapter": "lora"}, None)})
+    with pytest.raises(IntegrityError, match="nothing below"):
         collect([tmp_path])
 
 

@@ -1,5 +1,8 @@
 """Figures of hand-made records, whose answers are known."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -7,8 +10,10 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from hwlit.errors import UsageError
 from hwlit.study.collect import collect
-from hwlit.study.comparison import OVER_BASE, compared
+from hwlit.study.comparison import compared
+from hwlit.study.latency import OVER_BASE
 from hwlit.study.plain_words import sentences
+from hwlit.study.pooling import pooled
 from tests.study.records import pattern, write_run, write_study
 
 
@@ -61,6 +66,69 @@ def test_latencies_are_ranked_by_what_each_run_timed_in_turns(tmp_path):
     }  # fmt: skip
     (told,) = [text for text in sentences(found) if "latency" in text]
     assert "Ptq, 0.50x; next Full, 2 times that" in told
+
+
+def test_a_hundredth_is_no_win_and_what_is_slower_is_named(tmp_path):
+    for name, merged in (("Full", 0.1), ("Lora", 0.098), ("Qat", 0.2)):
+        write_run(tmp_path / name, name, config=name, readings=latencies(0.1, merged))
+    least, slower = [text for text in sentences(table(tmp_path)[0]) if "base" in text][1:]
+    assert "Lora, 0.98x; a tie with Full, whose runs overlap, or all but equal" in least
+    assert slower == "Slower than the unquantised base network (batch_1): Qat (2.00x)."
+
+
+def test_latencies_with_another_base_are_not_ranked_with_the_others(tmp_path):
+    half = {"precision": "bf16-true"}
+    write_run(tmp_path / "full", "Full", config="f", readings=latencies(0.1, 0.1))
+    write_run(tmp_path / "lora", "Lora", config="l", readings=latencies(0.1, 0.1))
+    write_run(tmp_path / "half", "Lora", config="h", readings=latencies(0.05, 0.05), key=half)
+    found, _ = table(tmp_path)
+    assert [OVER_BASE in row.readings for row in found.rows].count(False) == 1
+    (told,) = [text for text in sentences(found) if "lowest latency" in text]
+    assert "a tie with" in told
+    assert "not ranked: Lora (precision bf16-true), timed with another base" in told
+
+
+def test_without_a_merged_network_there_is_no_ratio(tmp_path):
+    timed = latencies(0.1, 0.1, reference=0.3)
+    del timed["latency/merged/batch_1/p50"]
+    write_run(tmp_path / "qlora", "QLora", readings=timed)
+    assert OVER_BASE not in table(tmp_path)[0].rows[0].readings
+
+
+def rounded(folder, source, name, **more):
+    """Write a run that rounds another."""
+    made = json.loads((source / "record.json").read_text())
+    facts = {"run": str(source), "adapter": "Full", "config_sha256": made["config_sha256"]}
+    readings = {"params/trainable": 0, **more.pop("readings", {})}
+    write_run(folder, name, source=facts, readings=readings, **more)
+    record = json.loads((folder / "record.json").read_text())
+    for cost in [cost for cost in record["readings"] if cost.startswith("fit/")]:
+        del record["readings"][cost]
+    (folder / "record.json").write_text(json.dumps(record))
+
+
+def test_what_is_rounded_costs_the_training_of_what_it_rounds(tmp_path):
+    full = write_run(tmp_path / "full", "Full", config="f", config_sha256="a1",
+                     readings=costs(100.0, 4000, 500.0))  # fmt: skip
+    for name in ("PTQ int8", "PTQ int4"):
+        rounded(tmp_path / name[4:], full, name, config="f")
+    _, rows = table(tmp_path)
+    assert list(rows) == ["Full", "Full -> PTQ int4", "Full -> PTQ int8"]
+    assert rows["Full -> PTQ int8"].value("fit/wall_time") == 100
+    assert rows["Full -> PTQ int8"].value("fit/peak_memory") == 4000
+    shutil.rmtree(full)
+    (alone, _) = table(tmp_path)[0].rows
+    assert (alone.quantised, alone.value("fit/wall_time")) == (True, None)
+
+
+def test_a_difference_may_be_negative(tmp_path):
+    for seed, value in enumerate((-0.02, -0.03)):
+        write_run(tmp_path / f"a{seed}", seed=seed, readings={"test/accuracy_difference": value})
+    path = tmp_path / "a0" / "record.json"
+    text = path.read_text().replace('"value": -0.02', '"value": -0.02, "low": -0.03, "high": -0.01')
+    path.write_text(text)
+    found = pooled(table(tmp_path)[0].rows[0].method, "test/accuracy_difference")
+    assert found.low < found.value < found.high < 0.1
 
 
 def test_latencies_of_two_models_are_ranked_in_seconds(tmp_path):

@@ -59,6 +59,10 @@ def test_a_cell_that_quantises_names_the_one_that_trains(tmp_path):
     assert cell.config_hash() != study.cells[1].config_hash()
     with pytest.raises(UsageError, match="give int8, int4, nf4"):
         plan(tmp_path, axes={"method": {**methods, "int9": {"adapter": "full", "quantize": 9}}})
+    with pytest.raises(UsageError, match="both search and quantize"):
+        plan(tmp_path, axes={"method": methods}, search={"key": "data.batch_size", "high": 4})
+    with pytest.raises(UsageError, match="did you mean 'quantize'"):
+        plan(tmp_path, set={"quantise": "int8"}, axes={"seed": [0]})
     with pytest.raises(UsageError, match="quantises a run that no cell trains"):
         plan(tmp_path, set={"quantize": "int8"}, axes={"seed": [0]})
 

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -112,12 +113,30 @@ def test_what_a_cell_quantises_is_trained_before_and_its_end_is_shared(tmp_path)
         "ok": "ok", "nan": "diverged", "killed": "killed",
         "ok-int8": "ok", "nan-int8": "diverged", "killed-int8": "killed",
     }  # fmt: skip
-    assert "nan, which it quantises, has no finished run" in found["nan-int8"]["reason"]
+    assert (
+        "what it quantises, the run nan, did not end well (diverged)" in found["nan-int8"]["reason"]
+    )
     options = json.loads((out / "runs/ok-int8/config.yaml").read_text())
     assert options == {"--source": "ok", "--format": "int8"}
     run(quantised(tmp_path, "ok", "nan", "killed"), out)
     assert len(calls(out, "ok-int8")) == 1
     assert rows(out)["ok-int8"] == found["ok-int8"]
+
+
+def test_what_was_quantised_follows_the_run_that_there_is(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    study = quantised(tmp_path, "nan")
+    run(study, out)
+    (out / "rows" / "nan.json").unlink()  # as if by --retry --only: the cause is gone
+    monkeypatch.setenv("STUB_BEHAVIOUR", "ok")
+    assert run(study, out) == 0
+    assert rows(out)["nan-int8"]["status"] == "ok"
+    assert run(study, out) == 0
+    assert len(calls(out, "nan-int8")) == 1
+    (out / "rows" / "nan.json").unlink()
+    shutil.rmtree(out / "runs" / "nan")
+    assert run(study, out) == 0  # trained anew, and so quantised anew
+    assert len(calls(out, "nan-int8")) == 2
 
 
 def test_what_is_quantised_comes_with_only(tmp_path):

@@ -6,7 +6,8 @@
 
 It counts steps, keeps the count as a checkpoint, and writes a record that follows from its
 arguments alone, and notes in calls/ beside runs/ that it was called. Two at once in one directory
-are an error. $STUB_STEPS is the number of steps, $STUB_LARGEST the largest batch that fits.
+are an error. $STUB_STEPS is the number of steps, $STUB_LARGEST the largest batch that fits,
+$STUB_BEHAVIOUR goes before what is asked for.
 """
 
 import ctypes
@@ -17,6 +18,7 @@ import os
 import signal
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 STEP = 0.01
@@ -82,7 +84,7 @@ def main(words):
         options = json.loads((run / "config.yaml").read_text())
     elif run.exists() and any(not entry.name.startswith(".") for entry in run.iterdir()):
         end(2, f"--output {run} holds other files")
-    behaviour = options.get("--data.path", "ok")
+    behaviour = os.environ.get("STUB_BEHAVIOUR", options.get("--data.path", "ok"))
     run.mkdir(parents=True, exist_ok=True)
     calls_file = run.parents[1] / "calls" / run.name
     calls_file.parent.mkdir(exist_ok=True)
@@ -116,6 +118,7 @@ def main(words):
     accuracy = int(digest[:6], 16) / 16**6
     record = {
         "schema": 1, "status": "ok", "name": "stub",
+        "started": datetime.now(UTC).isoformat(timespec="microseconds"),
         "seed": int(options.get("--seed_everything", 0)),
         "adapter": {"name": "LoRA", "rank": 8}, "device": {"name": "CPU"},
         "best_checkpoint": {"monitor": "val/accuracy", "score": 1 - accuracy},
