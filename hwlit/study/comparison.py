@@ -11,7 +11,7 @@ from hwlit.errors import UsageError
 from hwlit.study.collect import Collection, Run
 from hwlit.study.curves import best_validation, time_to_quality
 from hwlit.study.flags import flags
-from hwlit.study.latency import OVER_BASE, merged_over_base
+from hwlit.study.latency import OVER_BASE, UNMERGED_OVER_BASE, over_base
 from hwlit.study.methods import Method, methods
 from hwlit.study.pairing import Judge, Verdict
 from hwlit.study.pooling import Pooled, pooled
@@ -180,7 +180,9 @@ def _fill(comparison: Comparison) -> None:
     for row in comparison.rows:
         known = {name: pooled(row.method, name) for name in names}
         row.flags = flags(row.method, first.method)
-        known[OVER_BASE] = merged_over_base(row.method, comparison.latency_input, row.flags)
+        timed = row.method, comparison.latency_input, row.flags
+        known[OVER_BASE] = over_base("merged", *timed)
+        known[UNMERGED_OVER_BASE] = over_base("unmerged", *timed)
         row.readings = {name: reading for name, reading in known.items() if reading is not None}
         for name in names:
             if name not in row.readings and (reason := _absent(row.method, name)):

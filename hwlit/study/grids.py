@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hwlit.study.comparison import FURTHER, VARIANTS, Comparison, Row
-from hwlit.study.latency import OVER_BASE
+from hwlit.study.latency import OVER_BASE, UNMERGED_OVER_BASE
 from hwlit.study.methods import label_of_axes
 from hwlit.study.pairing import Verdict
 from hwlit.study.pooling import Pooled
@@ -251,14 +251,18 @@ def _latency(comparison: Comparison) -> list[Grid]:
         [Cell(row.label)]
         + [
             Cell(quantity(row.readings.get(name)), row.value(name))
-            for name in (*(comparison.latency(*pair) for pair in known), OVER_BASE)
+            for name in (
+                *(comparison.latency(*pair) for pair in known),
+                UNMERGED_OVER_BASE,
+                OVER_BASE,
+            )
         ]
         for row in comparison.rows
     ]
     title = f"latency, {comparison.latency_input}"
-    columns = ["method", *(" ".join(pair) for pair in known), "merged / base"]
+    columns = ["method", *(" ".join(pair) for pair in known), "unmerged / base", "merged / base"]
     note = (
-        "merged / base: medians timed in turns, over the base in full precision, where it is the "
+        "/ base: medians timed in turns, over the base in full precision, where it is the "
         "baseline's; the rest also tells how busy the machine was"
     )
     return [Grid(title, columns, rows, [note])]

@@ -13,15 +13,19 @@ from hwlit.study.methods import Method
 from hwlit.study.pooling import Pooled, pool
 
 OVER_BASE = "latency/merged_over_base"
+UNMERGED_OVER_BASE = "latency/unmerged_over_base"
 RESOLUTION = 0.05  # by which two timings of one network in turns may differ; less is a tie
 # What makes ratios of two rows unequal, as it begins in a row's flags: their bases are not alike.
 OTHER_BASE = ("other model", "precision", "device", "threads", "torch", "max_length", "resolution")
 
 
-def merged_over_base(method: Method, given: str | None, flags: Sequence[str]) -> Pooled | None:
-    """Return the median latency of the merged network over that of the unquantised base network.
+def over_base(
+    network: str, method: Method, given: str | None, flags: Sequence[str]
+) -> Pooled | None:
+    """Return the median latency of a network over that of the unquantised base network.
 
     Args:
+        network: "merged" or "unmerged".
         method: The runs; each timed both in turns.
         given: What latencies are of, such as `batch_1`.
         flags: What makes the row unequal to the baseline.
@@ -34,11 +38,11 @@ def merged_over_base(method: Method, given: str | None, flags: Sequence[str]) ->
     ratios = []
     for run in method.runs:
         known = run.record["readings"]
-        merged, reference, base = (
-            known.get(f"latency/{network}/{given}/p50", {}).get("value")
-            for network in ("merged", "reference", "base")
+        own, reference, base = (
+            known.get(f"latency/{name}/{given}/p50", {}).get("value")
+            for name in (network, "reference", "base")
         )
-        if merged is None or not (beside := reference or base):
+        if own is None or not (beside := reference or base):
             return None
-        ratios.append({"value": merged / beside, "unit": "1", "method": "measured: in turns"})
+        ratios.append({"value": own / beside, "unit": "1", "method": "measured: in turns"})
     return pool(ratios)

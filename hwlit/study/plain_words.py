@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hwlit.study.comparison import Comparison, Row
 from hwlit.study.grids import metric_name, quantity, times
-from hwlit.study.latency import OVER_BASE, RESOLUTION
+from hwlit.study.latency import OVER_BASE, RESOLUTION, UNMERGED_OVER_BASE
 from hwlit.study.methods import label_of_axes
 from hwlit.study.pooling import Pooled
 
@@ -130,14 +130,18 @@ def _costs(comparison: Comparison) -> list[str]:
 
 
 def _slower(comparison: Comparison) -> list[str]:
-    """Return which rows take longer than the network that they began as."""
-    found = [
-        f"{row.label} ({times(reading.value).strip()})"
-        for row in _with(comparison, OVER_BASE)
-        if (reading := row.readings[OVER_BASE]).value > 1 + RESOLUTION and reading.least > 1
-    ]
+    """Return which rows take longer than the network in full precision that they began as."""
+    told = []
+    for what, name in (("merged", OVER_BASE), ("unmerged", UNMERGED_OVER_BASE)):
+        found = [
+            f"{row.label} {times(reading.value).strip()}"
+            for row in _with(comparison, name)
+            if (reading := row.readings[name]).value > 1 + RESOLUTION and reading.least > 1
+        ]
+        if found:
+            told.append(f"{what} {_list(found)}")
     given = comparison.latency_input
-    return [f"Slower than the unquantised base network ({given}): {_list(found)}."] if found else []
+    return [f"Slower than the unquantised base ({given}): {'; '.join(told)}."] if told else []
 
 
 def _winner(comparison: Comparison, name: str, what: str) -> str:

@@ -73,7 +73,7 @@ def test_a_hundredth_is_no_win_and_what_is_slower_is_named(tmp_path):
         write_run(tmp_path / name, name, config=name, readings=latencies(0.1, merged))
     least, slower = [text for text in sentences(table(tmp_path)[0]) if "base" in text][1:]
     assert "Lora, 0.98x; a tie with Full, whose runs overlap, or all but equal" in least
-    assert slower == "Slower than the unquantised base network (batch_1): Qat (2.00x)."
+    assert slower == "Slower than the unquantised base (batch_1): merged Qat 2.00x."
 
 
 def test_latencies_with_another_base_are_not_ranked_with_the_others(tmp_path):
