@@ -72,6 +72,7 @@ def _settings(record: Mapping[str, Any]) -> dict[str, Any]:
     settings = {k: v for k, v in adapter.items() if isinstance(v, str | int | float)}
     named = {"adapter": settings.pop("name", None), **settings}
     named |= {
+        "quantised_from": record.get("source", {}).get("adapter"),
         "model": record.get("model", {}).get("hub_id"),
         "device": record.get("device", {}).get("name"),
         "precision": record.get("precision"),
