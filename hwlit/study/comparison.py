@@ -201,13 +201,14 @@ def _fill(comparison: Comparison) -> None:
 def _inherit(rows: Sequence[Row]) -> None:
     """Give rows that round what another learned the costs of that training."""
     trained = {
-        run.record.get("config_sha256"): row
-        for row in rows if not row.quantised for run in row.method.runs
+        str(run.record["config_sha256"]): row
+        for row in rows if not row.quantised
+        for run in row.method.runs if "config_sha256" in run.record
     }  # fmt: skip
     for row in rows:
         if not row.quantised:
             continue
-        hashes = [run.record.get("source", {}).get("config_sha256") for run in row.method.runs]
+        hashes = [str(run.record.get("source", {}).get("config_sha256")) for run in row.method.runs]
         source = trained.get(hashes[0])
         if source is None or any(trained.get(other) is not source for other in hashes):
             continue
