@@ -1,4 +1,10 @@
-"""The check of a quantised export: is what lies on the disk what was tested?"""
+"""The check of a quantised network: is what lies on the disk what was tested?
+
+Its logits depend a little on the batch: in another one a sum in another order can move an input
+over the edge between two integers, or LLM.int8 finds inputs that stick out in other columns. Layer
+by layer that grows to a tenth of a logit, and tells nothing of the file. So both sides are given
+the same batches, and how far the network itself moves between batches is measured beside it.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +30,6 @@ def check_quantized(
 ) -> dict[str, Any]:
     """Read a quantised classifier back and compare its logits with those of the one in memory.
 
-    Both read the same batches: in another batch a sum in another order can move an input over the
-    edge between two integers, which layer by layer grows to some hundredths of a logit, and tells
-    nothing of the file. That is measured beside it, against the logits of the test.
-
     Args:
         folder: The exported folder.
         network: The quantised network in memory, in eval mode.
@@ -43,16 +45,8 @@ def check_quantized(
     """
     saved: nn.Module = restore(empty_classifier(folder), *read_quantized(folder))
     saved.to(_device(network))
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    batches = [[text] for text in texts] + [texts]
-
-    def computed(classifier: nn.Module) -> Tensor:
-        given = (encode(tokenizer, rows, max_length).to(_device(network)) for rows in batches)
-        found = torch.cat([classifier(**inputs).logits.float() for inputs in given]).cpu()
-        return found.view(2, len(texts), -1)
-
-    found = computed(saved)
-    difference = float((found - computed(network)).abs().max())
+    found = batched_logits(saved, folder, texts, max_length)
+    difference = float((found - batched_logits(network, folder, texts, max_length)).abs().max())
     if not difference <= TOLERANCE:
         raise IntegrityError(
             f"{folder} reads back, but its logits differ by {difference:.2g} from those of the "
@@ -67,6 +61,23 @@ def check_quantized(
         "same_predictions": int((found.argmax(-1) == logits.argmax(-1)).all(0).sum()),
         "loaded_with": "hwlit, from the folder alone, the same process; one by one and padded",
     }
+
+
+@torch.inference_mode()
+def batched_logits(network: nn.Module, folder: Path, texts: list[str], max_length: int) -> Tensor:
+    """Return logits in fp32, (2, rows, labels): computed one by one, and in one padded batch.
+
+    Args:
+        network: A classifier in eval mode.
+        folder: The exported folder, for its tokenizer.
+        texts: The rows.
+        max_length: Where texts are cut, in tokens.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    batches = [[text] for text in texts] + [texts]
+    given = (encode(tokenizer, rows, max_length).to(_device(network)) for rows in batches)
+    found = torch.cat([network(**inputs).logits.float() for inputs in given]).cpu()
+    return found.view(2, len(texts), -1)
 
 
 def _device(network: nn.Module) -> torch.device:

@@ -39,7 +39,7 @@ from hwlit.networks.text import (
 )
 from hwlit.tasks.base import Schedule, Task
 from hwlit.tasks.precision import computing_dtype
-from hwlit.tasks.quantized_check import check_quantized
+from hwlit.tasks.quantized_check import batched_logits, check_quantized
 
 Batch = dict[str, Tensor]
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -234,9 +234,18 @@ class TextClassification(Task):
             return check_quantized(folder, converted.float().eval(), texts, logits, max_length)
         location = find_pretrained(self.pretrained).location
         dtype = computing_dtype(self.trainer.precision)
-        if self.adapter.rounds and dtype == torch.float32:
+        if not self.adapter.rounds:
+            return check_reload(folder, location, texts, logits, max_length, dtype, fresh=fresh)
+        if dtype == torch.float32:
             dtype = torch.bfloat16  # other kernels for a quantised base agree to as many digits
-        return check_reload(folder, location, texts, logits, max_length, dtype, fresh=fresh)
+        network: nn.Module = self.network
+        with self.trainer.precision_plugin.forward_context():
+            batched = batched_logits(network.eval(), folder, texts, max_length)
+        spread = float((batched - logits).abs().max())
+        report = check_reload(
+            folder, location, texts, batched, max_length, dtype, fresh=fresh, spread=spread
+        )
+        return report | {"batching_difference": spread}
 
     def _update(
         self, logits: Tensor, batch: Batch, metrics: MetricCollection, loss: MeanMetric

@@ -101,6 +101,16 @@ def test_half_precision_allows_more(tiny_models, tmp_path, monkeypatch):
         check_reload(tmp_path, "", [""], zeros, 8, torch.float32)
 
 
+def test_no_more_is_asked_than_the_run_itself_keeps_to(tmp_path, monkeypatch):
+    monkeypatch.setattr("hwlit.exports.reload._run", lambda *a: [[[0.25, 0.0]], [[0.0, 0.0]]])
+    ours = torch.tensor([[[0.1, 0.0]], [[0.0, 0.0]]])  # one by one, and padded
+    report = check_reload(tmp_path, "", [""], ours, 8, torch.bfloat16, spread=0.1)
+    assert report["max_abs_difference"] == pytest.approx(0.15)
+    assert report["tolerance"] == 0.2
+    with pytest.raises(IntegrityError, match=r"differ by 0\.15"):
+        check_reload(tmp_path, "", [""], ours, 8, torch.bfloat16, spread=0.01)
+
+
 def test_nan_is_a_mismatch(tmp_path, monkeypatch):
     monkeypatch.setattr("hwlit.exports.reload._run", lambda *a: [[[float("nan"), 0.0]]] * 2)
     with pytest.raises(IntegrityError):
