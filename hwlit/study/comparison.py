@@ -215,7 +215,7 @@ def _inherit(rows: Sequence[Row]) -> None:
         for name in (f"fit/{quantity}" for quantity in TRAINING):
             if name in source.readings:
                 row.readings[name] = source.readings[name]
-                row.notes[name] = f"of {row.label} that of {source.label}, which it rounds"
+                row.notes[name] = "quantised after training: that of the run that was quantised"
 
 
 def _absent(method: Method, name: str) -> str | None:
