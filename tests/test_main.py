@@ -599,17 +599,6 @@ def test_class_paths_and_json_are_left_alone():
 
 
 @pytest.mark.slow
-def test_a_fresh_process_fits_and_checks(tiny_fit, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "hwlit", *tiny_fit], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "reload check: " in done.stdout
-    assert "Warning" not in done.stderr
-    assert read(tmp_path / "run")["check"]["max_abs_difference"] < 1e-4
-
-
-@pytest.mark.slow
 def test_two_processes_write_one_record(tiny_models, tiny_csv, tmp_path):
     arguments = [*tiny_arguments(tiny_models, tiny_csv, tmp_path / "run"), "--trainer.devices", "2"]
     done = subprocess.run(

@@ -36,6 +36,10 @@ def test_a_study_of_real_runs_goes_from_its_file_to_rows_and_sessions(
     assert "rank must be at least 1, got 0" in found["broken"]["reason"]
     record = json.loads((out / "runs/lora/record.json").read_text())
     assert record["adapter"]["rank"] == 8
+    assert record["check"]["max_abs_difference"] < 1e-4  # in a process that knows no hwlit
+    said = (out / "logs" / "lora.log").read_text()
+    assert "reload check: " in said
+    assert "Warning" not in said
     assert (out / "tensorboard/lora").is_dir()
     assert found["lora"]["exit_code"] == 0
     before = record["started"]
