@@ -71,8 +71,8 @@ class Attempts:
         again = row.status in UNFINISHED or (self.retry and row.status != "ok")
         return None if again else row
 
-    def without_source(self, cell: Cell) -> Row | None:
-        """Return the row of a cell that quantises a run which did not end well; else None."""
+    def end_without_source(self, cell: Cell) -> Row | None:
+        """Write and return the row of a cell whose source did not end well; else None."""
         source = None if cell.source is None else self.store.row(cell.source)
         if cell.source is None or (source is not None and source.status == "ok"):
             return None
@@ -102,8 +102,8 @@ class Attempts:
             left = None
         stale = not same or self._is_no_run(store.run(cell.name))
         if cell.source is not None:  # quantising begins anew
-            stale = stale or read_if_there(store.run(cell.name)).get("status") != "ok"
-            stale = stale or self._is_older(cell)
+            ended = read_if_there(store.run(cell.name)).get("status") == "ok"
+            stale = stale or not ended or self._is_older(cell)
         if row is not None:
             stale = stale or row.config_hash != asked or row.status not in RESUMABLE
         if left is None and stale:

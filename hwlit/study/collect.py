@@ -81,11 +81,14 @@ def collect(paths: Sequence[Path]) -> Collection:
         IntegrityError: There are some, and none can be read.
     """
     found = Collection(name=", ".join(str(path) for path in paths))
-    gc.disable()  # records are trees, and looking for cycles in thousands takes a third of the time
+    collects = gc.isenabled()
+    gc.disable()  # records are trees: looking for cycles in thousands takes a third of the time
     try:
         _read_all(paths, found)
     finally:
-        gc.enable()
+        gc.freeze()  # and would do so again at every later look
+        if collects:
+            gc.enable()
     if found.runs or (found.waiting and not found.left_out):
         return found
     if found.left_out:

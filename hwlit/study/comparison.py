@@ -26,7 +26,7 @@ COSTS = (
 )  # fmt: skip
 FURTHER = tuple(name for name in MAIN if name.startswith(("test/", "base/")))
 VARIANTS = ("reference", "base", "unmerged", "merged")
-TRAINING = ("wall_time", "step_time", "sample_time", "peak_memory", "energy")
+OF_TRAINING = ("wall_time", "step_time", "sample_time", "peak_memory", "energy")
 
 
 @dataclass
@@ -212,7 +212,7 @@ def _inherit(rows: Sequence[Row]) -> None:
         source = trained.get(hashes[0])
         if source is None or any(trained.get(other) is not source for other in hashes):
             continue
-        for name in (f"fit/{quantity}" for quantity in TRAINING):
+        for name in (f"fit/{quantity}" for quantity in OF_TRAINING):
             if name in source.readings:
                 row.readings[name] = source.readings[name]
                 row.notes[name] = "quantised after training: that of the run that was quantised"

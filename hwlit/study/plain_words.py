@@ -170,7 +170,7 @@ def _winner(comparison: Comparison, name: str, what: str) -> str:
     seconds = comparison.latency("merged", "p50")
     apart = [row for row in _with(comparison, seconds) if name == OVER_BASE and row not in rows]
     if apart:
-        text += f"; not ranked: {names(apart)}, timed with another base"
+        text += f"; not ranked: {names(apart)}, timed with another base, or none"
     if unlike := [row for row in (first, second) if row.flags]:
         text += f"; {names(unlike)} {_verb(unlike, 'is', 'are')} not like the baseline"
     return text + "."

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import sys
 from dataclasses import dataclass
+from operator import eq
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
-from pyarrow import compute, csv
 
 from hwlit.study.collect import Run
-
-COLUMNS = {"row_id": pa.int64(), "label": pa.string(), "prediction": pa.string()}
-PARSE = csv.ParseOptions(newlines_in_values=True)
-CONVERT = csv.ConvertOptions(include_columns=list(COLUMNS), column_types=COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -23,17 +20,19 @@ class RowScores:
 
     Args:
         ids: Row ids, ascending, (n,).
-        truths: What the row's answer is, (n,); two runs are paired only where these are equal.
+        truths: What the row's answer is, (n,) strings; two runs are paired only where these are
+            equal.
         scores: 1 for right and 0 for wrong, or the row's own score, (n,).
     """
 
     ids: NDArray[np.int64]
-    truths: tuple[str, ...]
+    truths: NDArray[np.str_]
     scores: NDArray[np.float64]
 
     def matches(self, other: RowScores) -> bool:
         """Return whether the two saw the same rows with the same answers."""
-        return np.array_equal(self.ids, other.ids) and self.truths == other.truths
+        same = np.array_equal(self.ids, other.ids)
+        return same and np.array_equal(self.truths, other.truths)
 
 
 def row_scores(run: Run, metric: str) -> RowScores | None:
@@ -52,17 +51,18 @@ def row_scores(run: Run, metric: str) -> RowScores | None:
 
 
 def _predicted(path: Path) -> RowScores | None:
+    csv.field_size_limit(sys.maxsize)  # a text may be longer than the 128 KiB that csv expects
     try:
-        # One block, for a row must fit into one.
-        read = csv.ReadOptions(use_threads=False, block_size=path.stat().st_size + 1)
-        rows = csv.read_csv(path, read, PARSE, CONVERT).sort_by("row_id")
-    except (OSError, ValueError, LookupError):
+        with path.open(encoding="utf-8", newline="") as file:
+            head, *rows = filter(None, csv.reader(file))
+        columns = dict(zip(head, zip(*rows, strict=True), strict=True))
+        ids = np.fromiter(map(int, columns["row_id"]), np.int64, len(rows))
+        truths = np.array(columns["label"])
+        right = np.fromiter(map(eq, columns["label"], columns["prediction"]), float, len(rows))
+    except (OSError, ValueError, LookupError, csv.Error):
         return None
-    if not rows.num_rows or any(column.null_count for column in rows.columns):
-        return None
-    # Not pyarrow's to_numpy, which imports pandas.
-    right = np.array(compute.equal(rows["label"], rows["prediction"]).to_pylist(), dtype=float)
-    return RowScores(np.array(rows["row_id"].to_pylist()), tuple(rows["label"].to_pylist()), right)
+    order = np.argsort(ids, kind="stable")
+    return RowScores(ids[order], truths[order], right[order])
 
 
 def _prompts(run: Run, name: str) -> RowScores | None:
@@ -71,5 +71,6 @@ def _prompts(run: Run, name: str) -> RowScores | None:
     if not rows or not all(isinstance(row.get(name), float) for row in rows):
         return None
     # Methods call the same concept by identifiers of their own.
-    prompts = tuple(str(row.get("prompt")).replace(identifier, "*") for row in rows)
-    return RowScores(np.arange(len(rows)), prompts, np.array([row[name] for row in rows]))
+    prompts = [str(row.get("prompt")).replace(identifier, "*") for row in rows]
+    scores = np.array([row[name] for row in rows])
+    return RowScores(np.arange(len(rows)), np.array(prompts), scores)

@@ -110,7 +110,7 @@ class Runner:
         if (row := self._attempts.finished(cell)) is not None:
             self._note(row)
             return
-        if (row := self._attempts.without_source(cell)) is not None:
+        if (row := self._attempts.end_without_source(cell)) is not None:
             self._note(row)
             self._display.ended(row)
             return

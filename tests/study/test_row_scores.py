@@ -20,7 +20,7 @@ def test_texts_of_any_length_and_labels_that_look_like_something_else(tmp_path):
     long = 'a "quoted"\nline, ' * 200_000  # beyond the blocks in which files are read
     found = scores(tmp_path, [HEAD, [7, long, "1", "01", 0.5], [2, "", "NA", "NA", 0.5]])
     assert found.ids.tolist() == [2, 7]
-    assert found.truths == ("NA", "1")
+    assert found.truths.tolist() == ["NA", "1"]
     assert found.scores.tolist() == [1.0, 0.0]
 
 
