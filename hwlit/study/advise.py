@@ -56,6 +56,7 @@ def advice(comparison: Comparison, limits: Sequence[Limit]) -> list[str]:
     for row in fitting:
         if row.flags:
             lines.append(f"not like the baseline: {row.label}: {'; '.join(row.flags)}")
+        lines += [f"keep in mind of {row.label}: {caveat}" for caveat in row.caveats]
     return lines + without_row(comparison)
 
 

@@ -17,7 +17,7 @@ from hwlit.records import SCHEMA, read_record
 PLAIN = (str, int, float, bool, type(None))
 # What a record of ours has under these names; one that has anything else was not written by hwlit.
 OBJECTS = ("adapter", "source", "model", "device", "data", "versions", "comparability", "curves")
-LISTS = ("phases", "per_class", "per_prompt", "step_times")
+LISTS = ("phases", "per_class", "per_prompt", "step_times", "remarks")
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Run:
         values: What a study set for it, by axis.
         record: `record.json`; empty where there is none.
         study: The directory of its study; None where it is of none.
+        remarks: What its study says is to be kept in mind of it.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Run:
     values: Mapping[str, str]
     record: Mapping[str, Any]
     study: Path | None = None
+    remarks: Sequence[str] = ()
 
     @property
     def seed(self) -> int:
@@ -163,7 +165,8 @@ def _cell(study: Path, name: str, row: Mapping[str, Any]) -> Run:
             raise IntegrityError("the row is ok and names no run")
         record = _checked(read_record(folder))
         status, reason = str(record["status"]), _text(record.get("error"))
-    return Run(name, folder, status, reason, values, record, study)
+    remarks = tuple(str(remark) for remark in row.get("remarks", ()))
+    return Run(name, folder, status, reason, values, record, study, remarks)
 
 
 def _read_run(folder: Path, root: Path, found: Collection) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hwlit.errors import UsageError
+from hwlit.study.caveats import caveats
 from hwlit.study.collect import Collection, Run
 from hwlit.study.curves import best_validation, time_to_quality
 from hwlit.study.flags import flags
@@ -56,6 +57,11 @@ class Row:
     def quantised(self) -> bool:
         """Whether it learned nothing itself, and rounds what another run learned."""
         return "source" in self.method.runs[0].record
+
+    @property
+    def caveats(self) -> list[str]:
+        """What is to be kept in mind of it, in words."""
+        return caveats(self.method)
 
     def value(self, name: str) -> float | None:
         """Return the mean of a quantity; None where it is missing."""

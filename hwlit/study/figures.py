@@ -74,42 +74,18 @@ def _pareto(
 ) -> Figure:
     what, title, unit = axis
     sign = 1 if comparison.mode == "max" else -1
-    palette, metric = colours(comparison), comparison.metric
     costs = [(row.value(name) or 0.0) / unit for row in rows]
-    qualities = [row.value(metric) or 0.0 for row in rows]
+    qualities = [row.value(comparison.metric) or 0.0 for row in rows]
     best = front([(cost, sign * quality) for cost, quality in zip(costs, qualities, strict=True)])
-    readings = [row.readings[metric] for row in rows]
-    highs = [0.0 if r.high is None else r.high - r.value for r in readings]
-    lows = [0.0 if r.low is None else r.value - r.low for r in readings]
-    told = [
-        f"{text(row.label)}<br>{metric_name(comparison)} {row.value(metric):.4f}"
-        f"<br>{quantity(row.readings[name])}"
-        for row in rows
-    ]
-    estimated = [row.readings[name].tag == "estimated" for row in rows]
     line = {
         "type": "scatter", "mode": "lines", "hoverinfo": "skip", "showlegend": False,
         "x": [costs[i] for i in best], "y": [qualities[i] for i in best],
         "line": {"shape": "hv", "dash": "dot", "width": 1.5, "color": "#888888"},
     }  # fmt: skip
-    points = {
-        "type": "scatter", "mode": "markers", "x": costs, "y": qualities, "hovertext": told,
-        "hoverinfo": "text", "showlegend": False,
-        "error_y": {
-            "type": "data", "array": highs, "arrayminus": lows, "thickness": 1, "width": 3,
-            "color": "#88888888",
-        },
-        "marker": {
-            "size": 12,
-            "color": [palette[row.label] for row in rows],
-            "symbol": ["circle-open" if open_ else "circle" for open_ in estimated],
-            "line": {"width": 2},
-        },
-    }  # fmt: skip
     note = "on the front: " + ", ".join(rows[i].label for i in best[:8])
     if len(best) > 8:
         note += f" and {len(best) - 8} more"
-    if any(estimated):
+    if any(_is_estimated(row, name) for row in rows):
         note += "; an open circle is an estimate"
     layout: dict[str, Any] = {
         "xaxis": {"title": {"text": title}},
@@ -119,7 +95,38 @@ def _pareto(
         layout["xaxis"]["rangemode"] = "tozero"  # a hundredth is noise and must not fill the plot
     if min(costs) > 0 and max(costs) / min(costs) > 20:
         layout["xaxis"]["type"] = "log"
-    return Figure(f"pareto-{what}", f"quality against {what}", [line, points], layout, note)
+    traces = [line, {"x": costs, "y": qualities, **_points(comparison, rows, name)}]
+    return Figure(f"pareto-{what}", f"quality against {what}", traces, layout, note)
+
+
+def _points(comparison: Comparison, rows: list[Row], name: str) -> dict[str, Any]:
+    """Return how the points of a plot look, with the interval of their quality."""
+    palette, metric = colours(comparison), comparison.metric
+    readings = [row.readings[metric] for row in rows]
+    return {
+        "type": "scatter", "mode": "markers", "hoverinfo": "text", "showlegend": False,
+        "hovertext": [
+            f"{text(row.label)}<br>{metric_name(comparison)} {row.value(metric):.4f}"
+            f"<br>{quantity(row.readings[name])}"
+            for row in rows
+        ],
+        "error_y": {
+            "type": "data",
+            "array": [0.0 if r.high is None else r.high - r.value for r in readings],
+            "arrayminus": [0.0 if r.low is None else r.value - r.low for r in readings],
+            "thickness": 1, "width": 3, "color": "#88888888",
+        },
+        "marker": {
+            "size": 12,
+            "color": [palette[row.label] for row in rows],
+            "symbol": ["circle-open" if _is_estimated(row, name) else "circle" for row in rows],
+            "line": {"width": 2},
+        },
+    }  # fmt: skip
+
+
+def _is_estimated(row: Row, name: str) -> bool:
+    return row.readings[name].tag == "estimated"
 
 
 def learning_curves(comparison: Comparison) -> Figure | None:

@@ -111,7 +111,7 @@ def _line(row: Row, comparison: Comparison, names: Sequence[str]) -> dict[str, A
         line |= {"difference": told.mean, "difference/low": told.low, "difference/high": told.high}
         line |= {"p": told.p, "p_adjusted": row.verdict.p_adjusted, "test": told.test}
         line["verdict"] = row.verdict.word
-    return line | {"flags": "; ".join(row.flags)}
+    return line | {"flags": "; ".join(row.flags), "caveats": "; ".join(row.caveats)}
 
 
 def as_json(comparison: Comparison) -> str:
@@ -131,6 +131,7 @@ def as_json(comparison: Comparison) -> str:
             },
             "verdict": None if row.verdict is None else row.verdict.to_dict(),
             "flags": row.flags,
+            "caveats": row.caveats,
             "notes": row.notes,
             "per_class": per_class(row.method),
             "confusion_matrix": confusion(row.method),

@@ -64,10 +64,12 @@ def main_grids(comparison: Comparison) -> list[Grid]:
 
 
 def problem_grids(comparison: Comparison) -> list[Grid]:
-    """Return what is not comparable, what failed and what could not be read, as far as it is."""
+    """Return what is not comparable, fell back, failed or could not be read, as far as it is."""
     told = [
         ("not like the baseline", ["method", "what differs"],
          [[row.label, "; ".join(row.flags)] for row in comparison.rows if row.flags]),
+        ("to be kept in mind", ["method", "what"],
+         [[row.label, "; ".join(row.caveats)] for row in comparison.rows if row.caveats]),
         ("no row", ["run", "status", "reason"],
          [[label_of_axes(run, comparison.failed) if len(comparison.failed) > 1 else run.name,
            run.status, run.reason or ""] for run in comparison.failed]),

@@ -26,6 +26,7 @@ def sentences(comparison: Comparison) -> list[str]:
             "baseline in more than the method, so read their rows with care (the table below says "
             "in what)."
         )
+    told += _caveats(comparison)
     elsewhere = [r for r in comparison.rows if r.method.source != comparison.rows[0].method.source]
     if elsewhere:
         told.append(f"Not ranked with the others, for their data is other: {names(elsewhere)}.")
@@ -39,6 +40,18 @@ def sentences(comparison: Comparison) -> list[str]:
             "not run, or not on this machine."
         )
     return told
+
+
+def _caveats(comparison: Comparison) -> list[str]:
+    found: dict[str, list[Row]] = {}
+    for row in comparison.rows:
+        for caveat in row.caveats:
+            found.setdefault(caveat, []).append(row)
+    n = len(comparison.rows)
+    return [
+        f"Keep in mind of {names(rows) if len(rows) < n else 'every method'}: {caveat}."
+        for caveat, rows in found.items()
+    ]
 
 
 def without_row(comparison: Comparison) -> list[str]:
@@ -131,17 +144,21 @@ def _costs(comparison: Comparison) -> list[str]:
 
 def _slower(comparison: Comparison) -> list[str]:
     """Return which rows take longer than the network in full precision that they began as."""
-    told = []
+    told, single = [], False
     for what, name in (("merged", OVER_BASE), ("unmerged", UNMERGED_OVER_BASE)):
-        found = [
-            f"{row.label} {times(reading.value).strip()}"
+        rows = [
+            row
             for row in _with(comparison, name)
-            if (reading := row.readings[name]).value > 1 + RESOLUTION and reading.least > 1
+            if row.readings[name].value > 1 + RESOLUTION and row.readings[name].least > 1
         ]
-        if found:
-            told.append(f"{what} {_list(found)}")
-    given = comparison.latency_input
-    return [f"Slower than the unquantised base ({given}): {'; '.join(told)}."] if told else []
+        if rows:
+            ratios = [f"{row.label} {times(row.value(name)).strip()}" for row in rows]
+            told.append(f"{what} {_list(ratios)}")
+            single |= any(row.readings[name].seeds == 1 for row in rows)
+    if not told:
+        return []
+    text = f"Slower than the unquantised base ({comparison.latency_input}): {'; '.join(told)}"
+    return [text + (" (where of one run, its spread is not known)" if single else "") + "."]
 
 
 def _winner(comparison: Comparison, name: str, what: str) -> str:
@@ -163,8 +180,10 @@ def _winner(comparison: Comparison, name: str, what: str) -> str:
     if alike:
         why = ", or all but equal" if name == OVER_BASE else " or are equal"
         text += f"; a tie with {names(alike)}, whose runs overlap{why}"
+    elif mine.value and (ratio := theirs.value / mine.value) < 1.005:
+        text += f"; {second.label} is less than half a percent above"
     elif mine.value:
-        text += f"; next {second.label}, {theirs.value / mine.value:.3g} times that"
+        text += f"; next {second.label}, {ratio:.3g} times that"
     if mine.seeds == 1 and not alike:
         text += " (one run: its spread is not known)"
     seconds = comparison.latency("merged", "p50")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 from dataclasses import dataclass
 from operator import eq
 from pathlib import Path
@@ -12,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwlit.study.collect import Run
+
+LONGEST = 1 << 30  # characters of one text; the csv module stops at 131,072
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def row_scores(run: Run, metric: str) -> RowScores | None:
 
 
 def _predicted(path: Path) -> RowScores | None:
-    csv.field_size_limit(sys.maxsize)  # a text may be longer than the 128 KiB that csv expects
+    csv.field_size_limit(LONGEST)
     try:
         with path.open(encoding="utf-8", newline="") as file:
             head, *rows = filter(None, csv.reader(file))

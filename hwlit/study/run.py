@@ -103,8 +103,11 @@ class Runner:
 
     def _ready(self) -> Cell | None:
         """Return the next cell that can begin; None where each waits for the run it quantises."""
-        unfinished = {cell.name for cell in self._queue} | self._active.keys()
-        return next((cell for cell in self._queue if cell.source not in unfinished), None)
+        ready = (cell for cell in self._queue if cell.source is None or self._ended(cell.source))
+        return next(ready, None)
+
+    def _ended(self, name: str) -> bool:
+        return name not in self._active and all(cell.name != name for cell in self._queue)
 
     def _begin(self, cell: Cell, running: dict[str, psutil.Process]) -> None:
         if (row := self._attempts.finished(cell)) is not None:

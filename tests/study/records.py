@@ -56,7 +56,7 @@ def write_run(
     return folder
 
 
-def write_study(folder, cells, **more):
+def write_study(folder, cells, remarks=(), **more):
     """Write a study's file and rows; `cells` maps names to (values, status or None)."""
     study = {"schema": 1, "name": "my study", "cells": list(cells), "metric": "test/accuracy",
              "mode": "max", "baseline": None, **more}  # fmt: skip
@@ -67,7 +67,8 @@ def write_study(folder, cells, **more):
             continue
         row = {"schema": 1, "name": name, "values": values, "status": status, "attempts": 1,
                "reason": None if status == "ok" else f"it was {status}", "exit_code": 0,
-               "run": f"runs/{name}" if status == "ok" else None, "wall_time": 1.0}  # fmt: skip
+               "run": f"runs/{name}" if status == "ok" else None, "wall_time": 1.0,
+               "remarks": remarks}  # fmt: skip
         (folder / "rows" / f"{name}.json").write_text(json.dumps(row))
 
 

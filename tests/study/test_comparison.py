@@ -73,7 +73,17 @@ def test_a_hundredth_is_no_win_and_what_is_slower_is_named(tmp_path):
         write_run(tmp_path / name, name, config=name, readings=latencies(0.1, merged))
     least, slower = [text for text in sentences(table(tmp_path)[0]) if "base" in text][1:]
     assert "Lora, 0.98x; a tie with Full, whose runs overlap, or all but equal" in least
-    assert slower == "Slower than the unquantised base (batch_1): merged Qat 2.00x."
+    slow, of_one = "Slower than the unquantised base (batch_1): merged Qat 2.00x", ", its spread"
+    assert slower == f"{slow} (where of one run{of_one} is not known)."
+    write_run(tmp_path / "Qat 1", "Qat", 1, config="Qat", readings=latencies(0.1, 0.21))
+    assert f"{slow.replace('2.00', '2.05')}." in sentences(table(tmp_path)[0])
+
+
+def test_less_than_half_a_percent_is_no_multiple(tmp_path):
+    for name, memory in (("Full", 1000), ("Lora", 1003), ("Qat", 1500)):
+        write_run(tmp_path / name, name, config=name, readings={"fit/peak_memory": (memory, "B")})
+    (told,) = [text for text in sentences(table(tmp_path)[0]) if "memory" in text]
+    assert "Full, 1000 B; Lora is less than half a percent above" in told
 
 
 def test_latencies_with_another_base_are_not_ranked_with_the_others(tmp_path):
