@@ -113,15 +113,15 @@ class Comparison:
         sign = 1 if self.mode == "max" else -1
         return max(known, key=lambda row: sign * (row.value(self.metric) or 0.0), default=None)
 
-    def chosen(self) -> Row | None:
-        """Return the row that validation chooses; None where nothing is to be chosen."""
+    def chosen(self) -> list[Row]:
+        """Return the row that validation chooses, then those that are equal there; or nothing."""
         if self.choose is None:
-            return None
+            return []
         mode = mode_of(self.choose)
         known = [(best_validation(row.method, self.choose, mode), row) for row in self.ranked()]
         values = [(value, row) for value, row in known if value is not None]
-        sign = 1 if mode == "max" else -1
-        return max(values, key=lambda pair: sign * pair[0], default=(0.0, None))[1]
+        best = (max if mode == "max" else min)((value for value, _ in values), default=None)
+        return [row for value, row in values if value == best]
 
     def ranked(self) -> list[Row]:
         """Return the rows that have a quality, and on the baseline's data."""

@@ -15,7 +15,8 @@ from hwlit.study.verdict import read_if_there
 def chosen(store: Store, names: Sequence[str], monitor: str) -> str | None:
     """Return what the validation rows choose among the cells, in one sentence.
 
-    Cells that differ in the seed alone count together, by their mean.
+    Cells that differ in the seed alone count together, by their mean. Of equal ones the first is
+    chosen, and the others are named.
 
     Args:
         store: The study's directory.
@@ -31,9 +32,12 @@ def chosen(store: Store, names: Sequence[str], monitor: str) -> str | None:
     if not scores:
         return None
     best_of = max if mode_of(monitor) == "max" else min
-    group = best_of(scores, key=lambda one: fmean(scores[one]))
-    label = " ".join(label for _, label in group)
-    return f"chosen on the validation rows, {monitor} {fmean(scores[group]):.4f}: {label}"
+    value = best_of(map(fmean, scores.values()))
+    first, *equal = (
+        " ".join(label for _, label in one) for one in scores if fmean(scores[one]) == value
+    )
+    told = f"chosen on the validation rows, {monitor} {value:.4f}: {first}"
+    return f"{told}; equal there: {', '.join(equal)}" if equal else told
 
 
 def largest(store: Store, study: Study) -> list[str]:

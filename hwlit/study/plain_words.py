@@ -75,13 +75,15 @@ def ties(comparison: Comparison, best: Row, others: Sequence[Row]) -> tuple[list
 
 
 def _chosen(comparison: Comparison) -> list[str]:
-    row = comparison.chosen()
-    if row is None:
+    rows = comparison.chosen()
+    if not rows:
         return []
+    row, *equal = rows
     value, metric = row.value(comparison.metric), metric_name(comparison)
+    beside = f" ({names(equal)} {_verb(equal, 'is', 'are')} equal there)" if equal else ""
     return [
-        f"Chosen by {comparison.choose}, before a look at the test rows: {row.label}, whose "
-        f"{metric} on them is {value:.3f}. What else is best on the test rows is seen in "
+        f"Chosen by {comparison.choose}, before a look at the test rows: {row.label}{beside}, "
+        f"whose {metric} on them is {value:.3f}. What else is best on the test rows is seen in "
         "hindsight."
     ]
 

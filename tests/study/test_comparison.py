@@ -283,10 +283,18 @@ def test_validation_chooses_not_the_test_rows(tmp_path):
     write_run(tmp_path / "runs" / "a", validation=(0.6, 0.9, 0.8), right=[True, False])
     write_run(tmp_path / "runs" / "b", validation=(0.85,), right=[True, True])
     found, _ = table(tmp_path)
-    assert (found.chosen().label, found.best().label) == ("a", "b")
+    assert ([row.label for row in found.chosen()], found.best().label) == (["a"], "b")
     assert sentences(found)[0].startswith(
         "Chosen by val/accuracy, before a look at the test rows: a"
     )
+
+
+def test_equal_ones_on_the_validation_rows_are_named(tmp_path):
+    write_study(tmp_path, {n: ({"adapter": n}, "ok") for n in "abc"}, choose="val/accuracy")
+    for name, accuracy in (("a", 0.9), ("b", 0.8), ("c", 0.9)):
+        write_run(tmp_path / "runs" / name, validation=(accuracy,), right=[True])
+    told = sentences(table(tmp_path)[0])[0]
+    assert "test rows: a (c is equal there), whose" in told
 
 
 def test_flags(tmp_path):

@@ -33,6 +33,10 @@ def test_the_least_loss_is_chosen(tmp_path):
         store.run(name).mkdir(parents=True)
         (store.run(name) / "record.json").write_text(json.dumps(record))
     assert chosen(store, ["a", "b"], "val/loss").endswith("val/loss 0.1000: b")
+    store.write(Row("c", {"adapter": "c"}, "0", "ok", None, 0, 1, "runs/b", 1.0))
+    store.run("c").mkdir()
+    (store.run("c") / "record.json").write_text(json.dumps(record))
+    assert chosen(store, ["a", "b", "c"], "val/loss").endswith("0.1000: b; equal there: c")
 
 
 def test_a_reader_of_a_run_is_not_taken_for_it(tmp_path, monkeypatch):
