@@ -10,8 +10,8 @@ from hwlit.study.compare import compare_parser, name_left_out
 from hwlit.study.comparison import Comparison, Row, compared
 from hwlit.study.grids import metric_name
 from hwlit.study.limits import KINDS, Limit, limit
-from hwlit.study.plain_words import names, ties, without_row
-from hwlit.study.show import in_unit
+from hwlit.study.plain_words import caveats_of, names, ties, without_row
+from hwlit.study.show import in_unit, printable
 
 
 def main(arguments: list[str]) -> int:
@@ -43,7 +43,7 @@ def advice(comparison: Comparison, limits: Sequence[Limit]) -> list[str]:
         return [f"no run that finished has {metric_name(comparison)}"]
     asked = ", ".join(f"{one.what} up to {one.text}" for one in limits)
     fitting = [row for row in rows if _fits(row, limits)]
-    lines = [f"{asked}: {len(fitting)} of {len(rows)} methods fit by measurement"]
+    lines = [f"{asked}: {len(fitting)} of {len(rows)} methods fit"]
     lines += [f"  {_told(row, comparison, limits)}" for row in _ordered(fitting, comparison)]
     if fitting:
         lines += _best(fitting, comparison)
@@ -53,11 +53,14 @@ def advice(comparison: Comparison, limits: Sequence[Limit]) -> list[str]:
     for row in rows:
         if row not in fitting and (why := _not_measured(row, limits)):
             lines.append(f"not counted: {row.label}: {why}")
+    elsewhere = [row for row in comparison.rows if row not in comparison.rivals()]
+    if elsewhere:
+        lines.append(f"not counted: {names(elsewhere)}: other data than the baseline's")
     for row in fitting:
         if row.flags:
             lines.append(f"not like the baseline: {row.label}: {'; '.join(row.flags)}")
-        lines += [f"keep in mind of {row.label}: {caveat}" for caveat in row.caveats]
-    return lines + without_row(comparison)
+    lines += [f"keep in mind of {names(of)}: {what}" for what, of in caveats_of(fitting).items()]
+    return [printable(line) for line in lines + without_row(comparison)]
 
 
 def _fits(row: Row, limits: Sequence[Limit]) -> bool:
@@ -113,11 +116,13 @@ def _told(row: Row, comparison: Comparison, limits: Sequence[Limit]) -> str:
 
 def _best(fitting: Sequence[Row], comparison: Comparison) -> list[str]:
     first, *others = _ordered(fitting, comparison)
-    tied, unknown = ties(comparison, first, others)
+    found = ties(comparison, first, others)
     text = f"take: {first.label}, the best {metric_name(comparison)} of those that fit"
-    if tied:
+    if tied := found["tie"]:
         text += f"; a tie with {names(tied)}"
-    if unknown:
+    if better := found["better"]:
+        text += f"; over the seeds in common better: {names(better)}"
+    if unknown := found[None]:
         text += f"; not to be told from {names(unknown)}, for there is no interval"
     return [text]
 

@@ -29,6 +29,7 @@ class Attempt:
         began: Seconds since the epoch.
         ending: What it comes to.
         adopted: Whether a killed study had started it.
+        remarks: What is to be kept in mind of its row.
     """
 
     cell: Cell
@@ -37,6 +38,7 @@ class Attempt:
     began: float
     ending: Future[Ending]
     adopted: bool = False
+    remarks: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -111,14 +113,18 @@ class Attempts:
         done = same and read_if_there(store.run(cell.name)).get("status") == "ok"
         command = None if left is not None or done else self._command(cell)
         number += command is not None
-        facts = {"config_hash": asked, "attempts": max(number, 1)}
+        # What disturbed the attempt that this one goes on with is in the times of the whole.
+        earlier = () if left is None and stale else before.get("remarks", ())
+        remarks = list(dict.fromkeys([*earlier, *self.remarks]))
+        facts = {"config_hash": asked, "attempts": max(number, 1), "remarks": remarks}
         log = store.log(cell.name)
         offset = log.stat().st_size if log.is_file() else 0
         job = Job(
             command, log, store.started(cell.name), facts, left.pid if left else None,
             self.budget, self.grace, self.environment,
         )  # fmt: skip
-        return Attempt(cell, max(number, 1), offset, time.time(), self.submit(job), command is None)
+        ending = self.submit(job)
+        return Attempt(cell, max(number, 1), offset, time.time(), ending, command is None, remarks)
 
     def end(self, attempt: Attempt) -> Row | None:
         """Write the row of an attempt that has ended.
@@ -142,7 +148,7 @@ class Attempts:
             status=verdict.status, reason=verdict.reason, exit_code=ending.exit_code,
             attempts=attempt.number,
             run=f"runs/{name}" if store.run(name).is_dir() else None,
-            wall_time=round(_wall_time(ending, store.run(name)), 3), remarks=list(self.remarks),
+            wall_time=round(_wall_time(ending, store.run(name)), 3), remarks=attempt.remarks,
         )  # fmt: skip
         store.write(row)
         return row

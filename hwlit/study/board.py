@@ -48,12 +48,17 @@ class Board:
         gone = sum(time.time() - began for began in self.running.values())
         return max(fmean(times) * waiting - gone, 0.0) / self.workers
 
-    def headline(self) -> str:
-        """Return how many have ended, and when the rest will have."""
+    def headline(self, eta: bool = True) -> str:
+        """Return how many have ended, and when the rest will have.
+
+        Args:
+            eta: False where nothing goes on, so that the rest will not end.
+        """
         told = f"{len(self.rows)} of {len(self.names)} done"
         failed = sum(row.status != "ok" for row in self.rows.values())
         told += f", {failed} not ok" if failed else ""
-        return told + (f", about {duration(left)} left" if (left := self.left()) else "")
+        left = self.left() if eta else None
+        return told + (f", about {duration(left)} left" if left else "")
 
     def table(self, height: int | None = None) -> Table:
         """Return one line per cell, those that go on first where not all have room.
@@ -189,4 +194,4 @@ def show_board(board: Board, console: Console) -> None:
     for row in board.rows.values():
         if row.reason is not None:
             console.print(Text(f"{row.name}: {row.status}, {row.reason}"), soft_wrap=True)
-    console.print(Text(board.headline()), soft_wrap=True)
+    console.print(Text(board.headline(eta=bool(board.running))), soft_wrap=True)

@@ -15,8 +15,9 @@ def caveats(method: Method) -> list[str]:
 
 def _of(run: Run) -> Iterator[str]:
     base = run.record.get("adapter", {}).get("quantisation")
-    if isinstance(base, Mapping) and base.get("got") != base.get("asked"):
+    if isinstance(base, Mapping) and base.get("got") != (asked := base.get("asked")):
         why = f": {base['why']}" if base.get("why") else ""
-        yield f"its base is in {base.get('got')}, where {base.get('asked')} was asked for{why}"
+        if why or asked != "auto":  # which means the first that works, and that one needs no word
+            yield f"its base is in {base.get('got')}, where {asked} was asked for{why}"
     yield from run.remarks
     yield from map(str, run.record.get("remarks", ()))

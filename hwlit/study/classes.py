@@ -27,7 +27,10 @@ def per_class(method: Method) -> dict[str, dict[str, float]]:
 
 
 def confusion(method: Method) -> tuple[list[str], list[list[int]]] | None:
-    """Return labels and counts, true class by predicted class, summed over the method's runs."""
+    """Return labels and counts, true class by predicted class, summed over the method's runs.
+
+    None where there are none, or its runs have other classes.
+    """
     labels: list[str] | None = None
     total: list[list[int]] = []
     for run in method.runs:
@@ -37,21 +40,28 @@ def confusion(method: Method) -> tuple[list[str], list[list[int]]] | None:
         own = [str(label) for label in matrix["labels"]]
         if labels is None:
             labels, total = own, [[0] * len(own) for _ in own]
-        if own == labels:
-            total = [
-                [a + b for a, b in zip(one, other, strict=True)]
-                for one, other in zip(total, matrix["counts"], strict=True)
-            ]
+        if own != labels:
+            return None
+        total = [
+            [a + b for a, b in zip(one, other, strict=True)]
+            for one, other in zip(total, matrix["counts"], strict=True)
+        ]
     return None if labels is None else (labels, total)
 
 
 def class_grids(comparison: Comparison) -> list[Grid]:
-    """Return per-class figures and confusion matrices; nothing where they would not fit."""
+    """Return per-class figures and confusion matrices, or why a screen cannot show them."""
     rows = [row for row in comparison.rows if per_class(row.method)]
     labels = list(dict.fromkeys(label for row in rows for label in per_class(row.method)))
-    if not rows or max(len(rows), len(labels)) > MOST:
+    if not rows:
         return []
+    if max(len(rows), len(labels)) > MOST:
+        return [_instead("per class", f"more than {MOST} methods or classes; see --format json")]
     return [_figures(rows, labels), *_matrices(rows)]
+
+
+def _instead(title: str, reason: str) -> Grid:
+    return Grid(title, ["what"], [[Cell(reason)]])
 
 
 def _figures(rows: Sequence[Row], labels: Sequence[str]) -> Grid:
@@ -74,8 +84,10 @@ def _figure(figures: Mapping[str, float] | None) -> str:
 def _matrices(rows: Sequence[Row]) -> list[Grid]:
     matrices = [confusion(row.method) for row in rows]
     known = [matrix for matrix in matrices if matrix is not None]
-    if not known or any(matrix[0] != known[0][0] for matrix in known):
+    if not known:
         return []
+    if any(matrix[0] != known[0][0] for matrix in known):
+        return [_instead("confusion", "methods have other classes; see --format json")]
     labels, cells = known[0][0], []
     for true, label in enumerate(labels):
         for guess, other in enumerate(labels):

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import gc
 import json
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.records import SCHEMA, read_record
 
+LARGEST = 1e100
 PLAIN = (str, int, float, bool, type(None))
 # What a record of ours has under these names; one that has anything else was not written by hwlit.
 OBJECTS = ("adapter", "source", "model", "device", "data", "versions", "comparability", "curves")
@@ -142,16 +144,17 @@ def _read_study(folder: Path, found: Collection) -> None:
     found.mode = found.mode or _text(study.get("mode"))
     found.baseline = found.baseline or _text(study.get("baseline"))
     found.choose = found.choose or _text(study.get("choose"))
-    if len(cells) and not found.runs:
-        found.name = _text(study.get("name")) or found.name
+    if cells:
+        name = _text(study.get("name")) or str(folder)
+        found.name = f"{found.name}, {name}" if found.runs or found.waiting else name
     for cell in cells:
         path = folder / "rows" / f"{cell}.json"
-        if not path.is_file():
-            found.waiting += 1
-            continue
         try:
-            found.runs.append(_cell(folder, cell, _object(path)))
-        except (IntegrityError, LookupError, TypeError, AttributeError) as error:
+            if path.is_file():
+                found.runs.append(_cell(folder, cell, _object(path)))
+            else:
+                found.waiting += 1
+        except (OSError, IntegrityError, LookupError, TypeError, AttributeError) as error:
             found.left_out.append((path, _reason(error)))
 
 
@@ -165,8 +168,10 @@ def _cell(study: Path, name: str, row: Mapping[str, Any]) -> Run:
             raise IntegrityError("the row is ok and names no run")
         record = _checked(read_record(folder))
         status, reason = str(record["status"]), _text(record.get("error"))
-    remarks = tuple(str(remark) for remark in row.get("remarks", ()))
-    return Run(name, folder, status, reason, values, record, study, remarks)
+    remarks = row.get("remarks", [])
+    if not isinstance(remarks, list):
+        raise IntegrityError("not written by hwlit: remarks is no list")
+    return Run(name, folder, status, reason, values, record, study, [*map(str, remarks)])
 
 
 def _read_run(folder: Path, root: Path, found: Collection) -> None:
@@ -183,8 +188,8 @@ def _read_run(folder: Path, root: Path, found: Collection) -> None:
 
 def _object(path: Path) -> dict[str, Any]:
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        facts = orjson.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise IntegrityError(f"not readable JSON ({error})") from None
     if not isinstance(facts, dict) or facts.get("schema") != SCHEMA:
         raise IntegrityError(f"not written by hwlit: no object of schema {SCHEMA}")
@@ -225,14 +230,8 @@ def _is_reading(reading: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    if type(value) is float:  # nearly all are
-        return math.isfinite(value)
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # of a whole number beyond every float
-        return False
+    # Nothing that is measured is beyond that, and squares of it are still numbers.
+    return type(value) in (float, int) and -LARGEST < value < LARGEST  # type: ignore[operator]
 
 
 def _reason(error: Exception) -> str:

@@ -157,7 +157,7 @@ def _run(
     local = asked.launcher == "local"
     workers = asked.workers or (1 if local else len(cells))
     board = Board(store, study.metric, names, workers)
-    remarks, environment = _parallel(workers) if local else ([], {})
+    remarks, environment = _parallel(min(workers, len(cells))) if local else ([], {})
     for remark in remarks:
         _say(console, remark)
     with launching(asked.launcher, workers, store, study) as (submit, stop), stopping(stop) as came:

@@ -16,11 +16,9 @@ from hwlit.study.latency import OVER_BASE, UNMERGED_OVER_BASE, over_base
 from hwlit.study.methods import Method, methods
 from hwlit.study.pairing import Judge, Verdict
 from hwlit.study.pooling import Pooled, pooled
+from hwlit.study.quality import metric_of, mode_in, mode_of
 from hwlit.study.show import MAIN
 
-QUALITY = ("test/accuracy", "test/f1_macro", "test/clip_i", "test/clip_t", "test/loss")
-LESS_IS_BETTER = ("loss", "score", "error", "kid", "drift", "memorising")  # last word of a metric
-NOT_QUALITY = ("wall_time", "energy", "peak_memory")
 COSTS = (
     "params/trainable", "params/total", "fit/wall_time", "time_to_baseline", "fit/step_time",
     "fit/sample_time", "fit/peak_memory", "fit/energy", "adapter/file_size", "run/wall_time",
@@ -103,9 +101,17 @@ class Comparison:
         return self.rows[0] if self.rows else None
 
     def ratio(self, row: Row, name: str) -> float | None:
-        """Return a quantity over the baseline's; None where either is missing or 0."""
-        mine, theirs = row.value(name), self.rows[0].value(name)
-        return None if mine is None or not theirs else mine / theirs
+        """Return a quantity over the baseline's.
+
+        None where either is missing or 0, has it of some of its runs only, or is of other data.
+        """
+        mine, theirs = row.readings.get(name), self.rows[0].readings.get(name)
+        if mine is None or theirs is None or not theirs.value:
+            return None
+        if row.method.source != self.rows[0].method.source:
+            return None
+        whole = mine.seeds == len(row.method.runs) and theirs.seeds == len(self.rows[0].method.runs)
+        return mine.value / theirs.value if whole else None
 
     def best(self) -> Row | None:
         """Return the row with the best quality on the baseline's data."""
@@ -125,12 +131,11 @@ class Comparison:
 
     def ranked(self) -> list[Row]:
         """Return the rows that have a quality, and on the baseline's data."""
-        return [
-            row
-            for row in self.rows
-            if row.value(self.metric) is not None
-            and row.method.source == self.rows[0].method.source
-        ]
+        return [row for row in self.rivals() if row.value(self.metric) is not None]
+
+    def rivals(self) -> list[Row]:
+        """Return the rows on the baseline's data."""
+        return [r for r in self.rows if r.method.source == self.rows[0].method.source]
 
     def latency(self, variant: str, percentile: str) -> str:
         """Return the name of the reading of a latency in the table."""
@@ -161,8 +166,10 @@ def compared(found: Collection, metric: str | None, baseline: str | None) -> Com
         UsageError: No run has the metric, or no method is called so.
     """
     all_methods = methods(found.runs)
-    name = _metric(all_methods, metric, found.metric)
-    mode = found.mode if found.mode in ("max", "min") and name == found.metric else mode_of(name)
+    done = [run for method in all_methods for run in method.runs]
+    name = metric_of(done, metric, found.metric)
+    said = found.mode if name == found.metric else None
+    mode = said if said in ("max", "min") else mode_in(done, name)
     rows = [Row(method) for method in all_methods]
     if rows:
         first = _baseline(rows, baseline, found.baseline)
@@ -200,27 +207,28 @@ def _fill(comparison: Comparison) -> None:
             row.notes["time_to_baseline"] = note
     _inherit(comparison.rows)
     verdicts = comparison.judge.judge([row.method for row in others], first.method)
+    comparison.left_out += comparison.judge.damaged
     for row, verdict in zip(others, verdicts, strict=True):
         row.verdict = verdict
 
 
 def _inherit(rows: Sequence[Row]) -> None:
-    """Give rows that round what another learned the costs of that training."""
+    """Give rows that round what other runs learned the costs of these runs."""
     trained = {
-        str(run.record["config_sha256"]): row
+        (run.study, str(run.record["config_sha256"])): run
         for row in rows if not row.quantised
         for run in row.method.runs if "config_sha256" in run.record
     }  # fmt: skip
     for row in rows:
         if not row.quantised:
             continue
-        hashes = [str(run.record.get("source", {}).get("config_sha256")) for run in row.method.runs]
-        source = trained.get(hashes[0])
-        if source is None or any(trained.get(other) is not source for other in hashes):
+        asked = [(r.study, str(r.record["source"].get("config_sha256"))) for r in row.method.runs]
+        sources = Method("", [trained[key] for key in asked if key in trained])
+        if len(sources.runs) < len(asked):
             continue
         for name in (f"fit/{quantity}" for quantity in OF_TRAINING):
-            if name in source.readings:
-                row.readings[name] = source.readings[name]
+            if (found := pooled(sources, name)) is not None:
+                row.readings[name] = found
                 row.notes[name] = "quantised after training: that of the run that was quantised"
 
 
@@ -229,23 +237,6 @@ def _absent(method: Method, name: str) -> str | None:
     reasons: Mapping[str, Any] = method.runs[0].record["absent"]
     stems = [name, *(name.rsplit("/", cut)[0] for cut in (1, 2) if name.count("/") >= cut + 1)]
     return next((str(reasons[stem]) for stem in stems if stem in reasons), None)
-
-
-def _metric(found: Sequence[Method], asked: str | None, usual: str | None) -> str:
-    readings = {name: None for m in found for run in m.runs for name in run.record["readings"]}
-    if asked is None:
-        return usual or next((name for name in QUALITY if name in readings), QUALITY[0])
-    if not readings or asked in readings:
-        return asked
-    if f"test/{asked}" in readings:
-        return f"test/{asked}"
-    told = [n for n in readings if n.startswith("test/") and not n.endswith(NOT_QUALITY)]
-    raise UsageError(f"no run has {asked!r}; there are {', '.join(sorted(told)) or 'no metrics'}")
-
-
-def mode_of(metric: str) -> str:
-    """Return whether `max` or `min` of a metric is best, by its name."""
-    return "min" if metric.endswith(LESS_IS_BETTER) else "max"
 
 
 def _baseline(rows: Sequence[Row], asked: str | None, usual: str | None) -> Row:

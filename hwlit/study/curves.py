@@ -73,6 +73,8 @@ def time_to_quality(
     """
     if not metric.startswith("test/"):
         return None, None
+    if method.source != baseline.source:
+        return None, "other data than the baseline's"
     name, sign = metric.replace("test/", "val/"), 1 if mode == "max" else -1
     marks = {
         run.seed: mark for run in baseline.runs if (mark := _mark(run, metric, mode)) is not None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from hwlit.study.comparison import mode_of
 from hwlit.study.methods import is_seed
 from hwlit.study.plan import Study
+from hwlit.study.quality import mode_of
 from hwlit.study.store import Store
 from hwlit.study.verdict import read_if_there
 

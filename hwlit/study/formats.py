@@ -12,8 +12,10 @@ from typing import Any
 from hwlit.study.classes import class_grids, confusion, per_class
 from hwlit.study.comparison import Comparison, Row
 from hwlit.study.grids import Grid, main_grids, problem_grids
+from hwlit.study.show import printable
 
-WORDS = ("method", "run", "status", "reason", "file", "what differs", "class", "true", "predicted")
+WORDS = ("method", "run", "status", "reason", "file", "what differs", "class", "true", "predicted",
+         "verdict", "what")  # fmt: skip
 
 
 def grids(comparison: Comparison) -> list[Grid]:
@@ -25,7 +27,7 @@ def tables(comparison: Comparison) -> str:
     """Return every table as text in columns, for people at a terminal."""
     parts = []
     for grid in grids(comparison):
-        parts += ["", grid.title, *_aligned(grid), *grid.notes]
+        parts += ["", grid.title, *_aligned(grid), *map(printable, grid.notes)]
     if comparison.waiting:
         parts += ["", _waiting(comparison)]
     return "\n".join(parts) + "\n"
@@ -37,11 +39,10 @@ def _waiting(comparison: Comparison) -> str:
 
 
 def _aligned(grid: Grid) -> list[str]:
-    # A control character of a name would else be an order to the terminal.
-    lines = [[_printable(text) for text in grid.columns]]
-    lines += [[_printable(cell.text) for cell in row] for row in grid.rows]
+    lines = [[printable(text) for text in grid.columns]]
+    lines += [[printable(cell.text) for cell in row] for row in grid.rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    left = [name in WORDS or name == "verdict" for name in grid.columns]
+    left = [name in WORDS for name in grid.columns]
     return [
         "  ".join(
             text.ljust(width) if to_left else text.rjust(width)
@@ -49,10 +50,6 @@ def _aligned(grid: Grid) -> list[str]:
         ).rstrip()
         for line in lines
     ]
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 def markdown(comparison: Comparison) -> str:
@@ -106,6 +103,7 @@ def _line(row: Row, comparison: Comparison, names: Sequence[str]) -> dict[str, A
             line |= {f"{name}/least": reading.least, f"{name}/most": reading.most}
         if (ratio := comparison.ratio(row, name)) is not None and name != comparison.metric:
             line[f"{name}/over_baseline"] = ratio
+    line |= {f"{name}/note": note for name, note in row.notes.items()}
     if row.verdict is not None and row.verdict.difference is not None:
         told = row.verdict.difference
         line |= {"difference": told.mean, "difference/low": told.low, "difference/high": told.high}
@@ -151,5 +149,7 @@ def as_json(comparison: Comparison) -> str:
         ],
         "left_out": [{"file": str(path), "reason": why} for path, why in comparison.left_out],
         "waiting": comparison.waiting,
+        "choose": comparison.choose,
+        "chosen": [row.label for row in comparison.chosen()],
     }
     return json.dumps(facts, indent=1, allow_nan=False) + "\n"

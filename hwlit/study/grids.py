@@ -194,7 +194,7 @@ def _how(comparison: Comparison) -> str:
     if n:
         text += (
             f"; test: {', '.join(tests)}; p adjusted for {n} comparison{'s' if n > 1 else ''} "
-            "(Holm); tie: p of 0.05 or more"
+            "(Holm), intervals not; tie: p of 0.05 or more"
         )
     return "; ".join([text, *reasons])
 

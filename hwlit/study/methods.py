@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from hwlit.study.collect import Run
+from hwlit.study.show import printable
 
 SEED = re.compile(r"^seed_everything:.*\n?", re.MULTILINE)
 HEADING = re.compile(r"^#.*\n", re.MULTILINE)
@@ -154,6 +155,8 @@ def _name(found: list[Method]) -> None:
         for method in alike:
             told = [f"{name} {method.settings[name]}" for name in names if name in method.settings]
             method.label = _with(title, told)
+    for method in found:  # a sign that turns the writing round would turn whole sentences
+        method.label = printable(method.label)
     _tell_apart(found)
 
 

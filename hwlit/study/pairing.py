@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from hwlit.errors import IntegrityError
 from hwlit.metrics.paired import Difference, apart, crossed_difference, holm, mcnemar
 from hwlit.study.collect import Run
 from hwlit.study.methods import Method
@@ -44,11 +46,15 @@ class Judge:
     Args:
         metric: Name of the reading.
         mode: "max" or "min".
+
+    Attributes:
+        damaged: Files of test rows that cannot be used, and why.
     """
 
     def __init__(self, metric: str, mode: str) -> None:
         self._metric, self._sign = metric, 1 if mode == "max" else -1
         self._rows: dict[int, RowScores | None] = {}
+        self.damaged: list[tuple[Path, str]] = []
 
     def judge(self, methods: Sequence[Method], against: Method) -> list[Verdict]:
         """Return the verdict on each method against one, adjusted for how many there are."""
@@ -88,7 +94,11 @@ class Judge:
 
     def _of(self, run: Run) -> RowScores | None:
         if id(run) not in self._rows:
-            self._rows[id(run)] = row_scores(run, self._metric)
+            try:
+                self._rows[id(run)] = row_scores(run, self._metric)
+            except IntegrityError as error:
+                self._rows[id(run)] = None
+                self.damaged.append((Path(run.folder or "", "predictions.csv"), str(error)))
         return self._rows[id(run)]
 
     def _paired(self, pairs: Sequence[tuple[RowScores, RowScores]]) -> Difference:

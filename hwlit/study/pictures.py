@@ -68,7 +68,7 @@ def _by_prompt(run: Run, stem: str) -> dict[str, list[Picture]]:
         try:
             with Image.open(path) as picture:
                 prompt = str(picture.info.get("prompt", path.stem))
-                common = prompt.replace(identifier, "[concept]") if identifier else prompt
+                common = prompt.replace(str(identifier), "[concept]") if identifier else prompt
                 if len(found.setdefault(common, [])) < PER_CELL:
                     alt = f"{prompt}, seed {picture.info.get('seed', '?')}"
                     found[common].append(Picture(_embedded(picture), alt))

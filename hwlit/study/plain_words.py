@@ -16,17 +16,19 @@ NAMED = 6  # methods in one sentence
 def sentences(comparison: Comparison) -> list[str]:
     """Return the summary: which method wins on which measure, ties, estimates and gaps."""
     told = [*_chosen(comparison), *_quality(comparison), *_costs(comparison)]
-    estimated = [r for r in comparison.rows if _tag(r, "fit/energy") == "estimated"]
-    if estimated:
-        who = "every method" if len(estimated) == len(_with(comparison, "fit/energy")) else None
-        told.append(f"Energy is only estimated, not measured, for {who or names(estimated)}.")
+    metered = [row for row in comparison.rows if "fit/energy" in row.readings]
+    if estimated := [row for row in metered if row.readings["fit/energy"].tag == "estimated"]:
+        who = names(estimated) if len(estimated) < len(metered) else "every method that has it"
+        told.append(f"Energy is only estimated, not measured, for {who}.")
     if unlike := [row for row in comparison.rows if row.flags]:
         told.append(
             f"Not like for like: {names(unlike)} {_verb(unlike, 'differs', 'differ')} from the "
             "baseline in more than the method, so read their rows with care (the table below says "
             "in what)."
         )
-    told += _caveats(comparison)
+    for what, rows in caveats_of(comparison.rows).items():
+        who = names(rows) if len(rows) < len(comparison.rows) else "every method"
+        told.append(f"Keep in mind of {who}: {what}.")
     elsewhere = [r for r in comparison.rows if r.method.source != comparison.rows[0].method.source]
     if elsewhere:
         told.append(f"Not ranked with the others, for their data is other: {names(elsewhere)}.")
@@ -42,16 +44,13 @@ def sentences(comparison: Comparison) -> list[str]:
     return told
 
 
-def _caveats(comparison: Comparison) -> list[str]:
+def caveats_of(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return whom each caveat concerns."""
     found: dict[str, list[Row]] = {}
-    for row in comparison.rows:
+    for row in rows:
         for caveat in row.caveats:
             found.setdefault(caveat, []).append(row)
-    n = len(comparison.rows)
-    return [
-        f"Keep in mind of {names(rows) if len(rows) < n else 'every method'}: {caveat}."
-        for caveat, rows in found.items()
-    ]
+    return found
 
 
 def without_row(comparison: Comparison) -> list[str]:
@@ -66,12 +65,26 @@ def names(rows: Sequence[Row]) -> str:
     return _list([row.label for row in rows])
 
 
-def ties(comparison: Comparison, best: Row, others: Sequence[Row]) -> tuple[list[Row], list[Row]]:
-    """Return the rows that the test cannot tell from the best, and those without a test."""
-    verdicts = comparison.judge.judge([row.method for row in others], best.method)
-    told = list(zip(others, verdicts, strict=True))
-    tied = [row for row, verdict in told if verdict.word in ("tie", "better")]
-    return tied, [row for row, verdict in told if verdict.word is None]
+def ties(comparison: Comparison, best: Row, others: Sequence[Row]) -> dict[str | None, list[Row]]:
+    """Return what the test says of rows against the best one, by its word.
+
+    Of the baseline it is what the table says, so that no pair of rows has two verdicts.
+
+    Returns:
+        Rows by "worse", "tie" and None (there is no test); "better" are those that are so over the
+        seeds in common, although their mean over all of their own is not.
+    """
+    baseline = comparison.rows[0]
+    rest = [row for row in others if row is not baseline or best.verdict is None]
+    verdicts = comparison.judge.judge([row.method for row in rest], best.method)
+    told = [(row, verdict.word) for row, verdict in zip(rest, verdicts, strict=True)]
+    if len(rest) < len(others) and best.verdict is not None:
+        turned = {"better": "worse", "worse": "better"}
+        told.append((baseline, turned.get(str(best.verdict.word), best.verdict.word)))
+    found: dict[str | None, list[Row]] = {"worse": [], "tie": [], "better": [], None: []}
+    for row, word in told:
+        found[word].append(row)
+    return found
 
 
 def _chosen(comparison: Comparison) -> list[str]:
@@ -99,13 +112,17 @@ def _quality(comparison: Comparison) -> list[str]:
     others = [row for row in comparison.ranked() if row is not best]
     if not others:
         return [text]
-    tied, unknown = ties(comparison, best, others)
-    if tied:
+    found = ties(comparison, best, others)
+    if tied := found["tie"]:
         text += f" That is a tie with {names(tied)}: the test rows cannot tell them apart."
-    if unknown:
+    if better := found["better"]:
+        text += (
+            f" Over the seeds in common {names(better)} {_verb(better, 'is', 'are')} better: the "
+            "means are of other runs."
+        )
+    if unknown := found[None]:
         text += f" Whether it beats {names(unknown)} cannot be told: there is no interval."
-    beaten = [row for row in others if row not in (*tied, *unknown)]
-    if beaten:
+    if beaten := found["worse"]:
         text += f" It is better than {names(beaten)}."
     return [text, *_against_baseline(comparison)]
 
@@ -165,36 +182,43 @@ def _slower(comparison: Comparison) -> list[str]:
 
 def _winner(comparison: Comparison, name: str, what: str) -> str:
     """Return a sentence on who has least of something; "" where fewer than two have it."""
-    rows = [row for row in _with(comparison, name) if name.startswith("latency/") or _learns(row)]
+    known = [row for row in _with(comparison, name) if name.startswith("latency/") or _learns(row)]
+    rows = [row for row in known if row.readings[name].seeds == len(row.method.runs)]
     if len(rows) < 2:
         return ""
-    first, second, *_ = sorted(rows, key=lambda row: row.value(name) or 0.0)
-    mine, theirs = first.readings[name], second.readings[name]
+    first, *others = sorted(rows, key=lambda row: row.value(name) or 0.0)
+    mine = first.readings[name]
+    told = times(mine.value).strip() if name == OVER_BASE else quantity(mine)
+    text = f"{what}: {first.label}, {told}{_beside(first, others, name)}"
+    if some := [row for row in known if row not in rows]:
+        text += f"; not ranked: {names(some)}, which {_verb(some, 'has', 'have')} it of some runs"
+    seconds = comparison.latency("merged", "p50")
+    apart = [row for row in _with(comparison, seconds) if name == OVER_BASE and row not in known]
+    if apart:
+        text += f"; not ranked: {names(apart)}, timed with another base, or none"
+    if unlike := [row for row in (first, others[0]) if row.flags]:
+        text += f"; {names(unlike)} {_verb(unlike, 'is', 'are')} not like the baseline"
+    return text + "."
+
+
+def _beside(first: Row, others: Sequence[Row], name: str) -> str:
+    """Return how the least of something stands to the others, which come in order."""
+    mine, theirs = first.readings[name], others[0].readings[name]
     near = 1 + RESOLUTION if name == OVER_BASE else 1
     alike = [
         row
-        for row in rows
-        if row is not first
-        and (_overlap(mine, row.readings[name]) or row.readings[name].value < near * mine.value)
+        for row in others
+        if _overlap(mine, row.readings[name]) or row.readings[name].value < near * mine.value
     ]
-    told = times(mine.value).strip() if name == OVER_BASE else quantity(mine)
-    text = f"{what}: {first.label}, {told}"
     if alike:
         why = ", or all but equal" if name == OVER_BASE else " or are equal"
-        text += f"; a tie with {names(alike)}, whose runs overlap{why}"
-    elif mine.value and (ratio := theirs.value / mine.value) < 1.005:
-        text += f"; {second.label} is less than half a percent above"
-    elif mine.value:
-        text += f"; next {second.label}, {ratio:.3g} times that"
-    if mine.seeds == 1 and not alike:
-        text += " (one run: its spread is not known)"
-    seconds = comparison.latency("merged", "p50")
-    apart = [row for row in _with(comparison, seconds) if name == OVER_BASE and row not in rows]
-    if apart:
-        text += f"; not ranked: {names(apart)}, timed with another base, or none"
-    if unlike := [row for row in (first, second) if row.flags]:
-        text += f"; {names(unlike)} {_verb(unlike, 'is', 'are')} not like the baseline"
-    return text + "."
+        return f"; a tie with {names(alike)}, whose runs overlap{why}"
+    text = " (one run: its spread is not known)" if mine.seeds == 1 else ""
+    if not mine.value:
+        return text
+    if (ratio := theirs.value / mine.value) < 1.005:
+        return f"; {others[0].label} is less than half a percent above{text}"
+    return f"; next {others[0].label}, {ratio:.3g} times that{text}"
 
 
 def _overlap(one: Pooled, other: Pooled) -> bool:
@@ -202,15 +226,11 @@ def _overlap(one: Pooled, other: Pooled) -> bool:
 
 
 def _with(comparison: Comparison, name: str) -> list[Row]:
-    return [row for row in comparison.rows if name in row.readings]
+    return [row for row in comparison.rivals() if name in row.readings]
 
 
 def _learns(row: Row) -> bool:
     return bool(row.value("params/trainable"))
-
-
-def _tag(row: Row, name: str) -> str | None:
-    return row.readings[name].tag if name in row.readings else None
 
 
 def _verb(rows: Sequence[Row], one: str, many: str) -> str:

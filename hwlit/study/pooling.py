@@ -47,7 +47,7 @@ class Pooled:
 
 
 def pooled(method: Method, name: str) -> Pooled | None:
-    """Return a reading of a method over its seeds; None where no run has it.
+    """Return a reading of a method over its seeds; None where no run has it, or in other units.
 
     The interval is that of one run's test rows where there is one run; of rows and seeds together
     where there are several, see `mean_over_seeds`.
@@ -55,7 +55,7 @@ def pooled(method: Method, name: str) -> Pooled | None:
     readings = [
         run.record["readings"][name] for run in method.runs if name in run.record["readings"]
     ]
-    if not readings:
+    if len({reading["unit"] for reading in readings}) != 1:  # none, or not one quantity
         return None
     found = pool(readings)
     if found.low is None or found.high is None or name not in SHARES:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import eq
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hwlit.errors import IntegrityError
 from hwlit.study.collect import Run
 
 LONGEST = 1 << 30  # characters of one text; the csv module stops at 131,072
@@ -43,27 +46,42 @@ def row_scores(run: Run, metric: str) -> RowScores | None:
         run: A finished run.
         metric: `test/accuracy`: the rows of predictions.csv; `test/clip_i` or `test/clip_t`: the
             concept's prompts, whose pictures are alike and so count as one row.
+
+    Raises:
+        IntegrityError: The rows cannot be read, or are not those of the record.
     """
     if metric == "test/accuracy" and run.folder is not None:
-        return _predicted(run.folder / "predictions.csv")
+        return _predicted(run.folder / "predictions.csv", run.record["readings"].get(metric))
     if metric in ("test/clip_i", "test/clip_t"):
         return _prompts(run, metric.removeprefix("test/"))
     return None
 
 
-def _predicted(path: Path) -> RowScores | None:
+def _predicted(path: Path, accuracy: Mapping[str, Any] | None) -> RowScores | None:
     csv.field_size_limit(LONGEST)
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             head, *rows = filter(None, csv.reader(file))
         columns = dict(zip(head, zip(*rows, strict=True), strict=True))
         ids = np.fromiter(map(int, columns["row_id"]), np.int64, len(rows))
         truths = np.array(columns["label"])
         right = np.fromiter(map(eq, columns["label"], columns["prediction"]), float, len(rows))
-    except (OSError, ValueError, LookupError, csv.Error):
+    except FileNotFoundError:
         return None
+    except (OSError, ValueError, LookupError, OverflowError, csv.Error) as error:
+        raise IntegrityError(f"not readable as test rows ({error})") from None
     order = np.argsort(ids, kind="stable")
-    return RowScores(ids[order], truths[order], right[order])
+    ids = ids[order]
+    if (ids[1:] == ids[:-1]).any():
+        raise IntegrityError("a row_id is there twice")
+    if accuracy is not None:
+        n, told, value = accuracy.get("n", len(ids)), float(right.sum()), accuracy["value"]
+        if n != len(ids) or abs(told - value * len(ids)) > 0.5:
+            raise IntegrityError(
+                f"{told:.0f} of {len(ids)} rows are right, where the record has an accuracy of "
+                f"{value:.4f} on {n}"
+            )
+    return RowScores(ids, truths[order], right[order])
 
 
 def _prompts(run: Run, name: str) -> RowScores | None:

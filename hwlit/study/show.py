@@ -68,6 +68,11 @@ def show_files(folder: Path, console: Console) -> None:
         console.print(Text(f"  {name}  {in_unit(size, 'B')}"), soft_wrap=True)
 
 
+def printable(text: str) -> str:
+    """Return a text without control characters, which a terminal or a page would obey."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
 def in_unit(value: float, unit: str) -> str:
     """Return a value in the unit that people read: ms, MiB, Wh, thousands."""
     if unit == "s":

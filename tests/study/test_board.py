@@ -30,6 +30,8 @@ def test_the_rest_takes_as_long_as_what_was_finished(board):
     assert board.left() == pytest.approx(3 * 60 - 20, abs=5)
     board.workers = 2
     assert board.left() == pytest.approx((3 * 60 - 20) / 2, abs=5)
+    assert "left" in board.headline()
+    assert board.headline(eta=False) == "1 of 4 done"
     board.rows["a"] = row("a", status="oom")
     assert board.left() is None
 

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from hwlit.study.advise import advice
 from hwlit.study.collect import collect
 from hwlit.study.comparison import compared
@@ -41,8 +43,9 @@ def test_what_fell_back_and_what_was_disturbed_is_told(tmp_path):
     assert f"keep in mind of qlora: {FELL_BACK}" in advised
 
 
-def test_a_base_as_asked_for_and_an_undisturbed_run_need_no_word(tmp_path):
-    held = {"asked": "nf4", "got": "nf4", "why": ""}
+@pytest.mark.parametrize("asked", ["nf4", "auto"])
+def test_a_base_as_asked_for_and_an_undisturbed_run_need_no_word(tmp_path, asked):
+    held = {"asked": asked, "got": "nf4", "why": ""}
     write_run(tmp_path / "qlora", settings={"quantisation": held}, right=[True])
     found = compared(collect([tmp_path]), None, None)
     assert found.rows[0].caveats == []

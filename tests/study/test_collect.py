@@ -112,7 +112,8 @@ def test_a_directory_that_links_to_itself_ends(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("known", "number"), [("0.125", "NaN"), ("0.125", "Infinity"), ("0.375", "1" + 400 * "0")]
+    ("known", "number"),
+    [("0.125", "NaN"), ("0.125", "Infinity"), ("0.375", "1" + 400 * "0"), ("0.375", "1e308")],
 )
 def test_what_no_record_of_ours_has_for_a_number_is_named(tmp_path, known, number):
     path = write_run(tmp_path / "a", readings={"x": 0.375}, step_time=0.125) / "record.json"
@@ -121,3 +122,29 @@ def test_what_no_record_of_ours_has_for_a_number_is_named(tmp_path, known, numbe
     found = collect([tmp_path])
     assert [run.name for run in found.runs] == ["b"]
     assert [file for file, _ in found.left_out] == [path]
+
+
+@pytest.mark.parametrize("remarks", ["abc", None, {"a": 1}])
+def test_remarks_that_are_no_list_are_not_ours(tmp_path, remarks):
+    write_study(tmp_path, {"a": ({"adapter": "full"}, "ok"), "b": ({"adapter": "lora"}, "ok")})
+    for name in "ab":
+        write_run(tmp_path / "runs" / name)
+    path = tmp_path / "rows/a.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"remarks": remarks}))
+    found = collect([tmp_path])
+    assert [run.name for run in found.runs] == ["b"]
+    assert found.left_out == [(path, "not written by hwlit: remarks is no list")]
+
+
+def test_a_cell_with_an_impossible_name_is_left_out(tmp_path):
+    write_study(tmp_path, {"a": ({"adapter": "full"}, "ok"), "b" * 5000: ({}, None)})
+    write_run(tmp_path / "runs/a")
+    found = collect([tmp_path])
+    assert (len(found.runs), len(found.left_out)) == (1, 1)
+
+
+def test_two_studies_are_named_both(tmp_path):
+    for name in ("one", "two"):
+        write_study(tmp_path / name, {"a": ({"adapter": "full"}, "ok")}, name=name)
+        write_run(tmp_path / name / "runs/a")
+    assert collect([tmp_path]).name == "one, two"

@@ -12,7 +12,7 @@ from hwlit.errors import UsageError
 from hwlit.study.collect import collect
 from hwlit.study.comparison import compared
 from hwlit.study.latency import OVER_BASE
-from hwlit.study.plain_words import sentences
+from hwlit.study.plain_words import sentences, ties
 from hwlit.study.pooling import pooled
 from tests.study.records import pattern, write_run, write_study
 
@@ -129,6 +129,99 @@ def test_what_is_rounded_costs_the_training_of_what_it_rounds(tmp_path):
     shutil.rmtree(full)
     (alone, _) = table(tmp_path)[0].rows
     assert (alone.quantised, alone.value("fit/wall_time")) == (True, None)
+
+
+def test_what_is_rounded_costs_the_training_of_its_own_source(tmp_path):
+    for study, slower in (("one", 1), ("two", 10)):
+        cells = [f"{name}-{seed}" for name in ("full", "int8") for seed in (0, 1)]
+        write_study(tmp_path / study, {c: ({"m": c[:4], "seed": c[-1:]}, "ok") for c in cells})
+        for seed in (0, 1):
+            runs = tmp_path / study / "runs"
+            full = write_run(runs / f"full-{seed}", "Full", seed, config_sha256=f"a{seed}",
+                             readings=costs(100.0 * slower + 20 * seed, 4000, 500.0))  # fmt: skip
+            rounded(runs / f"int8-{seed}", full, "PTQ int8", seed=seed)
+    (tmp_path / "one" / "rows" / "int8-1.json").unlink()
+    first, second = (row for row in table(tmp_path)[0].rows if row.quantised)
+    assert first.value("fit/wall_time") == 100  # seed 0 of study one, and nothing else
+    assert second.value("fit/wall_time") == 1010
+
+
+def test_less_of_a_cost_is_better(tmp_path):
+    write_run(tmp_path / "full", "Full", config="f", readings=costs(100.0, 1, 1.0))
+    write_run(tmp_path / "lora", readings=costs(50.0, 1, 1.0))
+    found, _ = table(tmp_path, metric="fit/wall_time")
+    assert (found.mode, found.best().label) == ("min", "Lora")
+
+
+def test_costs_on_other_data_are_not_ranked(tmp_path):
+    elsewhere = {"source": ["elsewhere"]}
+    for name, time, data in (("Full", 90.0, None), ("Bias", 80.0, None), ("Lora", 1.0, elsewhere)):
+        more = {} if data is None else {"data": data}
+        write_run(tmp_path / name, name, config=name, right=[True], readings=costs(time, 1, 1.0),
+                  **more)  # fmt: skip
+    found, rows = table(tmp_path)
+    told = sentences(found)
+    assert [text for text in told if "Lora" in text] == [
+        "Not ranked with the others, for their data is other: Lora (source elsewhere)."
+    ]
+    lora = rows["Lora (source elsewhere)"]
+    assert found.ratio(lora, "fit/wall_time") is None
+    assert lora.value("time_to_baseline") is None
+
+
+def test_who_got_there_in_some_seeds_is_not_ranked_by_these(tmp_path):
+    for seed, last in ((0, 0.9), (1, 0.6)):
+        for name, time in (("Full", 1.0), ("Bias", 0.8), ("Lora", 0.1)):
+            reached = last if name == "Lora" else 0.9
+            write_run(tmp_path / f"{name}{seed}", name, seed, config=name, step_time=time,
+                      validation=(0.1, 0.7 if reached > 0.8 else 0.6))  # fmt: skip
+    found, rows = table(tmp_path)
+    (told,) = [text for text in sentences(found) if "to the baseline's quality" in text]
+    assert ": Bias, 80.0 s; next Full, 1.25 times that" in told
+    assert "not ranked: Lora, which has it of some runs" in told
+    assert found.ratio(rows["Lora"], "time_to_baseline") is None
+
+
+def test_two_rows_have_one_verdict(tmp_path):
+    """Adjusted among those against the baseline and among those against the best p may differ."""
+    write_run(tmp_path / "u", "Untuned", config="u", right=pattern((50, True), (50, False)))
+    best = pattern((6, False), (44, True), (20, True), (30, False))
+    write_run(tmp_path / "b", "Best", config="b", right=best)
+    for i in range(10):
+        near = pattern((62, True), (38, False))
+        write_run(tmp_path / f"n{i}", f"Near{i}", config=f"n{i}", right=near)
+    found, rows = table(tmp_path)
+    told = ties(found, rows["Best"], found.rows[:1] + found.rows[2:])
+    assert rows["Best"].verdict.word == "better"
+    assert [row.label for row in told["worse"]] == ["Untuned"]
+    assert len(told["tie"]) == 10
+
+
+def test_the_better_one_over_the_seeds_in_common_is_no_tie(tmp_path):
+    base, good = pattern((40, True), (60, False)), pattern((70, True), (30, False))
+    for seed, right in enumerate((base, [True] * 100, [True] * 100)):
+        write_run(tmp_path / f"a{seed}", "Full", seed, config="f", right=right)
+    write_run(tmp_path / "b", "Lora", 0, right=good)
+    found, rows = table(tmp_path)
+    assert (found.best().label, rows["Lora"].verdict.word) == ("Full", "better")
+    told = next(text for text in sentences(found) if "highest" in text)
+    assert "Over the seeds in common Lora is better" in told
+    assert "tie" not in told
+
+
+def test_a_damaged_file_of_rows_is_left_out_by_name(tmp_path):
+    for name in ("Full", "Lora"):
+        write_run(tmp_path / name, name, config=name, right=[True, False])
+    (tmp_path / "Lora/predictions.csv").write_text("row_id,label\n1")
+    found, rows = table(tmp_path)
+    assert [path for path, _ in found.left_out] == [tmp_path / "Lora/predictions.csv"]
+    assert "not paired" in rows["Lora"].verdict.reason
+
+
+def test_seeds_in_other_units_are_not_pooled(tmp_path):
+    for seed, unit in enumerate(("B", "MiB")):
+        write_run(tmp_path / f"{seed}", seed=seed, readings={"fit/peak_memory": (1, unit)})
+    assert table(tmp_path)[1]["Lora"].value("fit/peak_memory") is None
 
 
 def test_a_difference_may_be_negative(tmp_path):

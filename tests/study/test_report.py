@@ -70,7 +70,7 @@ def test_the_words_are_true(page):
     text = page.read_text()
     assert "lora has the highest accuracy: 0.900 (95 %: 0.800 to 1.000). That is a tie with" in text
     assert "It is better than full." in text
-    assert "Energy is only estimated, not measured, for every method." in text
+    assert "Energy is only estimated, not measured, for every method that has it." in text
     assert "The smallest peak memory in training: full, 60.0 MiB" in text
 
 

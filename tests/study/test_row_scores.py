@@ -4,16 +4,19 @@ import csv
 
 import pytest
 
+from hwlit.errors import IntegrityError
 from hwlit.study.collect import Run
 from hwlit.study.row_scores import row_scores
 
 HEAD = ["row_id", "text", "label", "prediction", "p(no)"]
+ROWS = [HEAD, [1, "a", "no", "no", 0.9], [2, "b", "yes", "no", 0.6]]
 
 
-def scores(folder, rows):
-    with (folder / "predictions.csv").open("w", encoding="utf-8", newline="") as file:
+def scores(folder, rows, accuracy=None, encoding="utf-8"):
+    with (folder / "predictions.csv").open("w", encoding=encoding, newline="") as file:
         csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n").writerows(rows)
-    return row_scores(Run("a", folder, "ok", None, {}, {}), "test/accuracy")
+    readings = {} if accuracy is None else {"test/accuracy": accuracy}
+    return row_scores(Run("a", folder, "ok", None, {}, {"readings": readings}), "test/accuracy")
 
 
 def test_texts_of_any_length_and_labels_that_look_like_something_else(tmp_path):
@@ -25,15 +28,33 @@ def test_texts_of_any_length_and_labels_that_look_like_something_else(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "rows",
+    ("rows", "reason"),
     [
-        [],
-        [HEAD],
-        [HEAD[:3], [1, "a", "no"]],
-        [HEAD, ["first", "a", "no", "no", 0.5]],
-        [HEAD, [1, "a", "no"]],
+        ([], "not readable"),
+        ([HEAD], "not readable"),
+        ([HEAD[:3], [1, "a", "no"]], "not readable"),
+        ([HEAD, ["first", "a", "no", "no", 0.5]], "not readable"),
+        ([HEAD, [10**22, "a", "no", "no", 0.5]], "not readable"),
+        ([HEAD, [1, "a", "no"]], "not readable"),
+        ([*ROWS, ROWS[1]], "twice"),
     ],
-    ids=["empty", "no row", "no column", "no number", "cut"],
+    ids=["empty", "no row", "no column", "no number", "too large", "cut", "twice"],
 )
-def test_a_file_that_cannot_be_read_pairs_nothing(tmp_path, rows):
-    assert scores(tmp_path, rows) is None
+def test_a_damaged_file_is_named(tmp_path, rows, reason):
+    with pytest.raises(IntegrityError, match=reason):
+        scores(tmp_path, rows)
+
+
+def test_rows_are_those_of_the_record(tmp_path):
+    assert scores(tmp_path, ROWS, {"value": 0.5, "n": 2}).scores.tolist() == [1.0, 0.0]
+    for accuracy in ({"value": 0.5, "n": 4}, {"value": 1.0, "n": 2}):
+        with pytest.raises(IntegrityError, match="1 of 2 rows are right, where the record"):
+            scores(tmp_path, ROWS, accuracy)
+
+
+def test_a_spreadsheet_may_have_saved_it(tmp_path):
+    assert scores(tmp_path, ROWS, encoding="utf-8-sig").ids.tolist() == [1, 2]
+
+
+def test_a_run_without_the_file_has_no_rows(tmp_path):
+    assert row_scores(Run("a", tmp_path, "ok", None, {}, {"readings": {}}), "test/accuracy") is None

@@ -222,8 +222,8 @@ def test_a_directory_with_other_files_is_refused(tmp_path):
         run(write_study(tmp_path, axes={"seed": [0]}), tmp_path)
 
 
-def start_study(study, out, environment):
-    words = ["run", str(study), "--output", str(out)]
+def start_study(study, out, environment, *more):
+    words = ["run", str(study), "--output", str(out), *more]
     code = f"import sys; from hwlit.study import command; sys.exit(command.main({words}, {STUB}))"
     return subprocess.Popen(
         [sys.executable, "-c", code], env={**os.environ, **environment},
@@ -252,6 +252,25 @@ def test_a_stopped_study_stops_its_run_cleanly_and_goes_on(tmp_path, monkeypatch
     assert run(study, out) == 0
     assert [call.split()[1] for call in calls(out, "seed0")] == ["new", "resume"]
     assert rows(out)["seed0"]["attempts"] == 2
+
+
+def test_what_was_disturbed_before_it_was_stopped_says_so(tmp_path, monkeypatch):
+    out, study = tmp_path / "out", write_study(tmp_path, axes={"seed": [0, 1]})
+    process = start_study(study, out, {"STUB_STEPS": "100000"}, "--workers", "2")
+    for seed in (0, 1):
+        wait_for(out / f"runs/seed{seed}/step")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    most = max(int((out / f"runs/seed{seed}/step").read_text()) for seed in (0, 1))
+    monkeypatch.setenv("STUB_STEPS", str(most + 2))
+    assert run(study, out) == 0
+    assert [len(row["remarks"]) for row in rows(out).values()] == [1, 1]
+
+
+def test_one_cell_is_disturbed_by_none(tmp_path):
+    out, study = tmp_path / "out", write_study(tmp_path, axes={"seed": [0, 1]})
+    assert run(study, out, "--workers", "2", "--only", "seed=0") == 0
+    assert rows(out)["seed0"]["remarks"] == []
 
 
 def test_a_run_that_a_killed_study_left_is_awaited(tmp_path, monkeypatch, capsys):
@@ -287,6 +306,7 @@ def test_status_shows_rows_and_what_is_waiting(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "waiting" in next(line for line in lines if line.startswith("ok"))
     assert "diverged" in next(line for line in lines if line.startswith("nan"))
+    assert lines[-1] == "1 of 2 done, 1 not ok"
 
 
 def test_a_dry_run_runs_nothing(tmp_path, capsys):
