@@ -16,7 +16,7 @@ def main(arguments: list[str]) -> int:
     options = compare_parser("compare", "Set runs side by side: a row per method, seeds pooled.")
     options.add_argument(
         "--format", choices=["table", "md", "csv", "json"], default="table",
-        help="csv and json have SI units and everything (default: table)",
+        help="csv: a line per method; json: everything; both in SI units (default: table)",
     )  # fmt: skip
     asked = options.parse_args(arguments)
     comparison = compared(collect(asked.runs), asked.metric, asked.baseline)

@@ -236,8 +236,8 @@ def _cost_notes(comparison: Comparison, names: Sequence[str]) -> list[str]:
 
 
 def times(ratio: float | None) -> str:
-    """Return a ratio as text, with a space before it."""
-    return "" if ratio is None else f" {ratio:.2f}x" if ratio >= 0.1 else f" {ratio:.2g}x"
+    """Return a ratio as text, with a space before it; nothing for none, or of nothing."""
+    return "" if not ratio else f" {ratio:.2f}x" if ratio >= 0.1 else f" {ratio:.2g}x"
 
 
 def _latency(comparison: Comparison) -> list[Grid]:

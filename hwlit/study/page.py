@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,9 @@ def page(comparison: Comparison) -> str:
     plotly, script = get_plotlyjs(), _own("page.js")
     hashes = [_hash(script), *([_hash(plotly)] if shown else [])]
     loader = FileSystemLoader(FOLDER)
-    template = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
-    return template.get_template("page.html").render(
+    pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    pages.filters["breakable"] = _breakable
+    return pages.get_template("page.html").render(
         title=comparison.name,
         subtitle=subtitle(comparison),
         sentences=sentences(comparison),
@@ -62,6 +64,11 @@ def page(comparison: Comparison) -> str:
         style=Markup(_own("page.css")),
         script_hashes=Markup(" ".join(hashes)),
     )
+
+
+def _breakable(text: str) -> str:
+    """Return a quantity of which only spread, interval, source and ratio may wrap."""
+    return re.sub(r" (?!±|\(|estimated|\S+x$)", "\N{NO-BREAK SPACE}", text)
 
 
 def subtitle(comparison: Comparison) -> str:
