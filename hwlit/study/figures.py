@@ -59,7 +59,8 @@ def text(label: str) -> str:
 def pareto_figures(comparison: Comparison) -> list[Figure]:
     """Return quality against time, memory, energy and latency, each with its front."""
     latency, of_what = comparison.latency_cost()
-    axis = (of_what, 1.0) if latency == OVER_BASE else (f"{of_what}, ms", 1e-3)
+    over_base = f"merged latency / base ({comparison.latency_input})"  # short, for a phone's width
+    axis = (over_base, 1.0) if latency == OVER_BASE else (f"{of_what}, ms", 1e-3)
     costs = {**COSTS, latency: ("latency", *axis)}
     found = []
     for name, drawn in costs.items():
@@ -190,16 +191,16 @@ def phase_figure(comparison: Comparison) -> Figure | None:
     ]  # fmt: skip
     layout: dict[str, Any] = {
         "barmode": "stack",
-        "xaxis": {"title": {"text": "s"}},
+        "xaxis": {"ticksuffix": " s"},
         "yaxis": {"autorange": "reversed", "showticklabels": False},
         # Above the bars, for beside them they would take a phone's width.
         "annotations": [
-            {"x": 0, "y": label, "xanchor": "left", "yanchor": "bottom", "yshift": 12,
+            {"x": 0, "y": label, "xanchor": "left", "yanchor": "bottom", "yshift": 13,
              "text": label, "showarrow": False}
             for label in labels
         ],
-        "bargap": 0.6,
-        "height": 240 + 48 * len(rows),
+        "bargap": 0.65,
+        "height": 110 + 64 * len(rows),  # half a bar stays below the shift of its label
         "showlegend": True,
     }  # fmt: skip
     return Figure("phases", "where the time went", traces, layout, "mean over runs, by phase")
