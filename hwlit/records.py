@@ -89,6 +89,25 @@ class RunRecord:
         write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
 
 
+def read_json(path: Path) -> Any:
+    """Read a JSON file; what of a text is no Unicode becomes a question mark.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no JSON; NaN and infinity are not.
+    """
+    data = path.read_bytes()
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:  # also of a path in another encoding, as Python writes it
+        text = json.dumps(json.loads(data, parse_constant=_refuse), ensure_ascii=False)
+        return orjson.loads(text.encode("utf-8", "replace"))
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"it has {name}")
+
+
 def read_record(run: Path) -> dict[str, Any]:
     """Read `record.json` of a run directory as plain data.
 
@@ -97,7 +116,7 @@ def read_record(run: Path) -> dict[str, Any]:
     """
     path = run / "record.json"
     try:
-        record = orjson.loads(path.read_bytes())  # refuses NaN and infinity, which JSON has not
+        record = read_json(path)
     except OSError as error:
         if isinstance(error, FileNotFoundError) and (run / "config.yaml").is_file():
             raise IntegrityError(
@@ -107,7 +126,7 @@ def read_record(run: Path) -> dict[str, Any]:
         raise IntegrityError(
             f"{run} holds no readable record.json ({error.strerror}); give the directory of a run"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise IntegrityError(
             f"{path} is not readable JSON ({error}); the file is damaged"
         ) from None

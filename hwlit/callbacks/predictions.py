@@ -195,8 +195,10 @@ class Predictions(Monitor):
             ["row_id", "text", "label", "prediction", *(f"p({label})" for label in self._labels)]
         )
         shares = self.logits.softmax(dim=-1)
-        for row, target, share in zip(self.row_ids, self.targets, shares, strict=True):
-            names = self._labels[int(target)], self._labels[int(share.argmax())]
+        guesses = self.logits.argmax(dim=-1)  # not of shares, where near logits are equal
+        rows = zip(self.row_ids, self.targets, guesses, shares, strict=True)
+        for row, target, guess, share in rows:
+            names = self._labels[int(target)], self._labels[int(guess)]
             writer.writerow([int(row), texts[int(row)], *names, *(f"{p:.6f}" for p in share)])
         return file.getvalue()
 

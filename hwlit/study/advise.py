@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hwlit.errors import UsageError
-from hwlit.study.collect import collect
-from hwlit.study.compare import compare_parser, name_left_out
-from hwlit.study.comparison import Comparison, Row, compared
+from hwlit.study.compare import compare_parser, comparison_of, name_left_out
+from hwlit.study.comparison import Comparison, Row
 from hwlit.study.grids import metric_name
 from hwlit.study.limits import KINDS, Limit, limit
 from hwlit.study.plain_words import caveats_of, names, ties, without_row
@@ -25,7 +24,7 @@ def main(arguments: list[str]) -> int:
     limits = [limit(option, text) for option, text in given.items() if text is not None]
     if not limits:
         raise UsageError(f"no limit is given; give at least one of {', '.join(KINDS)}")
-    comparison = compared(collect(asked.runs), asked.metric, asked.baseline)
+    comparison = comparison_of(asked)
     for line in advice(comparison, limits):
         print(line)
     name_left_out(comparison)
@@ -59,7 +58,7 @@ def advice(comparison: Comparison, limits: Sequence[Limit]) -> list[str]:
     for row in fitting:
         if row.flags:
             lines.append(f"not like the baseline: {row.label}: {'; '.join(row.flags)}")
-    lines += [f"keep in mind of {names(of)}: {what}" for what, of in caveats_of(fitting).items()]
+    lines += [f"keep in mind of {names(of)}: {what}" for what, of in caveats_of(rows).items()]
     return [printable(line) for line in lines + without_row(comparison)]
 
 
@@ -167,7 +166,8 @@ def _price(one: Limit, first: Row, best: Row, comparison: Comparison) -> str:
     (verdict,) = comparison.judge.judge([first.method], best.method)
     found = verdict.difference
     gain = "" if found is None else f", {metric_name(comparison)} {found.mean:+.4f}"
-    word = {"tie": ": a tie", None: ": whether that is more cannot be told"}.get(verdict.word, "")
+    said = next(word for word, rows in ties(comparison, best, [first]).items() if rows)
+    word = {"tie": ": a tie", None: ": whether that is more cannot be told"}.get(said, "")
     spent = first.readings.get(one.reading)
     price = "" if spent is None else f" at {in_unit(spent.most, spent.unit)} ({spent.tag})"
     return f"{one.option} {one.text}: without it {first.label}{price}{gain}{word}"

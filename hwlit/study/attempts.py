@@ -115,7 +115,7 @@ class Attempts:
         number += command is not None
         # What disturbed the attempt that this one goes on with is in the times of the whole.
         earlier = () if left is None and stale else before.get("remarks", ())
-        remarks = list(dict.fromkeys([*earlier, *self.remarks]))
+        remarks = list(dict.fromkeys([*earlier, *([] if done else self.remarks)]))
         facts = {"config_hash": asked, "attempts": max(number, 1), "remarks": remarks}
         log = store.log(cell.name)
         offset = log.stat().st_size if log.is_file() else 0

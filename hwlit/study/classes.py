@@ -56,12 +56,12 @@ def class_grids(comparison: Comparison) -> list[Grid]:
     if not rows:
         return []
     if max(len(rows), len(labels)) > MOST:
-        return [_instead("per class", f"more than {MOST} methods or classes; see --format json")]
+        return [_instead("per class", f"more than {MOST} methods or classes")]
     return [_figures(rows, labels), *_matrices(rows)]
 
 
 def _instead(title: str, reason: str) -> Grid:
-    return Grid(title, ["what"], [[Cell(reason)]])
+    return Grid(title, ["what"], [[Cell(f"{reason}; see hwlit compare --format json")]])
 
 
 def _figures(rows: Sequence[Row], labels: Sequence[str]) -> Grid:
@@ -87,7 +87,7 @@ def _matrices(rows: Sequence[Row]) -> list[Grid]:
     if not known:
         return []
     if any(matrix[0] != known[0][0] for matrix in known):
-        return [_instead("confusion", "methods have other classes; see --format json")]
+        return [_instead("confusion", "methods have other classes")]
     labels, cells = known[0][0], []
     for true, label in enumerate(labels):
         for guess, other in enumerate(labels):

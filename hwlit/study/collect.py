@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from hwlit.errors import IntegrityError, UsageError
-from hwlit.records import SCHEMA, read_record
+from hwlit.records import SCHEMA, read_json, read_record
 
 LARGEST = 1e100
 PLAIN = (str, int, float, bool, type(None))
@@ -65,6 +63,7 @@ class Collection:
         name: What it is a collection of.
         choose: The validation metric by which the study chooses a method.
         waiting: How many cells of a study have not ended.
+        studies: Their names.
     """
 
     name: str = ""
@@ -75,6 +74,7 @@ class Collection:
     baseline: str | None = None
     choose: str | None = None
     waiting: int = 0
+    studies: list[str] = field(default_factory=list)
 
 
 def collect(paths: Sequence[Path]) -> Collection:
@@ -90,9 +90,10 @@ def collect(paths: Sequence[Path]) -> Collection:
     try:
         _read_all(paths, found)
     finally:
-        gc.freeze()  # and would do so again at every later look
         if collects:
             gc.enable()
+    if found.studies and all(run.study is not None for run in found.runs):
+        found.name = ", ".join(found.studies)
     if found.runs or (found.waiting and not found.left_out):
         return found
     if found.left_out:
@@ -144,9 +145,7 @@ def _read_study(folder: Path, found: Collection) -> None:
     found.mode = found.mode or _text(study.get("mode"))
     found.baseline = found.baseline or _text(study.get("baseline"))
     found.choose = found.choose or _text(study.get("choose"))
-    if cells:
-        name = _text(study.get("name")) or str(folder)
-        found.name = f"{found.name}, {name}" if found.runs or found.waiting else name
+    found.studies.append(_text(study.get("name")) or str(folder))
     for cell in cells:
         path = folder / "rows" / f"{cell}.json"
         try:
@@ -188,8 +187,8 @@ def _read_run(folder: Path, root: Path, found: Collection) -> None:
 
 def _object(path: Path) -> dict[str, Any]:
     try:
-        facts = orjson.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        facts = read_json(path)
+    except (OSError, ValueError, RecursionError) as error:
         raise IntegrityError(f"not readable JSON ({error})") from None
     if not isinstance(facts, dict) or facts.get("schema") != SCHEMA:
         raise IntegrityError(f"not written by hwlit: no object of schema {SCHEMA}")

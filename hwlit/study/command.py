@@ -11,6 +11,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -157,13 +158,18 @@ def _run(
     local = asked.launcher == "local"
     workers = asked.workers or (1 if local else len(cells))
     board = Board(store, study.metric, names, workers)
-    remarks, environment = _parallel(min(workers, len(cells))) if local else ([], {})
-    for remark in remarks:
-        _say(console, remark)
+    environment = _threads(workers) if local else {}
     with launching(asked.launcher, workers, store, study) as (submit, stop), stopping(stop) as came:
         attempts = Attempts(
-            store, program, study.budget, submit, asked.grace, asked.retry, environment, remarks
+            store, program, study.budget, submit, asked.grace, asked.retry, environment
         )
+        going = min(workers, sum(attempts.finished(cell) is None for cell in cells))
+        if local and going > 1:
+            remark = (
+                f"{going} runs at a time: their times, latencies and energy disturb one another"
+            )
+            attempts = replace(attempts, remarks=[remark])
+            _say(console, remark)
         display = (Screen if console.is_terminal else Lines)(board, console)
         runner = Runner(study, cells, attempts, board, display, stop)
         try:
@@ -250,13 +256,11 @@ def _settings(words: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _parallel(workers: int) -> tuple[list[str], dict[str, str]]:
-    """Return what several runs at a time mean, and the threads that each then gets."""
-    if workers == 1:
-        return [], {}
-    remark = f"{workers} runs at a time: their times, latencies and energy disturb one another"
-    threads = max((os.cpu_count() or 1) // workers, 1)
-    return [remark], {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(threads)}
+def _threads(workers: int) -> dict[str, str]:
+    """Return the threads that each of several runs at a time gets."""
+    if workers == 1 or "OMP_NUM_THREADS" in os.environ:
+        return {}
+    return {"OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // workers, 1))}
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import gc
 import sys
 from pathlib import Path
 
@@ -19,11 +21,18 @@ def main(arguments: list[str]) -> int:
         help="csv: a line per method; json: everything; both in SI units (default: table)",
     )  # fmt: skip
     asked = options.parse_args(arguments)
-    comparison = compared(collect(asked.runs), asked.metric, asked.baseline)
+    comparison = comparison_of(asked)
     write = {"table": tables, "md": markdown, "csv": as_csv, "json": as_json}[asked.format]
     print(write(comparison), end="")
     name_left_out(comparison)
     return 0
+
+
+def comparison_of(asked: argparse.Namespace) -> Comparison:
+    """Return what the command line asks to be compared."""
+    found = collect(asked.runs)
+    gc.freeze()  # it stays until the command ends, and looking for cycles in it takes long
+    return compared(found, asked.metric, asked.baseline)
 
 
 def name_left_out(comparison: Comparison) -> None:

@@ -103,7 +103,8 @@ class Comparison:
     def ratio(self, row: Row, name: str) -> float | None:
         """Return a quantity over the baseline's.
 
-        None where either is missing or 0, has it of some of its runs only, or is of other data.
+        None where either has it of some of its runs only or not at all, the baseline's is 0, or
+        the data is other.
         """
         mine, theirs = row.readings.get(name), self.rows[0].readings.get(name)
         if mine is None or theirs is None or not theirs.value:
@@ -177,7 +178,7 @@ def compared(found: Collection, metric: str | None, baseline: str | None) -> Com
     failed = [run for run in found.runs if run.status != "ok"]
     comparison = Comparison(
         found.name, name, mode, rows, failed, found.left_out, found.waiting,
-        _latency_input(all_methods), Judge(name, mode), found.choose,
+        _latency_input(all_methods), Judge(name, mode, found.left_out), found.choose,
     )  # fmt: skip
     _fill(comparison)
     return comparison
@@ -205,31 +206,39 @@ def _fill(comparison: Comparison) -> None:
             row.readings["time_to_baseline"] = time
         if note is not None:
             row.notes["time_to_baseline"] = note
-    _inherit(comparison.rows)
+    _inherit(comparison.rows, comparison.metric)
     verdicts = comparison.judge.judge([row.method for row in others], first.method)
-    comparison.left_out += comparison.judge.damaged
     for row, verdict in zip(others, verdicts, strict=True):
         row.verdict = verdict
 
 
-def _inherit(rows: Sequence[Row]) -> None:
+def _inherit(rows: Sequence[Row], metric: str) -> None:
     """Give rows that round what other runs learned the costs of these runs."""
-    trained = {
-        (run.study, str(run.record["config_sha256"])): run
-        for row in rows if not row.quantised
-        for run in row.method.runs if "config_sha256" in run.record
-    }  # fmt: skip
+    trained = [run for row in rows if not row.quantised for run in row.method.runs]
     for row in rows:
         if not row.quantised:
             continue
-        asked = [(r.study, str(r.record["source"].get("config_sha256"))) for r in row.method.runs]
-        sources = Method("", [trained[key] for key in asked if key in trained])
-        if len(sources.runs) < len(asked):
+        found = [_source_of(run, trained) for run in row.method.runs]
+        sources = Method("", [run for run in found if run is not None])
+        if len(sources.runs) < len(found):
             continue
         for name in (f"fit/{quantity}" for quantity in OF_TRAINING):
-            if (found := pooled(sources, name)) is not None:
-                row.readings[name] = found
+            if name != metric and (reading := pooled(sources, name)) is not None:
+                row.readings[name] = reading
                 row.notes[name] = "quantised after training: that of the run that was quantised"
+
+
+def _source_of(run: Run, trained: Sequence[Run]) -> Run | None:
+    """Return the run that another one rounds: of its study, by its path, or the only one."""
+    source = run.record.get("source", {})
+    asked = source.get("config_sha256")
+    alike = [other for other in trained if asked and other.record.get("config_sha256") == asked]
+    ways = (
+        [other for other in alike if run.study is not None and other.study == run.study],
+        [o for o in alike if o.folder is not None and str(o.folder.resolve()) == source.get("run")],
+        alike,
+    )
+    return next((found[0] for found in ways if len(found) == 1), None)
 
 
 def _absent(method: Method, name: str) -> str | None:

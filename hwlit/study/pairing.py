@@ -46,15 +46,13 @@ class Judge:
     Args:
         metric: Name of the reading.
         mode: "max" or "min".
-
-    Attributes:
-        damaged: Files of test rows that cannot be used, and why.
+        left_out: Takes the files of test rows that cannot be used, and why, as they are met.
     """
 
-    def __init__(self, metric: str, mode: str) -> None:
+    def __init__(self, metric: str, mode: str, left_out: list[tuple[Path, str]]) -> None:
         self._metric, self._sign = metric, 1 if mode == "max" else -1
         self._rows: dict[int, RowScores | None] = {}
-        self.damaged: list[tuple[Path, str]] = []
+        self._left_out = left_out
 
     def judge(self, methods: Sequence[Method], against: Method) -> list[Verdict]:
         """Return the verdict on each method against one, adjusted for how many there are."""
@@ -98,7 +96,7 @@ class Judge:
                 self._rows[id(run)] = row_scores(run, self._metric)
             except IntegrityError as error:
                 self._rows[id(run)] = None
-                self.damaged.append((Path(run.folder or "", "predictions.csv"), str(error)))
+                self._left_out.append((Path(run.folder or "", "predictions.csv"), str(error)))
         return self._rows[id(run)]
 
     def _paired(self, pairs: Sequence[tuple[RowScores, RowScores]]) -> Difference:

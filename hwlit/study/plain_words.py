@@ -28,7 +28,7 @@ def sentences(comparison: Comparison) -> list[str]:
         )
     for what, rows in caveats_of(comparison.rows).items():
         who = names(rows) if len(rows) < len(comparison.rows) else "every method"
-        told.append(f"Keep in mind of {who}: {what}.")
+        told.append(f"Keep in mind of {who}: {what.rstrip('.')}.")
     elsewhere = [r for r in comparison.rows if r.method.source != comparison.rows[0].method.source]
     if elsewhere:
         told.append(f"Not ranked with the others, for their data is other: {names(elsewhere)}.")
@@ -74,13 +74,15 @@ def ties(comparison: Comparison, best: Row, others: Sequence[Row]) -> dict[str |
         Rows by "worse", "tie" and None (there is no test); "better" are those that are so over the
         seeds in common, although their mean over all of their own is not.
     """
-    baseline = comparison.rows[0]
-    rest = [row for row in others if row is not baseline or best.verdict is None]
+    turned = {"better": "worse", "worse": "better"}
+    rest = [row for row in others if row.verdict is not None and best.verdict is not None]
     verdicts = comparison.judge.judge([row.method for row in rest], best.method)
     told = [(row, verdict.word) for row, verdict in zip(rest, verdicts, strict=True)]
-    if len(rest) < len(others) and best.verdict is not None:
-        turned = {"better": "worse", "worse": "better"}
-        told.append((baseline, turned.get(str(best.verdict.word), best.verdict.word)))
+    for row in others:
+        if best.verdict is None and row.verdict is not None:  # the best is the baseline
+            told.append((row, row.verdict.word))
+        elif row.verdict is None and best.verdict is not None:
+            told.append((row, turned.get(str(best.verdict.word), best.verdict.word)))
     found: dict[str | None, list[Row]] = {"worse": [], "tie": [], "better": [], None: []}
     for row, word in told:
         found[word].append(row)
@@ -216,8 +218,8 @@ def _beside(first: Row, others: Sequence[Row], name: str) -> str:
     text = " (one run: its spread is not known)" if mine.seeds == 1 else ""
     if not mine.value:
         return text
-    if (ratio := theirs.value / mine.value) < 1.005:
-        return f"; {others[0].label} is less than half a percent above{text}"
+    if (ratio := theirs.value / mine.value) < 1.01:
+        return f"; {others[0].label} is less than one percent above{text}"
     return f"; next {others[0].label}, {ratio:.3g} times that{text}"
 
 

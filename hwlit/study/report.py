@@ -6,9 +6,8 @@ from pathlib import Path
 
 from hwlit.errors import UsageError
 from hwlit.storage import write_text
-from hwlit.study.collect import collect
-from hwlit.study.compare import compare_parser, name_left_out
-from hwlit.study.comparison import Comparison, compared
+from hwlit.study.compare import compare_parser, comparison_of, name_left_out
+from hwlit.study.comparison import Comparison
 from hwlit.study.environment import environment_grid
 from hwlit.study.formats import markdown, markdown_table, plain
 from hwlit.study.page import page, subtitle
@@ -28,7 +27,7 @@ def main(arguments: list[str]) -> int:
     kind = asked.output.suffix.lower()
     if kind not in WRITERS or asked.output.is_dir():
         raise UsageError(f"-o {asked.output} is neither .html nor .md; name a file that ends so")
-    comparison = compared(collect(asked.runs), asked.metric, asked.baseline)
+    comparison = comparison_of(asked)
     write_text(asked.output, report_text(comparison) if kind == ".md" else page(comparison))
     name_left_out(comparison)
     print(f"written: {asked.output}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+# Categories of Unicode: controls, directions, surrogates, ends of lines and paragraphs.
+OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
 PERCENTILES = ("p50", "p90", "p95", "p99", "over_base")
 MAIN = (
     "test/accuracy", "test/accuracy_difference",
@@ -70,7 +73,9 @@ def show_files(folder: Path, console: Console) -> None:
 
 def printable(text: str) -> str:
     """Return a text without control characters, which a terminal or a page would obey."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+    if text.isprintable():
+        return text
+    return "".join("?" if unicodedata.category(c) in OBEYED else c for c in text)
 
 
 def in_unit(value: float, unit: str) -> str:

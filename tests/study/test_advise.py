@@ -99,3 +99,26 @@ def test_what_one_run_does_not_tell_is_not_known(runs, capsys):
     assert "take: HeadOnly" in told
     assert "not counted: Lora: its peak memory is not known of every run" in told
     assert "No row from Lora-2 (failed)." in told
+
+
+def test_the_table_and_the_advice_have_one_verdict(tmp_path, capsys):
+    """N0 differs from Full by p .008, of nine comparisons: a tie."""
+    write_run(tmp_path / "a", "Full", config="f", right=pattern((70, True), (30, False)))
+    for i in range(9):
+        right = pattern((62, True), (38, False))
+        time = {"fit/wall_time": (50.0 if i == 0 else 500.0, "s")}
+        write_run(tmp_path / f"n{i}", f"N{i}", config=f"n{i}", right=right, readings=time)
+    assert "take: Full, the best accuracy of those that fit; a tie with N0" in told(
+        capsys, tmp_path, "--max-time", "60s"
+    )
+
+
+def test_other_data_and_what_fell_back_are_named(tmp_path, capsys):
+    held = {"quantisation": {"asked": "auto", "got": "bf16", "why": "passed over: nf4"}}
+    write_run(tmp_path / "a", "Full", config="f", right=[True])
+    slow = {"fit/wall_time": (500.0, "s")}
+    write_run(tmp_path / "b", right=[True], config="b", readings=slow, settings=held)
+    write_run(tmp_path / "c", "Bias", right=[True], config="c", data={"source": ["elsewhere"]})
+    out = told(capsys, tmp_path, "--max-time", "60s")
+    assert "not counted: Bias (source elsewhere): other data than the baseline's" in out
+    assert "keep in mind of Lora (source bundled): its base is in bf16" in out

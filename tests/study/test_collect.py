@@ -148,3 +148,17 @@ def test_two_studies_are_named_both(tmp_path):
         write_study(tmp_path / name, {"a": ({"adapter": "full"}, "ok")}, name=name)
         write_run(tmp_path / name / "runs/a")
     assert collect([tmp_path]).name == "one, two"
+
+
+def test_studies_beside_runs_are_named_by_their_paths(tmp_path):
+    write_study(tmp_path / "one", {"a": ({"adapter": "full"}, "ok")}, name="one")
+    write_run(tmp_path / "one/runs/a")
+    write_run(tmp_path / "runs/b")
+    assert collect([tmp_path / "one", tmp_path / "runs"]).name.startswith(str(tmp_path / "one"))
+
+
+def test_a_path_in_another_encoding_does_not_damage_a_record(tmp_path):
+    run = write_run(tmp_path / "a", data={"source": ["/caf\udce9"]})
+    assert "\\udce9" in (run / "record.json").read_text()
+    (found,) = collect([tmp_path]).runs
+    assert found.record["data"]["source"] == ["/caf?"]

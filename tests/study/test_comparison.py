@@ -9,8 +9,10 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 
 from hwlit.errors import UsageError
+from hwlit.study.classes import confusion
 from hwlit.study.collect import collect
 from hwlit.study.comparison import compared
+from hwlit.study.formats import as_json
 from hwlit.study.latency import OVER_BASE
 from hwlit.study.plain_words import sentences, ties
 from hwlit.study.pooling import pooled
@@ -79,11 +81,11 @@ def test_a_hundredth_is_no_win_and_what_is_slower_is_named(tmp_path):
     assert f"{slow.replace('2.00', '2.05')}." in sentences(table(tmp_path)[0])
 
 
-def test_less_than_half_a_percent_is_no_multiple(tmp_path):
+def test_less_than_one_percent_is_no_multiple(tmp_path):
     for name, memory in (("Full", 1000), ("Lora", 1003), ("Qat", 1500)):
         write_run(tmp_path / name, name, config=name, readings={"fit/peak_memory": (memory, "B")})
     (told,) = [text for text in sentences(table(tmp_path)[0]) if "memory" in text]
-    assert "Full, 1000 B; Lora is less than half a percent above" in told
+    assert "Full, 1000 B; Lora is less than one percent above" in told
 
 
 def test_latencies_with_another_base_are_not_ranked_with_the_others(tmp_path):
@@ -144,6 +146,19 @@ def test_what_is_rounded_costs_the_training_of_its_own_source(tmp_path):
     first, second = (row for row in table(tmp_path)[0].rows if row.quantised)
     assert first.value("fit/wall_time") == 100  # seed 0 of study one, and nothing else
     assert second.value("fit/wall_time") == 1010
+
+
+def test_what_is_rounded_elsewhere_is_found_by_its_path(tmp_path):
+    for name, time in (("one", 100.0), ("two", 1000.0)):
+        full = write_run(tmp_path / name / "full", "Full", config=name, config_sha256="a",
+                         readings=costs(time, 1, 1.0))  # fmt: skip
+        rounded(tmp_path / name / "int8", full, "PTQ int8", config=f"int8 {name}")
+    write_study(tmp_path / "study", {"full": ({"m": "full"}, "ok")})
+    full = write_run(tmp_path / "study/runs/full", "Full", config_sha256="b",
+                     readings=costs(10.0, 1, 1.0))  # fmt: skip
+    rounded(tmp_path / "three", full, "PTQ int8", config="int8 three")
+    found = [row for row in table(tmp_path)[0].rows if row.quantised]
+    assert sorted(row.value("fit/wall_time") for row in found) == [10, 100, 1000]
 
 
 def test_less_of_a_cost_is_better(tmp_path):
@@ -216,6 +231,30 @@ def test_a_damaged_file_of_rows_is_left_out_by_name(tmp_path):
     found, rows = table(tmp_path)
     assert [path for path, _ in found.left_out] == [tmp_path / "Lora/predictions.csv"]
     assert "not paired" in rows["Lora"].verdict.reason
+
+
+def test_what_is_met_damaged_later_is_left_out_too(tmp_path):
+    write_run(tmp_path / "full", "Full", 0, config="f", right=pattern((1, True), (9, False)))
+    for name in "ab":
+        write_run(tmp_path / name, name, 1, config=name, right=pattern((5, True), (5, False)))
+    (tmp_path / "b/predictions.csv").write_text("row_id\n1")
+    found, _ = table(tmp_path)
+    assert "1 file could not be read and is left out." in sentences(found)
+    assert [path for path, _ in found.left_out] == [tmp_path / "b/predictions.csv"]
+
+
+def test_a_source_in_one_seed_only(tmp_path):
+    write_study(tmp_path, {f"a{i}": ({"m": "a", "seed": str(i)}, "ok") for i in (0, 1)})
+    write_run(tmp_path / "runs/a0", right=[True], seed=0, source={"config_sha256": "x"})
+    write_run(tmp_path / "runs/a1", right=[True], seed=1)
+    assert len(table(tmp_path)[0].rows) == 1
+
+
+def test_classes_that_differ_between_seeds_have_no_sum(tmp_path):
+    for seed, labels in enumerate((["a", "b"], ["a", "c"])):
+        write_run(tmp_path / f"{seed}", seed=seed, right=[True],
+                  confusion_matrix={"labels": labels, "counts": [[1, 0], [0, 1]]})  # fmt: skip
+    assert confusion(table(tmp_path)[0].rows[0].method) is None
 
 
 def test_seeds_in_other_units_are_not_pooled(tmp_path):
@@ -388,6 +427,7 @@ def test_equal_ones_on_the_validation_rows_are_named(tmp_path):
         write_run(tmp_path / "runs" / name, validation=(accuracy,), right=[True])
     told = sentences(table(tmp_path)[0])[0]
     assert "test rows: a (c is equal there), whose" in told
+    assert json.loads(as_json(table(tmp_path)[0]))["chosen"] == ["a", "c"]
 
 
 def test_flags(tmp_path):

@@ -70,3 +70,11 @@ def test_one_label_in_two_studies_is_two_methods(tmp_path):
         write_study(tmp_path / name, {"lora": ({"adapter": "lora"}, "ok")})
         write_run(tmp_path / name / "runs" / "lora", config=f"lr: {rate}\n")
     assert labels(tmp_path) == {"Lora (lr 1)": [0], "Lora (lr 2)": [0]}
+
+
+def test_what_turns_the_writing_round_is_no_part_of_a_label(tmp_path):
+    names = {"a": "\u202eevil", "b": "日本\u3000語"}
+    write_study(tmp_path, {cell: ({"m": name}, "ok") for cell, name in names.items()})
+    for cell in names:
+        write_run(tmp_path / "runs" / cell)
+    assert [m.label for m in methods(collect([tmp_path]).runs)] == ["?evil", "日本\u3000語"]

@@ -9,6 +9,7 @@ from PIL import Image
 
 from hwlit.__main__ import main
 from hwlit.exports.png import write_png
+from hwlit.study.page import _breakable
 from tests.study.records import LABELS, pattern, write_run, write_study
 
 HOSTILE = "</script><img src=x onerror=\"document.title='broken'\"><b>x</b>&amp;"
@@ -114,3 +115,8 @@ def test_sorting_and_reading_a_plot(page, width):
     assert title.count('"full"') == 2
     assert "lora" in title.split("]]")[1]
     assert title.endswith("false,3]"), title
+
+
+def test_a_quantity_wraps_before_spread_source_and_ratio_alone():
+    told = _breakable("1044.1 J ±3.1 % estimated 0.65x")
+    assert told.split(" ") == ["1044.1\u00a0J", "±3.1\u00a0%", "estimated", "0.65x"]

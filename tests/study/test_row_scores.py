@@ -31,14 +31,13 @@ def test_texts_of_any_length_and_labels_that_look_like_something_else(tmp_path):
     ("rows", "reason"),
     [
         ([], "not readable"),
-        ([HEAD], "not readable"),
         ([HEAD[:3], [1, "a", "no"]], "not readable"),
         ([HEAD, ["first", "a", "no", "no", 0.5]], "not readable"),
         ([HEAD, [10**22, "a", "no", "no", 0.5]], "not readable"),
         ([HEAD, [1, "a", "no"]], "not readable"),
         ([*ROWS, ROWS[1]], "twice"),
     ],
-    ids=["empty", "no row", "no column", "no number", "too large", "cut", "twice"],
+    ids=["empty", "no column", "no number", "too large", "cut", "twice"],
 )
 def test_a_damaged_file_is_named(tmp_path, rows, reason):
     with pytest.raises(IntegrityError, match=reason):
@@ -47,9 +46,16 @@ def test_a_damaged_file_is_named(tmp_path, rows, reason):
 
 def test_rows_are_those_of_the_record(tmp_path):
     assert scores(tmp_path, ROWS, {"value": 0.5, "n": 2}).scores.tolist() == [1.0, 0.0]
-    for accuracy in ({"value": 0.5, "n": 4}, {"value": 1.0, "n": 2}):
-        with pytest.raises(IntegrityError, match="1 of 2 rows are right, where the record"):
-            scores(tmp_path, ROWS, accuracy)
+    more = [*ROWS, [3, "c", "yes", "no", 0.6]]
+    for accuracy in ({"value": 1 / 3, "n": 4}, {"value": 1.0, "n": 3}):
+        with pytest.raises(IntegrityError, match="1 of 3 rows are right, where the record"):
+            scores(tmp_path, more, accuracy)
+
+
+def test_no_rows_are_no_damage_where_nothing_was_tested(tmp_path):
+    assert scores(tmp_path, [HEAD]) is None
+    with pytest.raises(IntegrityError):
+        scores(tmp_path, [HEAD], {"value": 1.0, "n": 3})
 
 
 def test_a_spreadsheet_may_have_saved_it(tmp_path):
