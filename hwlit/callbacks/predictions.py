@@ -94,6 +94,11 @@ class Predictions(Monitor):
         self.row_ids, self.targets, self.logits = rows[order], targets[order], logits[order]
 
     @property
+    def guesses(self) -> Tensor:
+        """Predicted class of the test rows, (rows,); not of shares, where near logits are equal."""
+        return self.logits.argmax(dim=-1)
+
+    @property
     def shares(self) -> Tensor:
         """Probabilities of the test rows, (rows, classes), in fp64: fp32 ends at 1 too soon."""
         return self.logits.double().softmax(dim=-1)
@@ -111,7 +116,7 @@ class Predictions(Monitor):
     def confusion(self) -> Tensor:
         """Counts of the test rows, (classes, classes), true class by predicted class."""
         counts: Tensor = multiclass_confusion_matrix(
-            self.logits.argmax(dim=-1), self.targets, num_classes=len(self._labels)
+            self.guesses, self.targets, num_classes=len(self._labels)
         )
         return counts
 
@@ -124,7 +129,7 @@ class Predictions(Monitor):
             name: Reading(value, "nat" if name == "test/loss" else "1", "measured: test rows", n=n)
             for name, value in self._metrics.items()
         }
-        right = int((self.logits.argmax(dim=-1) == self.targets).sum())
+        right = int((self.guesses == self.targets).sum())
         low, high = wilson_interval(right, n)
         found["test/accuracy"] = Reading(
             right / n, "1", "measured: test rows; Wilson interval", low, high, n
@@ -195,8 +200,7 @@ class Predictions(Monitor):
             ["row_id", "text", "label", "prediction", *(f"p({label})" for label in self._labels)]
         )
         shares = self.logits.softmax(dim=-1)
-        guesses = self.logits.argmax(dim=-1)  # not of shares, where near logits are equal
-        rows = zip(self.row_ids, self.targets, guesses, shares, strict=True)
+        rows = zip(self.row_ids, self.targets, self.guesses, shares, strict=True)
         for row, target, guess, share in rows:
             names = self._labels[int(target)], self._labels[int(guess)]
             writer.writerow([int(row), texts[int(row)], *names, *(f"{p:.6f}" for p in share)])
@@ -213,12 +217,12 @@ class Predictions(Monitor):
     def samples(self, texts: Mapping[int, str], count: int = 20) -> str:
         """Return a Markdown table of test rows: half the surest mistakes, half the first rows."""
         shares = self.logits.softmax(dim=-1)
-        wrong = shares.argmax(-1) != self.targets
+        wrong = self.guesses != self.targets
         mistakes = (shares.amax(-1) * wrong).argsort(descending=True)[: int(wrong.sum())]
         chosen = [*mistakes[: count // 2].tolist(), *range(min(count // 2, len(shares)))]
         lines = ["| text | label | prediction | probability |", "|---|---|---|---|"]
         for i in dict.fromkeys(chosen):
-            guess = int(shares[i].argmax())
+            guess = int(self.guesses[i])
             text = " ".join(texts[int(self.row_ids[i])].split())[:160].replace("|", "\\|")
             text = text.replace("<", "&lt;")
             target = self._labels[int(self.targets[i])]

@@ -34,8 +34,8 @@ def main(arguments: list[str]) -> int:
 def advice(comparison: Comparison, limits: Sequence[Limit]) -> list[str]:
     """Return the advice, a sentence a line.
 
-    A method fits where every run of it was measured or sampled to keep every limit; what was only
-    estimated is said to be so and never counts as fitting.
+    A method fits where every run of it was measured or sampled to keep every limit, or where nobody
+    trained it; what was only estimated is said to be so and never counts as fitting.
     """
     rows = comparison.ranked()
     if not rows:
