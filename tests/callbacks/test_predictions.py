@@ -43,6 +43,16 @@ def predictions():
     return collected(BATCHES, 1)
 
 
+def test_the_file_names_the_class_that_was_counted():
+    near = [0.01, 0.01 + 1e-9]  # no longer apart as probabilities in fp32
+    found = collected([([1], [1], [near])], 1)
+    found.logits = torch.tensor([near], dtype=torch.double)
+    assert found.logits.float().softmax(-1).argmax() == 0
+    (row,) = csv.DictReader(io.StringIO(found.to_csv({1: "a"})))
+    assert row["prediction"] == "yes"
+    assert found.readings()["test/accuracy"].value == 1.0
+
+
 TEXTS = {1: "one, two", 2: "NA", 3: 'a "quote"', 5: "line\nend\rcut", 9: "<b>bold|pipe</b>"}
 
 
