@@ -1,0 +1,8 @@
+"""Files and configs of strangers that mean harm, or are broken in ways that do as much harm.
+
+    python -m tools.hostile                 tries each and prints the table as Markdown
+
+One module a subject; each has `cases()`. tests/test_hostile.py tries the same ones. What a case
+promises is in `case.py`: nothing of it runs, nothing outside the run's directory is written, changed
+or deleted, and nothing reaches the screen that a terminal would obey.
+"""
