@@ -19,6 +19,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from rich.console import Console
 from transformers.utils import logging as transformers_logging
 
+from hwlit.allowed_classes import Allowed
 from hwlit.callbacks.checkpoints import Checkpoints, DurableCheckpointIO
 from hwlit.callbacks.loggers import run_loggers
 from hwlit.callbacks.phases import Phases
@@ -31,13 +32,15 @@ from hwlit.explain import explain
 from hwlit.output import find_output, is_first_process, run_name
 from hwlit.parsing import (
     Parser,
+    add_run_options,
     differences,
-    new_tokens_of,
+    link_model_and_data,
     read_configs_as_data,
     refuse_linked,
     root_cause,
     verbatim_columns,
 )
+from hwlit.refusals import check_names
 from hwlit.resume import check_file, find_resumption, resume_arguments
 from hwlit.runs.base import WARMUP_STEPS, Run
 from hwlit.runs.selection import run_for
@@ -52,11 +55,8 @@ from hwlit.trainer_settings import (
     check_ranges,
 )
 
-# A config may name classes of these packages and of no others: reading one must run nothing else.
-ALLOWED = ["hwlit", "torch.optim", "lightning.pytorch", "peft"]
-
 # What a config.yaml does not hold: where it lies, and what it was made from.
-IN_NO_CONFIG = ("output", "config", "resume")
+IN_NO_CONFIG = ("output", "config", "resume", "allow_class")
 
 
 class HwlitCLI(LightningCLI):
@@ -78,27 +78,9 @@ class HwlitCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add what fit needs beside trainer, model and data, and join model and data."""
-        parser.add_argument(
-            "--output",
-            type=str | None,
-            default=None,
-            help="fit: the run's directory, new or empty (default: "
-            "runs/<config>-<adapter>-<timestamp>). validate, test: a JSON file for the metrics.",
-        )
-        parser.add_argument(
-            "--resume", type=str | None, default=None,
-            help="fit: go on with a stopped run in its directory; given alone.",
-        )  # fmt: skip
-        parser.add_argument("--wandb", type=str | None, default=None, help="fit: a W&B project.")
+        add_run_options(parser)
         parser.add_lightning_class_args(Checkpoints, "checkpoint")
-        link, model, data = parser.link_arguments, "model.init_args", "data.init_args"
-        link(f"{model}.pretrained", f"{data}.tokenizer")
-        for name in ("pretrained", "train_text_encoder"):
-            link(f"{model}.{name}", f"{data}.{name}")
-        link(f"{model}.adapter", f"{data}.new_tokens", compute_fn=new_tokens_of)
-        link("seed_everything", f"{data}.seed")
-        link("seed_everything", f"{model}.seed")
-        link("data.labels", f"{model}.labels", apply_on="instantiate")
+        link_model_and_data(parser)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the command line, and say of a refused one what it meant.
@@ -107,10 +89,12 @@ class HwlitCLI(LightningCLI):
             UsageError: It is refused, or a number is out of range.
         """
         command, *words = sys.argv[1:]
+        allowed = Allowed.given(words)
         try:
+            check_names(words, allowed)
             super().parse_arguments(parser, args)
         except UsageError as error:
-            meant = explain(self._parser(command), words, ALLOWED)
+            meant = explain(self._parser(command), words, allowed.every())
             raise UsageError(meant or str(error)) from error
         check_ranges(self.config[command])
 
@@ -279,7 +263,7 @@ def main(arguments: list[str], cli: type[HwlitCLI] = HwlitCLI) -> int:
     arguments = verbatim_columns(resume_arguments(arguments))
     refuse_linked(arguments)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    read_configs_as_data(ALLOWED)
+    read_configs_as_data(Allowed.given(arguments).every())
     os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)  # it would let checkpoints run code
     # Lightning starts the other processes of a run with this process's arguments.
     saved, sys.argv = sys.argv, [sys.argv[0], *arguments]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
+import inspect
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -50,18 +52,71 @@ class Parser(LightningArgumentParser):
 
 
 def read_configs_as_data(allowed: Sequence[str]) -> None:
-    """Let a config name classes of these packages alone, each key once, in a local file.
+    """Let a config name these classes alone, each key once, in a local file.
 
     Args:
-        allowed: The packages.
+        allowed: The paths of the classes.
+
+    Raises:
+        UsageError: One of them, which the user named, is not there.
     """
+    # The parser asks again for the place where a class is written, such as torch.optim.adamw.
+    written = [
+        f"{found.__module__}.{found.__qualname__}"
+        for name in allowed
+        if not name.startswith("hwlit.") and (found := _import_class(name))
+    ]
     set_parsing_settings(
         import_path_denylist=["*"],
-        import_path_allowlist=list(allowed),
+        import_path_allowlist=[*allowed, *written],
         instantiate_subclass_spec_in_any=False,
         config_read_mode_fsspec_enabled=False,  # a config is a local file, never an address
     )
     set_loader("yaml", load_strictly, exceptions=(yaml.YAMLError,))
+
+
+def _import_class(path: str) -> type:
+    module, _, name = path.rpartition(".")
+    try:
+        found = vars(importlib.import_module(module)).get(name)
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"--allow_class {path} cannot be imported: {error}") from error
+    if not inspect.isclass(found):
+        raise UsageError(f"--allow_class {path} is no class; give its full path")
+    return found
+
+
+def add_run_options(parser: LightningArgumentParser) -> None:
+    """Add what a run takes beside trainer, model and data."""
+    parser.add_argument(
+        "--output",
+        type=str | None,
+        default=None,
+        help="fit: the run's directory, new or empty (default: "
+        "runs/<config>-<adapter>-<timestamp>). validate, test: a JSON file for the metrics.",
+    )
+    parser.add_argument(
+        "--resume", type=str | None, default=None,
+        help="fit: go on with a stopped run in its directory; given alone.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--allow_class", type=str | None, default=None,
+        help="Classes of your own that configs may name, such as my_package.MyCallback, with "
+        "commas between; they are imported and run.",
+    )  # fmt: skip
+    parser.add_argument("--wandb", type=str | None, default=None, help="fit: a W&B project.")
+
+
+def link_model_and_data(parser: LightningArgumentParser) -> None:
+    """Let what is set in one place reach both the model and the data."""
+    link, model, data = parser.link_arguments, "model.init_args", "data.init_args"
+    link(f"{model}.pretrained", f"{data}.tokenizer")
+    for name in ("pretrained", "train_text_encoder"):
+        link(f"{model}.{name}", f"{data}.{name}")
+    link(f"{model}.adapter", f"{data}.new_tokens", compute_fn=new_tokens_of)
+    link("seed_everything", f"{data}.seed")
+    link("seed_everything", f"{model}.seed")
+    link("data.labels", f"{model}.labels", apply_on="instantiate")
 
 
 def config_sha256(config: Mapping[str, Any]) -> str:

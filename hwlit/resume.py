@@ -17,7 +17,7 @@ from hwlit.storage import manifests, run_status, verify
 # What may differ from the run that is resumed; the record says so.
 CHANGEABLE = (
     "--trainer.devices", "--trainer.max_epochs", "--data.num_workers",
-    "--data.init_args.num_workers", "--trainer.enable_progress_bar",
+    "--data.init_args.num_workers", "--trainer.enable_progress_bar", "--allow_class",
 )  # fmt: skip
 
 QUANTIZED = "# hwlit quantize "  # begins config.yaml of a row that was quantised, not trained

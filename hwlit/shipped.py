@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from hwlit.errors import UsageError
 
 HERE = Path(__file__).parent
+LONGEST = 1_000_000  # characters of a config that are read
 
 
 def config_root() -> Path:
@@ -48,9 +50,10 @@ def adapter_folder(configs: Sequence[str]) -> str:
 
 
 def _text(path: str) -> str:
-    """Return what a config holds; nothing where it cannot be read, which its parser says better."""
+    """Return how a config begins; nothing where it cannot be read, which its parser says better."""
     try:
-        return Path(path).read_text(encoding="utf-8")
+        with Path(path).open(encoding="utf-8") as file:
+            return file.read(LONGEST)
     except (OSError, UnicodeDecodeError):
         return ""
 
@@ -83,9 +86,9 @@ def find_config(name: str, folder: str = "") -> str:
     Raises:
         UsageError: Neither a file nor a shipped config has that name.
     """
-    if Path(name).is_file():
+    if os.path.isfile(name):  # which says no of a name that cannot be, such as a long one
         return name
-    if Path(name).is_dir():
+    if os.path.isdir(name):
         inside = Path(name, "config.yaml")
         hint = f"did you mean {inside}" if inside.is_file() else "give a .yaml file"
         raise UsageError(f"config {name!r} is a directory; {hint}")
@@ -93,10 +96,10 @@ def find_config(name: str, folder: str = "") -> str:
         raise UsageError(f"config {name!r} is an address; download it and give the file")
     root = config_root()
     stem = name.removeprefix("configs/").removesuffix(".yaml").removesuffix(".yml")
-    for candidate in (root / f"{stem}.yaml", root / folder / f"{stem}.yaml"):
-        if ".." not in stem and candidate.is_file():
-            return str(candidate)
+    for candidate in (f"{root}/{stem}.yaml", f"{root}/{folder}/{stem}.yaml"):
+        if ".." not in stem and os.path.isfile(candidate):
+            return str(Path(candidate))
     names = [n.removeprefix(f"{folder}/") for n in config_names() if n.startswith(folder)]
     near = difflib.get_close_matches(stem, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}" if near else f"shipped ones are {', '.join(names)}"
-    raise UsageError(f"config {name!r} is neither a file nor a shipped config; {hint}")
+    raise UsageError(f"config {name[:200]!r} is neither a file nor a shipped config; {hint}")

@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import importlib
 import inspect
-import pkgutil
-import sys
 import types
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -65,28 +63,6 @@ def class_in(hint: Any) -> type | None:
     if typing.get_origin(hint) is Callable or "Callable" in str(typing.get_origin(hint)):
         parts = parts[-1:]
     return next((found for part in parts if (found := class_in(part))), None)
-
-
-def kinds(base: type) -> Iterator[type]:
-    """Return the classes of a kind that can be made, importing those that lie beside the base."""
-    package = importlib.import_module(base.__module__.rpartition(".")[0])
-    if package.__name__.startswith("hwlit."):
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{package.__name__}.{module.name}")
-    left = [base]
-    while left:
-        kind = left.pop(0)
-        left += kind.__subclasses__()
-        if not inspect.isabstract(kind) and not kind.__name__.startswith("_") and kind is not base:
-            yield kind
-
-
-def public_path(kind: type) -> str:
-    """Return the shortest path that names a class, such as torch.optim.AdamW."""
-    parts = kind.__module__.split(".")
-    paths = (".".join(parts[:end]) for end in range(2, len(parts) + 1))
-    module = next(path for path in paths if vars(sys.modules[path]).get(kind.__name__) is kind)
-    return f"{module}.{kind.__name__}"
 
 
 def attribute(module: str, name: str) -> Any:

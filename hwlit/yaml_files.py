@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hwlit.errors import UsageError
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 100_000  # aliases of aliases can stand for more nodes than fit into memory
+MAX_DEPTH = 100  # libyaml and the walks over what it reads call themselves once a level
 
 _stock_load = get_loader("yaml")
 
@@ -26,12 +28,17 @@ def load_strictly(text: str) -> Any:
     Raises:
         yaml.YAMLError: It is no YAML, names a key twice, or unfolds to too much.
     """
-    if ":" in text:
-        loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
-        node = yaml.compose(text, Loader=loader)
-        if node is not None:
-            _refuse_twins(node, [MAX_NODES])
-    return _stock_load(text)
+    if len(text) > MAX_BYTES:
+        raise StrictnessError(f"it is longer than {MAX_BYTES:,} characters")
+    loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+    _refuse_depth(text, loader)
+    node = yaml.compose(text, Loader=loader)
+    if node is not None:
+        _refuse_twins(node, [MAX_NODES], 0)
+    try:
+        return _stock_load(text)
+    except ValueError as error:  # a number of more digits than Python reads
+        raise StrictnessError(str(error)) from error
 
 
 def read_config(path: Path) -> Any:
@@ -41,7 +48,10 @@ def read_config(path: Path) -> Any:
         UsageError: It cannot be read, is no YAML, or names a key twice.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise UsageError(f"config {path} is no regular file; give a .yaml file")
+        if facts.st_size > MAX_BYTES:
             raise UsageError(f"config {path} is larger than {MAX_BYTES:,} bytes; is it a config?")
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -57,19 +67,32 @@ def read_config(path: Path) -> Any:
         hint = "; YAML indents with spaces, not tabs" if tab else "; look at the line before, too"
         raise UsageError(f"config {path}{where}: {error.problem}{hint}") from error
     except yaml.YAMLError as error:
-        raise UsageError(f"config {path}: {error}") from error
+        raise UsageError(f"config {path}: {' '.join(str(error).split())}") from error
 
 
-def _refuse_twins(node: yaml.Node, left: list[int]) -> None:
+def _refuse_depth(text: str, loader: Any) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=loader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise StrictnessError(f"it is nested more than {MAX_DEPTH} levels deep")
+
+
+def _refuse_twins(node: yaml.Node, left: list[int], depth: int) -> None:
     left[0] -= 1
     if left[0] < 0:
         raise StrictnessError(f"its aliases unfold to more than {MAX_NODES:,} values")
+    if depth > MAX_DEPTH:
+        raise StrictnessError("an alias stands within what it stands for")
     if isinstance(node, yaml.SequenceNode):
         for child in node.value:
-            _refuse_twins(child, left)
+            _refuse_twins(child, left, depth + 1)
     if isinstance(node, yaml.MappingNode):
         lines: dict[str, int] = {}
         for key, child in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise StrictnessError(f"a key in line {key.start_mark.line + 1} is no word")
             name, line = str(key.value), key.start_mark.line + 1
             if name in lines:
                 raise StrictnessError(
@@ -77,4 +100,4 @@ def _refuse_twins(node: yaml.Node, left: list[int]) -> None:
                     "keep one of them"
                 )
             lines[name] = line
-            _refuse_twins(child, left)
+            _refuse_twins(child, left, depth + 1)

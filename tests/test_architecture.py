@@ -30,14 +30,18 @@ ALLOWED = {
     "generation": LEAVES | {"data", "shifts", "yaml_files"},
     "yaml_files": {"errors"},
     "signatures": set(),
-    "explain": {"errors", "signatures", "yaml_files"},
+    "allowed_classes": set(),
+    "config_sources": {"errors", "yaml_files"},
+    "refusals": {"allowed_classes", "config_sources", "errors", "yaml_files"},
+    "explain": {"config_sources", "errors", "signatures", "yaml_files"},
     "parsing": {"adapters", "errors", "yaml_files"},
     "trainer_settings": {"callbacks", "devices", "errors"},
     "output": {"errors", "storage"},
     "runs": LEAVES | {"tasks", "data", "callbacks", "parsing", "resume", "signals"},
     "cli": LEAVES
     | {"tasks", "data", "callbacks", "study"}
-    | {"runs", "parsing", "resume", "explain", "trainer_settings", "output"},
+    | {"allowed_classes", "explain", "output", "parsing", "refusals", "resume", "runs"}
+    | {"trainer_settings"},
     "quantization": LEAVES | {"tasks", "cli", "runs", "parsing", "resume"},
     "checking": LEAVES
     | {"tasks", "data", "callbacks", "study"}

@@ -2,7 +2,7 @@
 
     python -m tools.hostile                 tries each and prints the table as Markdown
 
-One module a subject; each has `cases()`. tests/test_hostile.py tries the same ones. What a case
-promises is in `case.py`: nothing of it runs, nothing outside the run's directory is written, changed
-or deleted, and nothing reaches the screen that a terminal would obey.
+One module a subject; each has `cases()`, and tests/test_hostile.py tries them too. `case.py` says
+what must hold: nothing of an input runs, nothing outside the run's directory is written, changed or
+deleted, and nothing reaches the screen that a terminal would obey.
 """

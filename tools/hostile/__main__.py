@@ -19,9 +19,8 @@ def main() -> int:
         os.environ |= {"HF_HUB_OFFLINE": "1", "HWLIT_CACHE": str(Path(name, "cache"))}
         Path(name, "stock").mkdir()
         stock = Stock.prepare(Path(name, "stock"))
-        print(
-            "| input | attacks | exit code | seconds | last line | held |\n|---|---|---|---|---|---|"
-        )
+        print("| input | attacks | exit code | seconds | last line | held |")
+        print("|---|---|---|---|---|---|")
         for number, case in enumerate(corpus()):
             place = Path(name, f"case{number}")
             place.mkdir()
@@ -31,10 +30,8 @@ def main() -> int:
             told = last.replace(name, "").replace("|", "\\|")[:160]
             counts[case.kind] += 1
             counts["broken"] += bool(seen.broken)
-            print(
-                f"| {case.name} | {case.kind} | {seen.code} | {seen.seconds:.1f} | {told} | {held} |",
-                flush=True,
-            )
+            cells = (case.name, case.kind, str(seen.code), f"{seen.seconds:.1f}", told, held)
+            print(f"| {' | '.join(cells)} |", flush=True)
     tried, broken = counts.total() - counts["broken"], counts.pop("broken")
     print(f"\n{tried} inputs ({dict(counts)}), of which {broken} broke a promise")
     return 1 if broken else 0
