@@ -1,7 +1,7 @@
 """Which classes a config may name, slot by slot. Standard library only: nothing is imported.
 
-A config is data, also a stranger's. The parser makes an object of any class that a config names, and
-calls any function that stands where a callable is due, so an allow-list of packages protects nobody:
+A config is data, also a stranger's. The parser makes an object of any class that a config names and
+calls any function that stands where a callable is due, so a list of packages protects nobody:
 those packages hold functions that start programs. So this list is closed, and a name that is not in
 it is refused before anything is imported. Each class of another package was read before it came in:
 its arguments are numbers, words and switches; it opens no file and no address and starts no program
@@ -33,7 +33,7 @@ METHODS = (
 # Not those that write (checkpoints, predictions), take functions, or change what is trained.
 CALLBACKS = (
     "DeviceStatsMonitor", "EarlyStopping", "GradientAccumulationScheduler", "LearningRateMonitor",
-    "ModelSummary", "RichModelSummary", "RichProgressBar", "TQDMProgressBar", "Timer",
+    "ModelSummary", "RichModelSummary", "RichProgressBar", "TQDMProgressBar",
 )  # fmt: skip
 
 

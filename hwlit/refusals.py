@@ -15,7 +15,7 @@ from hwlit.yaml_files import read_config
 DEEPEST = 20  # keys: an adapter of a chain and its format lie eleven deep
 MOST_FILES = 4  # that name one another: a config, its adapter's, those of a chain
 # Keys of keys, which the parser also reads from a file that is named in their place.
-GROUPS = ("trainer", "checkpoint", "init_args", "theme", "use_bdlora")
+GROUPS = ("trainer", "checkpoint", "init_args", "theme", "console_kwargs", "use_bdlora")
 GROUP_ENDING = "_config"  # of those of PEFT
 # What decides where a run writes, and what it may import: the user says so himself.
 COMMAND_LINE_ONLY = ("output", "resume", "config", "allow_class")

@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.accelerators import (
     Accelerator,
@@ -17,7 +18,6 @@ from lightning.pytorch.accelerators import (
     XLAAccelerator,
 )
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from lightning.pytorch.strategies import StrategyRegistry
 
 from hwlit.callbacks.checkpoints import Checkpoints
 from hwlit.devices.presence import Presence, find_cuda, find_mps, find_tpu
@@ -33,6 +33,13 @@ TRAINER_DEFAULTS = {
     "use_distributed_sampler": False,  # the data module divides the rows itself
 }
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")  # those of Lightning 2.6
+# Those that give each device a whole copy of the model, or use one device.
+STRATEGIES = (
+    "auto", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false",
+    "single_device", "single_tpu", "single_xla", "xla", "xla_debug",
+)  # fmt: skip
+SHARDED = ("fsdp", "deepspeed")
+STARTED_ANEW = ("ddp_spawn", "ddp_fork", "ddp_notebook")
 # What the trainer asks, and what says why there is none.
 KINDS: dict[str, tuple[type[Accelerator], Callable[[], Presence]]] = {
     "cuda": (CUDAAccelerator, find_cuda),
@@ -112,13 +119,12 @@ def check_devices(config: Mapping[str, Any]) -> None:
         UsageError: There is no accelerator or strategy of that name, or no such number.
         ResourceError: The device is not there.
     """
-    accelerator, strategy = config.get("trainer.accelerator"), config.get("trainer.strategy")
-    if isinstance(strategy, str) and strategy not in ("auto", *StrategyRegistry):
-        near = difflib.get_close_matches(strategy, StrategyRegistry, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}?" if near else "the usual are auto, ddp, fsdp, deepspeed"
-        raise UsageError(f"--trainer.strategy {strategy} is unknown; {hint}")
+    accelerator = config.get("trainer.accelerator")
+    _check_strategy(config.get("trainer.strategy"))
     if not isinstance(accelerator, str):
         return
+    if accelerator == "xpu":
+        raise UsageError("--trainer.accelerator xpu: Lightning trains on no Intel GPU; use cpu")
     if accelerator not in ACCELERATORS:
         near = difflib.get_close_matches(accelerator, ACCELERATORS, n=1, cutoff=0.7)
         hint = f"did you mean {near[0]}?" if near else f"give one of {', '.join(ACCELERATORS)}"
@@ -136,6 +142,45 @@ def check_devices(config: Mapping[str, Any]) -> None:
         raise ResourceError(
             f"--trainer.devices {asked} asks for more than the {there} {accelerator} "
             f"device{'s' if there > 1 else ''} here; lower it"
+        )
+    _check_precision(str(config.get("trainer.precision")), _kinds(accelerator))
+
+
+def _check_strategy(strategy: Any) -> None:
+    """Refuse a strategy that cannot end with a tested, measured row.
+
+    Raises:
+        UsageError: It is unknown, or cannot finish.
+    """
+    if not isinstance(strategy, str) or strategy in STRATEGIES:
+        return
+    if strategy.startswith(SHARDED):
+        raise UsageError(
+            f"--trainer.strategy {strategy} shards the model over the devices, which hwlit can "
+            "neither save nor test yet; use ddp, which gives each device a whole copy"
+        )
+    if strategy.startswith(STARTED_ANEW):
+        raise UsageError(
+            f"--trainer.strategy {strategy} starts its processes anew for every stage, and a run "
+            "trains and tests in one go; use ddp"
+        )
+    near = difflib.get_close_matches(strategy, STRATEGIES, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]}?" if near else "the usual are auto and ddp"
+    raise UsageError(f"--trainer.strategy {strategy} is unknown; {hint}")
+
+
+def _check_precision(precision: str, kinds: Sequence[str]) -> None:
+    """Refuse bf16 on a GPU that emulates it: each step would take many times as long.
+
+    Raises:
+        ResourceError: The GPU has no bf16.
+    """
+    if not precision.startswith("bf16") or "cuda" not in kinds or not torch.cuda.is_available():
+        return
+    if not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise ResourceError(
+            f"--trainer.precision {precision}: {torch.cuda.get_device_name(0)} has no bf16 and "
+            "would emulate it; use 16-mixed or 32-true"
         )
 
 

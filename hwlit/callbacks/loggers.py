@@ -105,6 +105,11 @@ class TensorBoard(TensorBoardLogger):
             purge_step=resumed_at,
         )
 
+    @property
+    def log_dir(self) -> str:
+        """The folder of the event files; the parent would replace `$NAME` and `~` in it."""
+        return str(self.root_dir)
+
     @rank_zero_only
     def save(self) -> None:
         """Flush; the parent would write hparams.yaml, which config.yaml says better."""

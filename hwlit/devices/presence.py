@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from hwlit.devices.cpu_model import read_cpu_model
+from hwlit.devices.tpu import tpu_chips
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,16 @@ def find_mps() -> Presence:
 
 
 def find_xpu() -> Presence:
-    """Return the Intel GPUs."""
+    """Return that an Intel GPU cannot be used, whether there is one or not."""
     if torch.xpu.is_available():
-        count = torch.xpu.device_count()
-        return Presence("xpu", tuple(torch.xpu.get_device_name(i) for i in range(count)))
+        return Presence("xpu", reason="Lightning has no accelerator for Intel GPUs")
     return Presence("xpu", reason="torch sees no Intel GPU, or is built without XPU")
 
 
 def find_tpu() -> Presence:
-    """Return whether torch_xla is installed; asking it for its devices would take them."""
+    """Return the TPU chips; counting them takes none of them."""
     if importlib.util.find_spec("torch_xla") is None:
         return Presence("tpu", reason="torch_xla is not installed; on a TPU: torch_xla[tpu]")
-    return Presence("tpu", ("behind torch_xla",))
+    if not (chips := tpu_chips()):
+        return Presence("tpu", reason="torch_xla is installed, but this machine has no TPU chip")
+    return Presence("tpu", (f"{chips} chips",))

@@ -100,3 +100,12 @@ class Tpu(Device):
 
     def _memory_info(self) -> Any:
         return self._xla_model.get_memory_info(self._device)
+
+
+def tpu_chips() -> int:
+    """Return how many TPU chips torch_xla finds on this machine's bus; it takes none of them."""
+    try:
+        from torch_xla._internal import tpu
+    except ImportError:
+        return 0
+    return int(tpu.num_available_chips())

@@ -52,3 +52,14 @@ def test_tensorboard_has_the_final_row_the_picture_and_samples(tmp_path, predict
     plugins = events.SummaryMetadata("_hparams_/session_start_info").plugin_data
     assert plugins.plugin_name == "hparams"
     assert b"rank" in plugins.content
+
+
+@pytest.mark.parametrize("name", ["$HOME-x", "~", "${HOME}", "~root"])
+def test_a_directory_is_taken_as_it_is_called(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    logger = TensorBoard(tmp_path / name)
+    logger.log_metrics({"loss": 1.0}, 0)
+    logger.save()
+    assert list((tmp_path / name / "tensorboard").iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == [name]

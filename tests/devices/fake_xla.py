@@ -11,6 +11,7 @@ class FakeXla:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.chips = 0
         self.memory: dict[str, int] | Exception = {
             "bytes_used": 10,
             "peak_bytes_used": 30,
@@ -25,16 +26,18 @@ class FakeXla:
 
     def modules(self) -> list[ModuleType]:
         """The modules to import instead."""
-        package, core, model, runtime = (
+        package, core, model, runtime, internal, tpu = (
             ModuleType(name)
             for name in (
                 "torch_xla",
                 "torch_xla.core",
                 "torch_xla.core.xla_model",
                 "torch_xla.runtime",
+                "torch_xla._internal",
+                "torch_xla._internal.tpu",
             )
         )
-        for module in (package, core, model, runtime):
+        for module in (package, core, model, runtime, internal, tpu):
             module.__spec__ = ModuleSpec(module.__name__, None)  # libraries look for it
         package.sync = lambda: self.calls.append("sync")
         package.core, package.runtime, core.xla_model = core, runtime, model
@@ -44,4 +47,6 @@ class FakeXla:
         model.xla_device = lambda index: torch.device("xla", index or 0)
         runtime.device_type = lambda: "TPU"
         runtime.global_runtime_device_count = lambda: 8
-        return [package, core, model, runtime]
+        internal.tpu = tpu
+        tpu.num_available_chips = lambda: self.chips
+        return [package, core, model, runtime, internal, tpu]

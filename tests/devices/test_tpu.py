@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from hwlit.devices.cpu import Cpu
-from hwlit.devices.tpu import Tpu
+from hwlit.devices.presence import find_tpu, find_xpu
+from hwlit.devices.tpu import Tpu, tpu_chips
 from hwlit.errors import ResourceError
 
 
@@ -60,3 +61,20 @@ def test_missing_torch_xla_is_one_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_xla", None)
     with pytest.raises(ResourceError, match="torch_xla"):
         Tpu(torch.device("xla", 0), Cpu())
+
+
+def test_a_tpu_is_here_only_where_there_is_a_chip(xla):
+    assert find_tpu().reason == "torch_xla is installed, but this machine has no TPU chip"
+    xla.chips = 4
+    assert find_tpu().names == ("4 chips",)
+
+
+def test_without_torch_xla_there_is_none(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch_xla._internal", None)
+    assert tpu_chips() == 0
+
+
+def test_an_intel_gpu_cannot_be_used(monkeypatch):
+    monkeypatch.setattr(torch.xpu, "is_available", lambda: True)
+    assert find_xpu().names == ()
+    assert "Lightning" in find_xpu().reason

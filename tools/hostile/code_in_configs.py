@@ -62,7 +62,7 @@ CONFIGS: dict[str, Any] = {
     "a function in place of an optimizer": {"model": {"optimizer": WRITE}},
     "a function's name in place of an optimizer": {"model": {"optimizer": WRITE["class_path"]}},
     "a method in place of an optimizer": {"model": {"optimizer": "torch.optim.AdamW.register"}},
-    "a callback in place of an optimizer": {"model": {"optimizer": CALLBACKS + "Timer"}},
+    "a callback in place of an optimizer": {"model": {"optimizer": CALLBACKS + "ModelSummary"}},
     "a function in place of the task": {"model": START},
     "a method of a task": {"model": METHOD},
     "a function in place of the data": {"data": WRITE},
