@@ -41,7 +41,7 @@ from hwlit.parsing import config_sha256
 from hwlit.records import Reading, RunRecord
 from hwlit.resume import Resumption
 from hwlit.signals import Signals
-from hwlit.storage import write_text
+from hwlit.storage import replacing_folder, write_text
 from hwlit.tasks.base import Task
 
 WARMUP_STEPS = 5
@@ -250,13 +250,13 @@ class Run(ABC, Generic[TaskT, DataT]):
 
     def _write_adapter(self, folder: Path) -> None:
         """Export, record the size of the files with what was learned, and write the model card."""
-        files = self._model.export(folder)
-        size, names = sum(file.stat().st_size for file in files), ", ".join(f.name for f in files)
-        self._recorder.add(
-            {"adapter/file_size": Reading(size, "B", f"measured: size of {names}", n=len(files))}
-        )
-        record = self._recorder.record("ok").to_dict()
-        write_text(folder / "README.md", self._model.card(record))
+        with replacing_folder(folder) as staged:
+            files = self._model.export(staged)
+            size, names = sum(f.stat().st_size for f in files), ", ".join(f.name for f in files)
+            how = f"measured: size of {names}"
+            self._recorder.add({"adapter/file_size": Reading(size, "B", how, n=len(files))})
+            card = self._model.card(self._recorder.record("ok").to_dict())
+            write_text(staged / "README.md", card)
 
     def _comparability(self, resumption: Resumption | None) -> dict[str, Any]:
         """Return what must be equal for two rows to be compared."""
