@@ -30,6 +30,7 @@ ALLOWED = {
     "data": LEAVES,
     "callbacks": LEAVES | {"signals"},
     "study": FILES_OF_RUNS - {"checkpoint_file"}
+    | {"signals"}
     | {"records", "errors", "metrics", "options", "shipped", "yaml_files"},
     "inference": LEAVES | {"data"},
     "shifts": LEAVES,
