@@ -62,7 +62,7 @@ class Source:
     @property
     def made(self) -> str:
         """The first line of the row's config: what it was made by."""
-        return f"{QUANTIZED}{json.dumps(str(self.folder))} --format {self.name}\n"
+        return f"{QUANTIZED}{json.dumps(str(self.folder.resolve()))} --format {self.name}\n"
 
     def load(self, model: Task) -> None:
         """Give a task, built as the run's was, what the run learned, and merge it.
