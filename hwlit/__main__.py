@@ -8,18 +8,17 @@ import importlib
 import itertools
 import os
 import re
-import signal
 import sys
 import textwrap
 import traceback
 from pathlib import Path
-from types import FrameType
 
 from hwlit import __version__, quiet
 from hwlit.errors import HwlitError, Interrupted, ResourceError, UsageError
 from hwlit.options import export_parser, generate_parser, parser, predict_parser, quantize_parser
 from hwlit.output import is_first_process
 from hwlit.shipped import adapter_card, adapter_folder, adapters, config_names, find_config
+from hwlit.signals import leave_by_exception
 
 HELP = """\
 usage: hwlit COMMAND ...
@@ -58,7 +57,8 @@ configs that come with hwlit
 {configs}
 
 options: --version, --help, --debug (tracebacks)
-exit codes: 0 done, 2 usage, 3 data, 4 diverged, 5 integrity, 6 resource, 130 Ctrl-C, 143 SIGTERM
+exit codes: 0 done, 2 usage, 3 data, 4 diverged, 5 integrity, 6 resource,
+            129 SIGHUP, 130 Ctrl-C, 143 SIGTERM
 """
 CHECK_HELP = """\
 usage: hwlit check [options of fit]
@@ -120,13 +120,8 @@ def main(arguments: list[str]) -> int:
 
 def run() -> None:
     """Run the command line of this process and exit with its code."""
-    signal.signal(signal.SIGTERM, _stop)
+    leave_by_exception()
     sys.exit(main(sys.argv[1:]))
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    """Leave by an exception, so that the exit code is ours and files are closed."""
-    raise Interrupted(number)
 
 
 def _dispatch(arguments: list[str]) -> int:

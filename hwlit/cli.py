@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -42,9 +41,10 @@ from hwlit.parsing import (
 )
 from hwlit.refusals import check_names
 from hwlit.resume import check_file, find_resumption, resume_arguments
+from hwlit.run_directory import Held, take_directory
 from hwlit.runs.base import WARMUP_STEPS, Run
 from hwlit.runs.selection import run_for
-from hwlit.storage import missing_directories, release_directory, take_directory, write_text
+from hwlit.storage import write_text
 from hwlit.study.show import show, show_files
 from hwlit.tasks.base import Task
 from hwlit.tasks.precision import HALF_DTYPES, FrozenHalf
@@ -63,6 +63,7 @@ class HwlitCLI(LightningCLI):
     """LightningCLI with one directory per run and a `fit` that goes on to the finished row."""
 
     kind_of_run = staticmethod(run_for)
+    take = staticmethod(take_directory)
     again = "go on with: hwlit fit --resume {}"
 
     @staticmethod
@@ -116,7 +117,7 @@ class HwlitCLI(LightningCLI):
         """
         self.output = self._find_output() if self.subcommand == "fit" else None
         self.resumption = None
-        self.lock: FileLock | None = None
+        self.lock: Held | None = None
         if self.output is not None:
             resumes = self._asked("resume") is not None
             if resumes and is_first_process():  # held before it is looked at
@@ -128,9 +129,8 @@ class HwlitCLI(LightningCLI):
             raise root_cause(error) from error
         check_monitors(self.trainer, self.model.metric_names, self.model.best_by)
         if self.output is not None and self.trainer.is_global_zero:
-            self._made = missing_directories(self.output)
             if self.lock is None:
-                self.lock = take_directory(self.output, self._name(), False)
+                self.lock = self.take(self.output, self._name(), False)
             os.environ["HWLIT_OUTPUT"] = str(self.output)  # for the processes that this one starts
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -176,8 +176,8 @@ class HwlitCLI(LightningCLI):
             record = run(self.resumption)
         except BaseException as error:
             kept = resumes or (run is not None and run.began)
-            if not kept and self.trainer.is_global_zero:
-                release_directory(self.output, self._made)
+            if not kept and self.lock is not None:
+                self.lock.undo()
             if isinstance(error, Interrupted):
                 again = self.again.format(shlex.quote(str(self.output)))
                 less = "nothing else is kept of it" if error.__notes__ else "nothing is kept of it"

@@ -63,6 +63,6 @@ class Interrupted(BaseException):
     """
 
     def __init__(self, signal: int) -> None:
-        super().__init__(f"stopped by {'Ctrl-C' if signal == 2 else 'SIGTERM'}")
+        super().__init__(f"stopped by {({1: 'SIGHUP', 2: 'Ctrl-C'}).get(signal, 'SIGTERM')}")
         self.__notes__: list[str] = []
         self.exit_code = 128 + signal

@@ -23,7 +23,7 @@ from hwlit.exports.diffusers_lora import WEIGHTS
 from hwlit.exports.png import write_png
 from hwlit.networks.diffusion import load_pipeline
 from hwlit.networks.sampling import draw
-from hwlit.records import read_record
+from hwlit.records import read_run
 from hwlit.shifts import check_base, folded, learned_shifts
 from hwlit.yaml_files import read_config
 
@@ -94,7 +94,7 @@ def generate(run: Path, request: Request, out: Path, device: str = "cpu") -> lis
         IntegrityError: There is no run, it holds no exported model, or its base has changed.
         ResourceError: The device cannot be used, or `out` cannot be written.
     """
-    record = read_record(run)
+    record = read_run(run)
     model = _model_of(run)
     _check_writable(out)
     diffusers_logging.disable_progress_bar()

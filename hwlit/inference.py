@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,8 +33,8 @@ from hwlit.exports.quantized_folder import is_quantized, read_quantized
 from hwlit.exports.stock_classifier import encode
 from hwlit.networks.empty import empty_classifier
 from hwlit.networks.text import load_classifier, weights_sha256
-from hwlit.records import read_record
-from hwlit.storage import write_text
+from hwlit.records import read_run
+from hwlit.storage import replacing_folder, write_text
 
 Classifier = PreTrainedModel | PeftModel
 MISSING = '{} needs a package that is missing: pip install "hwlit[qlora]"'
@@ -64,7 +62,7 @@ def predict(
         raise UsageError(f"--batch-size must be at least 1, got {batch_size}")
     if not texts:
         raise DataError("there is no text to label; give --text, --file or lines on standard input")
-    record = read_record(run)
+    record = read_run(run)
     network, tokenizer = load(run, record)
     try:
         network.to(device)  # type: ignore[arg-type]
@@ -99,25 +97,14 @@ def export_merged(run: Path, folder: Path) -> None:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"--merged {folder} holds something already; give a new folder")
-    record = read_record(run)
+    record = read_run(run)
     network, tokenizer = load(run, record)
     if isinstance(network, PeftModel):
         network = _merged(network, run, record)
     dequantize(network)
-    staged: Path | None = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # Written beside the target and renamed, so that a folder that exists is a whole one.
-        staged = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.parent))
+    with replacing_folder(folder) as staged:
         network.save_pretrained(staged)
         tokenizer.save_pretrained(staged)
-        staged.chmod(0o755)
-        staged.replace(folder)
-    except OSError as error:
-        raise ResourceError(f"cannot write {folder}: {error.strerror or error}") from error
-    finally:
-        if staged is not None:
-            shutil.rmtree(staged, ignore_errors=True)
 
 
 def load(run: Path, record: dict[str, Any]) -> tuple[Classifier, PreTrainedTokenizerBase]:

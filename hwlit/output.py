@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hwlit.errors import UsageError
-from hwlit.storage import read_owner
+from hwlit.run_directory import read_owner
 
 
 def run_name(configs: Sequence[object], resume: str | None) -> str:

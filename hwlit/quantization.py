@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import copy
 import csv
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 import yaml
 from torch import nn
 
@@ -23,14 +23,24 @@ from hwlit.adapters.bitsandbytes_linear import NF4
 from hwlit.adapters.formats import Format
 from hwlit.adapters.onednn_linear import OneDnnInt4, OneDnnInt8, OneDnnLinear
 from hwlit.adapters.ptq import Ptq
+from hwlit.checkpoint_file import read_checkpoint
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.parsing import config_sha256
-from hwlit.records import Reading, read_record
+from hwlit.records import Reading, read_run
 from hwlit.resume import QUANTIZED, Resumption
+from hwlit.run_directory import (
+    Held,
+    check_plain,
+    hold_directory,
+    remove_leftovers,
+    run_status,
+    take_directory,
+)
 from hwlit.runs.text import TextRun
-from hwlit.storage import verify, write_text
+from hwlit.storage import write_text
 from hwlit.tasks.base import Task
 
+LONGEST_LINE = 1 << 16  # characters of the first line of a row's config
 LONGEST = 1 << 30  # characters of one text; the csv module stops at 131,072
 FORMATS: dict[str, Format] = {"int8": OneDnnInt8(), "int4": OneDnnInt4(), "nf4": NF4()}
 
@@ -49,6 +59,11 @@ class Source:
     record: dict[str, Any]
     name: str
 
+    @property
+    def made(self) -> str:
+        """The first line of the row's config: what it was made by."""
+        return f"{QUANTIZED}{json.dumps(str(self.folder.resolve()))} --format {self.name}\n"
+
     def load(self, model: Task) -> None:
         """Give a task, built as the run's was, what the run learned, and merge it.
 
@@ -61,9 +76,13 @@ class Source:
                 f"{self.folder} has no best checkpoint to quantise; train it again"
             )
         if best is not None:
-            path = self.folder / best["path"]
-            verify(path)
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+            path = Path(str(best.get("path") if isinstance(best, dict) else best))
+            if path.parent != Path("checkpoints"):
+                raise IntegrityError(
+                    f"the best checkpoint of {self.folder} is not in its checkpoints/; train it "
+                    "again"
+                )
+            checkpoint = read_checkpoint(self.folder / path)
             model.on_load_checkpoint(checkpoint)
             model.load_state_dict(checkpoint["state_dict"], strict=False)
         model.adapter.merge(model.network)
@@ -145,17 +164,45 @@ class QuantizeCLI(cli.HwlitCLI):
     """The command line of fit, with a run that learns nothing."""
 
     source: ClassVar[Source]
-    again = "remove it and quantise the run again: {}"
+    again = "the same command begins again"
 
     def _name(self) -> str:
         return f"{self.source.record.get('name', 'run')}-{self.source.name}"
 
     def _keep_config(self, config: dict[str, Any]) -> None:
         assert self.output is not None
-        made = f"{QUANTIZED}{self.source.folder} --format {self.source.name}"
         text = yaml.safe_dump(config, sort_keys=False)
-        header = f"{made}\n# What follows is the config of that run, which trains it again.\n"
-        write_text(self.output / "config.yaml", header + text)
+        told = "# What follows is the config of that run, which trains it again.\n"
+        write_text(self.output / "config.yaml", self.source.made + told + text)
+
+
+def take_again(output: Path, name: str, made: str) -> Held:
+    """Take a new directory, or that of a row which the same command began and did not finish.
+
+    Args:
+        output: The directory.
+        name: What the row is called.
+        made: The first line of its config.
+
+    Raises:
+        UsageError: It holds anything else.
+    """
+    if _begun(output, made):
+        lock = hold_directory(output, name)
+        if _begun(output, made):  # no other process has finished it meanwhile
+            remove_leftovers(output)
+            return Held(output, lock, fresh=False)
+        lock.release()
+    return take_directory(output, name, False)
+
+
+def _begun(output: Path, made: str) -> bool:
+    path = output / "config.yaml"
+    if not path.is_file() or run_status(output) == "ok":
+        return False
+    check_plain(output)
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.readline(LONGEST_LINE) == made
 
 
 def paired_difference(gains: Sequence[int]) -> Reading:
@@ -201,19 +248,22 @@ def quantize(run: Path, name: str, output: Path | None, accelerator: str) -> int
             already; the device cannot compute the format.
         IntegrityError: Its record or its best checkpoint is damaged or missing.
     """
-    record = read_record(run)
+    record = read_run(run)
     if "labels" not in record.get("model", {"labels": ()}):
         raise UsageError(f"{run} draws pictures, and only classifiers of texts can be quantised")
     if record["status"] != "ok":
         raise UsageError(f"{run} has the status {record['status']}; quantise one that is finished")
     if "converts_to" in record["adapter"]:
         raise UsageError(f"{run} is quantised already ({record['adapter']['name']})")
-    source = Source(run, record, name)
+    source = Source(run.absolute(), record, name)
     output = output or run.absolute().with_name(f"{run.absolute().name}-{name}")
     kind = type("QuantizedRun", (QuantizedRun,), {"source": source})
     command = type(
         "QuantizeCLI", (QuantizeCLI,),
-        {"source": source, "kind_of_run": staticmethod(lambda model, data: kind)},
+        {
+            "source": source, "kind_of_run": staticmethod(lambda model, data: kind),
+            "take": staticmethod(lambda output, name, _: take_again(output, name, source.made)),
+        },
     )  # fmt: skip
     words = ["fit", "--config", str(run / "config.yaml"), "--output", str(output)]
     one = ["--trainer.devices=1", "--trainer.strategy=auto", "--trainer.logger=false"]

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from hwlit.errors import IntegrityError
+from hwlit.run_directory import check_plain, check_plain_file
 from hwlit.storage import write_text
 
 SCHEMA = 1
@@ -112,9 +113,10 @@ def read_record(run: Path) -> dict[str, Any]:
     """Read `record.json` of a run directory as plain data.
 
     Raises:
-        IntegrityError: There is no record, or it is not one of ours.
+        IntegrityError: There is no record, it is a link, or it is not one of ours.
     """
     path = run / "record.json"
+    check_plain_file(path)
     try:
         record = read_json(path)
     except OSError as error:
@@ -134,3 +136,13 @@ def read_record(run: Path) -> dict[str, Any]:
     if not known or not {"status", "readings", "absent"} <= record.keys():
         raise IntegrityError(f"{path} is not a record of schema {SCHEMA}; was it written by hwlit?")
     return dict(record)
+
+
+def read_run(run: Path) -> dict[str, Any]:
+    """Read the record of a run whose other files are read as well; see `read_record`.
+
+    Raises:
+        IntegrityError: There is no record, or something in the run's directory is a link.
+    """
+    check_plain(run)
+    return read_record(run)

@@ -12,7 +12,9 @@ from typing import Any
 import torch
 
 from hwlit.errors import IntegrityError, UsageError
-from hwlit.storage import manifests, run_status, verify
+from hwlit.output import is_first_process
+from hwlit.run_directory import check_plain, foreign_checkpoints, run_status
+from hwlit.storage import MANIFEST, manifests, verify
 
 # What may differ from the run that is resumed; the record says so.
 CHANGEABLE = (
@@ -69,6 +71,7 @@ def resume_arguments(arguments: Sequence[str]) -> list[str]:
 
     Raises:
         UsageError: There is nothing to resume, or an argument would make another run of it.
+        IntegrityError: The run's directory holds a link.
     """
     words = [part for word in arguments for part in _parts(word)]
     if "--resume" not in words:
@@ -90,14 +93,15 @@ def resume_arguments(arguments: Sequence[str]) -> list[str]:
             )
         if not value or value.startswith("--"):
             raise UsageError(f"{name} has no value; give one: {name} VALUE")
+    check_plain(run)
     if not config.is_file():
         raise UsageError(
             f"{run} holds no config.yaml, so there is no run to resume; start one with --config"
         )
     if config.read_text(encoding="utf-8").startswith(QUANTIZED):
         raise UsageError(
-            f"{run} was made by hwlit quantize, which trains nothing to go on with; remove it and "
-            "quantise its run again"
+            f"{run} was made by hwlit quantize, which trains nothing to go on with; quantise its "
+            "run again by the same command"
         )
     _refuse_finished(run)
     changed = [f"{name}={value}" for name, value in pairs if name != "--config"]
@@ -110,22 +114,51 @@ def find_checkpoint(run: Path) -> Resumption:
     Args:
         run: The run's directory.
 
+    Returns:
+        Where it goes on; without a checkpoint where the run was stopped before its first one.
+
     Raises:
-        IntegrityError: There are checkpoints, but none is whole: that is no reason to begin anew.
+        IntegrityError: There are checkpoints, but none is whole and the run's own: that is no
+            reason to begin anew.
     """
-    damaged: list[str] = []
-    for path, _ in reversed(manifests(run / "checkpoints")):
+    folder = run / "checkpoints"
+    described = manifests(folder)
+    damaged = _unreadable(folder, [path for path, _ in described])
+    for path, _ in reversed(described):
         try:
             return Resumption(path, verify(path), tuple(damaged))
         except IntegrityError as error:
-            print(f"hwlit: {error}", file=sys.stderr)
+            _say(str(error))
             damaged.append(str(error))
     if damaged:
         raise IntegrityError(
-            f"none of the {len(damaged)} checkpoints in {run / 'checkpoints'} is whole; "
-            "start a new run"
+            f"none of the {len(damaged)} checkpoints in {folder} is whole; start a new run"
+        )
+    if foreign := foreign_checkpoints(run):
+        raise IntegrityError(
+            f"{folder} has no checkpoint that is known to be whole: {foreign[0].name} lacks its "
+            f"manifest ({foreign[0].name}{MANIFEST}); bring that back, or move {foreign[0].name} "
+            "away to begin anew"
         )
     return Resumption(None)
+
+
+def _unreadable(folder: Path, readable: Sequence[Path]) -> list[str]:
+    """Say which checkpoints have a manifest that cannot be read; the newest may be among them."""
+    found = [m.with_name(m.name.removesuffix(MANIFEST)) for m in folder.glob(f"*.ckpt{MANIFEST}")]
+    told = [
+        f"the manifest of {path} is damaged; use another checkpoint"
+        for path in sorted(found)
+        if path.exists() and path not in readable
+    ]
+    for line in told:
+        _say(line)
+    return told
+
+
+def _say(line: str) -> None:
+    if is_first_process():  # of several, one speaks for all
+        print(f"hwlit: {line}", file=sys.stderr)
 
 
 def find_resumption(output: Path, resumes: bool, ckpt_path: str | None) -> Resumption | None:
@@ -143,6 +176,8 @@ def find_resumption(output: Path, resumes: bool, ckpt_path: str | None) -> Resum
     if resumes:
         _refuse_finished(output)
     found = find_checkpoint(output) if resumes else None
+    if found is not None and found.checkpoint is None:
+        _say(f"{output} has no checkpoint yet: it begins anew")
     if ckpt_path is not None and (found is None or found.checkpoint is None):
         check_file(ckpt_path)
         path = Path(ckpt_path).absolute()

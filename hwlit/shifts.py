@@ -15,7 +15,7 @@ from hwlit.errors import IntegrityError, UsageError
 from hwlit.exports.diffusers_lora import write_diffusers_lora
 from hwlit.networks.diffusion import DiffusionNetwork, load_diffusion
 from hwlit.networks.pipelines import weights_sha256
-from hwlit.records import read_record
+from hwlit.records import read_run
 
 CLASS = f"{SVDiff.__module__}.{SVDiff.__qualname__}"
 
@@ -76,7 +76,7 @@ def export_lora(run: Path, folder: Path, rank: int) -> float:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"--lora {folder} holds something already; give a new folder")
-    record = read_record(run)
+    record = read_run(run)
     if not learned_shifts(record):
         what = record["adapter"]["name"]
         raise UsageError(f"{run} is a run of {what}; --lora writes runs of SVDiff as LoRA")

@@ -1,36 +1,42 @@
-"""The one durable write, the manifest beside each checkpoint, and the run directory.
+"""The one durable write, of a file or a folder, and the manifest beside each checkpoint.
 
 Everything that lands on disk goes through here. A file is written beside its target, flushed to the
 disk and renamed, so that a target is either the old file or the whole new one, whatever happens in
-between; the temporary file never lies on another file system.
+between; the temporary file never lies on another file system. Its name tells its target and which
+process writes it, so that what a killed process left is told from what is another's.
 """
 
 from __future__ import annotations
 
 import contextlib
-import datetime
 import hashlib
 import json
 import os
-import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from filelock import FileLock, Timeout
+from hwlit.errors import IntegrityError, ResourceError
+from hwlit.temporaries import remove_stale, temporary_prefix
 
-from hwlit.errors import IntegrityError, ResourceError, UsageError
-
-TEMPORARY_PREFIX = ".tmp-"
 MANIFEST = ".manifest.json"
-LOCK, OWNER = ".lock", ".owner.json"
+LARGEST_MANIFEST = 1 << 20  # bytes
+# What a manifest says, as far as hwlit relies on it.
+TYPES: dict[str, tuple[type, ...]] = {
+    "size": (int,), "sha256": (str,), "step": (int,), "epoch": (int,), "monitor": (str,),
+    "score": (int, float), "threads": (int,), "torch": (str,),
+}  # fmt: skip
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, before: Callable[[Path], None] | None = None) -> Iterator[BinaryIO]:
     """Open a temporary file that becomes `path` when the block ends without an exception.
+
+    Args:
+        path: The file.
+        before: Called with the temporary file, whole and on the disk, before it is renamed.
 
     Raises:
         ResourceError: The file cannot be written (no space, no permission).
@@ -38,12 +44,15 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
+        remove_stale(path)
+        handle, temporary = tempfile.mkstemp(prefix=temporary_prefix(path.name), dir=path.parent)
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
+        if before is not None:
+            before(Path(temporary))
         os.replace(temporary, path)
         temporary = None
         _sync_directory(path.parent)
@@ -53,6 +62,37 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+@contextlib.contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Yield a new folder; where the block ends without an exception its files become `folder`'s.
+
+    A folder that is new or empty appears at once; into another each file is moved whole. What else
+    it holds stays, and no file in it is ever written in place, so that no hard link is either.
+
+    Raises:
+        ResourceError: It cannot be written (no space, no permission).
+    """
+    staged: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        remove_stale(folder)
+        staged = Path(tempfile.mkdtemp(prefix=temporary_prefix(folder.name), dir=folder.parent))
+        yield staged
+        staged.chmod(0o777 & ~_umask())
+        for path in staged.rglob("*"):
+            (_sync_directory if path.is_dir() else _sync)(path)
+        try:
+            staged.rename(folder)
+        except OSError:  # it holds something
+            _move_into(staged, folder)
+        _sync_directory(folder.parent)
+    except OSError as error:
+        raise ResourceError(f"cannot write {folder}: {error.strerror or error}") from error
+    finally:
+        if staged is not None:
+            shutil.rmtree(staged, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -76,22 +116,54 @@ def sha256(path: Path) -> str:
 def write_with_manifest(
     path: Path, write: Callable[[BinaryIO], None], facts: dict[str, Any]
 ) -> None:
-    """Write a file durably, then its manifest: a file without a valid manifest does not exist.
+    """Write a file durably, its manifest before it: one without a manifest was not written here.
+
+    Where it takes the place of another, the manifest describes both, so that either is known as
+    whole if the process is killed between manifest and file.
 
     Args:
         path: The file to write.
         write: Writes the content to the open file.
         facts: What the manifest says beside size and hash (step, epoch), plain data.
     """
-    with replacing(path) as file:
+
+    def describe(temporary: Path) -> None:
+        size, digest = temporary.stat().st_size, sha256(temporary)
+        manifest = facts | {"file": path.name, "size": size, "sha256": digest}
+        with contextlib.suppress(IntegrityError):
+            manifest["replaces"] = verify(path)
+        write_text(manifest_path(path), json.dumps(manifest) + "\n")
+
+    with replacing(path, describe) as file:
         write(file)
-    manifest = facts | {"file": path.name, "size": path.stat().st_size, "sha256": sha256(path)}
-    write_text(manifest_path(path), json.dumps(manifest) + "\n")
 
 
 def manifest_path(path: Path) -> Path:
     """Return where the manifest of `path` lies."""
     return path.with_name(path.name + MANIFEST)
+
+
+def read_manifests(path: Path) -> list[dict[str, Any]]:
+    """Return what the manifest of a file says of it, and of the file whose place it took, if any.
+
+    Raises:
+        IntegrityError: There is none, or it is damaged.
+    """
+    manifest = manifest_path(path)
+    try:
+        if not manifest.is_file():  # a pipe would be waited for
+            raise FileNotFoundError("there is none")
+        if manifest.stat().st_size > LARGEST_MANIFEST:
+            raise ValueError("it is too long")
+        facts = json.loads(manifest.read_text(encoding="utf-8"))
+        known = [facts, *([facts.pop("replaces")] if "replaces" in facts else [])]
+        for each in known:
+            _check_types(each)
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise IntegrityError(
+            f"{path} has no readable manifest ({error}); use another checkpoint"
+        ) from error
+    return known
 
 
 def verify(path: Path) -> dict[str, Any]:
@@ -100,169 +172,39 @@ def verify(path: Path) -> dict[str, Any]:
     Raises:
         IntegrityError: The manifest is missing or damaged, or the file differs from it.
     """
+    known = read_manifests(path)
     try:
-        manifest: dict[str, Any] = json.loads(manifest_path(path).read_text(encoding="utf-8"))
-        size = path.stat().st_size
-    except (OSError, ValueError) as error:
-        raise IntegrityError(
-            f"{path} has no readable manifest ({error}); use another checkpoint"
-        ) from error
-    if size != manifest.get("size") or sha256(path) != manifest.get("sha256"):
-        raise IntegrityError(
-            f"{path} differs from its manifest: it is damaged; use another checkpoint"
-        )
-    return manifest
+        if path.is_file():
+            size = path.stat().st_size
+            digest = sha256(path) if size in [facts.get("size") for facts in known] else ""
+            for facts in known:
+                if (facts.get("size"), facts.get("sha256")) == (size, digest):
+                    return facts
+    except OSError as error:
+        raise IntegrityError(f"{path} cannot be read ({error}); use another checkpoint") from error
+    raise IntegrityError(f"{path} differs from its manifest: it is damaged; use another checkpoint")
 
 
 def manifests(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     """Return the files of a folder that have a readable manifest, with it, ascending by step.
 
     By the step in the manifest, never by the file's time, which copying and clocks change. The
-    files are not compared with their hashes; see `verify`.
+    files are not compared with their hashes; see `verify`. A manifest alone describes nothing.
     """
     found = []
-    for path in folder.glob("*" + MANIFEST):
-        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-            facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            order = (int(facts["step"]), int(facts["epoch"]))
-            found.append((order, path.with_name(path.name.removesuffix(MANIFEST)), facts))
+    for manifest in folder.glob("*" + MANIFEST):
+        path = manifest.with_name(manifest.name.removesuffix(MANIFEST))
+        if path.is_file() and not path.is_symlink() and not manifest.is_symlink():
+            with contextlib.suppress(IntegrityError, LookupError):
+                facts = read_manifests(path)[0]
+                found.append(((facts["step"], facts["epoch"]), path, facts))
     return [(path, facts) for _, path, facts in sorted(found, key=lambda item: item[:2])]
 
 
 def remove_with_manifest(path: Path) -> None:
-    """Remove a file and its manifest, the manifest first, so that it never names what is gone."""
-    manifest_path(path).unlink(missing_ok=True)
+    """Remove a file and its manifest, the file first: one without a manifest would be another's."""
     path.unlink(missing_ok=True)
-
-
-def take_directory(path: Path, name: str, resumes: bool) -> FileLock:
-    """Take the directory of a new run, or of one that goes on, and hold it; see the two below."""
-    if not resumes:
-        if "\0" in str(path):
-            raise UsageError("--output holds a NUL character; give another directory")
-        missing = missing_directories(path)
-        try:
-            return claim_directory(path, name)
-        except ResourceError:
-            if missing:
-                release_directory(path, missing)
-            raise
-        except OSError as error:  # no such name can be
-            raise ResourceError(f"cannot write to --output: {error.strerror}") from error
-    lock = hold_directory(path)
-    remove_leftovers(path)
-    return lock
-
-
-def claim_directory(path: Path, name: str) -> FileLock:
-    """Make a directory for one new run, and hold it while the process lives.
-
-    Args:
-        path: The directory, new or empty.
-        name: What the run is called.
-
-    Returns:
-        The lock; it opens when the process ends, however it ends.
-
-    Raises:
-        UsageError: The path is a file, or a directory that holds anything already.
-        ResourceError: The directory cannot be made or written.
-    """
-    if path.is_file():
-        raise UsageError(f"--output {path} is a file; give a directory that is new or empty")
-    if path.is_dir() and not all(_is_ours(entry) for entry in path.iterdir()):
-        if (path / OWNER).is_file():
-            hold_directory(path).release()  # says so where it is in use
-        what = "a finished run" if run_status(path) == "ok" else "an earlier run or other files"
-        raise UsageError(
-            f"--output {path} holds {what}; a run never overwrites: give another directory"
-        )
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ResourceError(
-            f"cannot write to {path}: {error.strerror}; choose another --output"
-        ) from error
-    return hold_directory(path, name)
-
-
-def missing_directories(path: Path) -> list[Path]:
-    """Return the directories that must be made for `path`, the deepest first."""
-    missing = []
-    for directory in (path, *path.parents):
-        with contextlib.suppress(OSError):
-            if directory.exists():
-                break
-        missing.append(directory)
-    return missing
-
-
-def release_directory(path: Path, made: list[Path]) -> None:
-    """Leave the file system as it was before a directory was claimed.
-
-    Args:
-        path: A directory that was new or empty when it was claimed, and is still held.
-        made: What `missing_directories` returned before.
-    """
-    with contextlib.suppress(OSError):  # not there, or another run has written beside this one
-        for inside in sorted(path.iterdir(), key=lambda inside: inside.name == LOCK):
-            if inside.is_dir() and not inside.is_symlink():
-                shutil.rmtree(inside, ignore_errors=True)
-            else:
-                inside.unlink(missing_ok=True)
-        for directory in made:
-            directory.rmdir()
-
-
-def _is_ours(entry: Path) -> bool:
-    """Return whether a file is all that a run leaves that was killed before it had a config."""
-    return entry.name in (LOCK, OWNER) or entry.name.startswith(TEMPORARY_PREFIX)
-
-
-def hold_directory(path: Path, name: str | None = None) -> FileLock:
-    """Hold a run's directory while the process lives; a name says for those who find it held, what.
-
-    Raises:
-        UsageError: Another run holds it.
-        ResourceError: The directory cannot be written.
-    """
-    lock = FileLock(path / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        owner = read_owner(path)
-        raise UsageError(
-            f"{path} is in use by another run (process {owner.get('pid', '?')} on "
-            f"{owner.get('host', '?')} since {owner.get('since', '?')}); wait for it or give "
-            "another directory"
-        ) from None
-    except OSError as error:
-        raise ResourceError(
-            f"cannot write to {path}: {error.strerror}; choose another --output"
-        ) from error
-    if name is not None:
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        owner = {"name": name, "pid": os.getpid(), "host": platform.node(), "since": now}
-        write_text(path / OWNER, json.dumps(owner) + "\n")
-    return lock
-
-
-def read_owner(path: Path) -> dict[str, Any]:
-    """Return what is known of the run that a directory was made for: name, pid, host, since."""
-    try:
-        return dict(json.loads((path / OWNER).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return {}
-
-
-def remove_leftovers(path: Path) -> None:
-    """Remove what a process that was killed had not finished writing in a run's directory."""
-    shutil.rmtree(path / "adapter", ignore_errors=True)
-    for file in path.rglob(TEMPORARY_PREFIX + "*"):
-        file.unlink(missing_ok=True)
-    for checkpoint in path.glob("checkpoints/*.ckpt"):
-        if not manifest_path(checkpoint).is_file():
-            checkpoint.unlink(missing_ok=True)
+    manifest_path(path).unlink(missing_ok=True)
 
 
 def copy_with_manifest(path: Path, folder: Path) -> Path:
@@ -273,12 +215,27 @@ def copy_with_manifest(path: Path, folder: Path) -> Path:
     return copy
 
 
-def run_status(run: Path) -> str | None:
-    """Return the status in a run's record; None where there is no readable one."""
-    try:
-        return str(json.loads((run / "record.json").read_text(encoding="utf-8"))["status"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
+def _check_types(facts: dict[str, Any]) -> None:
+    for name, kinds in TYPES.items():
+        value = facts.get(name)
+        if name in facts and value is not None and type(value) not in kinds:
+            raise ValueError(f"its {name} is {type(value).__name__}")
+        if kinds == (int,) and value is not None and not 0 <= value < 2**63:
+            raise ValueError(f"its {name} is out of range")
+
+
+def _move_into(staged: Path, folder: Path) -> None:
+    """Move every file of a folder into another that has some already."""
+    for path in sorted(staged.rglob("*")):
+        target = folder / path.relative_to(staged)
+        if target.is_symlink() and target.is_dir():
+            raise NotADirectoryError(f"{target} is a link")
+        if path.is_dir():
+            target.mkdir(exist_ok=True)
+        else:
+            os.replace(path, target)
+    for inside in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        _sync_directory(inside)
 
 
 def _umask() -> int:
@@ -287,10 +244,14 @@ def _umask() -> int:
     return mask
 
 
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def _sync_directory(path: Path) -> None:
     with contextlib.suppress(OSError):  # some network file systems cannot sync a directory
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        _sync(path)

@@ -6,25 +6,32 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "hwlit"
-LEAVES = {"adapters", "networks", "devices", "records", "storage", "errors", "metrics", "exports"}
+FILES_OF_RUNS = {"storage", "temporaries", "run_directory", "checkpoint_file"}
+LEAVES = {"adapters", "networks", "devices", "records", "errors", "metrics", "exports"}
+LEAVES |= FILES_OF_RUNS
 ALLOWED = {
     "errors": set(),
     "quiet": set(),
     "options": {"errors"},
     "signals": {"errors"},
-    "storage": {"errors"},
-    "resume": {"errors", "storage"},
-    "records": {"errors", "storage"},
+    "temporaries": set(),
+    "storage": {"errors", "temporaries"},
+    "run_directory": {"errors", "storage", "temporaries"},
+    "checkpoint_file": {"errors", "storage"},
+    "resume": {"errors", "output", "run_directory", "storage"},
+    "records": {"errors", "run_directory", "storage"},
     "shipped": {"errors"},
     "metrics": {"errors", "networks", "storage"},
     "adapters": {"errors", "storage"},
     "networks": {"errors", "storage"},
-    "exports": {"errors", "storage"},
+    "exports": {"errors", "run_directory", "storage"},
     "devices": {"errors", "records"},
     "tasks": LEAVES,
     "data": LEAVES,
     "callbacks": LEAVES | {"signals"},
-    "study": {"records", "storage", "errors", "metrics", "options", "shipped", "yaml_files"},
+    "study": FILES_OF_RUNS - {"checkpoint_file"}
+    | {"signals"}
+    | {"records", "errors", "metrics", "options", "shipped", "yaml_files"},
     "inference": LEAVES | {"data"},
     "shifts": LEAVES,
     "generation": LEAVES | {"data", "shifts", "yaml_files"},
@@ -36,7 +43,7 @@ ALLOWED = {
     "explain": {"config_sources", "errors", "signatures", "yaml_files"},
     "parsing": {"adapters", "errors", "yaml_files"},
     "trainer_settings": {"callbacks", "devices", "errors"},
-    "output": {"errors", "storage"},
+    "output": {"errors", "run_directory"},
     "runs": LEAVES | {"tasks", "data", "callbacks", "parsing", "resume", "signals"},
     "cli": LEAVES
     | {"tasks", "data", "callbacks", "study"}

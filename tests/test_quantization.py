@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import shutil
 import sys
 
@@ -9,7 +10,9 @@ from transformers import AutoModelForSequenceClassification
 
 from hwlit.__main__ import main
 from hwlit.adapters.bitsandbytes_linear import NF4
-from hwlit.quantization import held_bytes, paired_difference
+from hwlit.errors import IntegrityError, UsageError
+from hwlit.quantization import QuantizedRun, held_bytes, paired_difference, take_again
+from hwlit.resume import QUANTIZED
 
 FORMATS = {"int8": "onednn-int8", "int4": "onednn-int4", "nf4": "nf4"}
 
@@ -131,6 +134,46 @@ def test_a_quantised_row_is_not_resumed_into_training(run, capsys):
     (folder / "record.json").write_text(json.dumps(record | {"status": "interrupted"}))
     assert main(["fit", "--resume", str(folder)]) == 2
     assert "made by hwlit quantize" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="fork")
+def test_the_same_command_begins_a_killed_row_again_and_loses_nothing(run, capsys):
+    row = run.with_name("run-int8")
+    if not (pid := os.fork()):
+        QuantizedRun._probe = lambda self: os._exit(9)
+        os._exit(main(["quantize", str(run), "--format", "int8"]))
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+    assert (row / "adapter" / "quantized.safetensors").exists()
+    for name in ("notes.txt", "adapter/notes.txt", ".tmp-draft"):
+        (row / name).write_text("mine")
+    assert main(["quantize", str(run), "--format", "int4", "--output", str(row)]) == 2
+    assert "holds an earlier run or other files" in capsys.readouterr().err
+    folder, record = quantized(run, "int8")
+    assert record["status"] == "ok"
+    for name in ("notes.txt", "adapter/notes.txt", ".tmp-draft"):
+        assert (row / name).read_text() == "mine"
+    assert main(["predict", str(folder), "--text", "storm"]) == 0
+    assert main(["quantize", str(run), "--format", "int8"]) == 2
+    assert "holds a finished run" in capsys.readouterr().err
+
+
+def test_what_the_same_command_did_not_begin_is_not_taken(tmp_path):
+    made, other = f'{QUANTIZED}"/run" --format int8\n', f'{QUANTIZED}"/run" --format int4\n'
+    (tmp_path / "config.yaml").write_text(made + "seed_everything: 0\n")
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="holds an earlier run"):
+        take_again(tmp_path, "name", other)
+    held = take_again(tmp_path, "name", made)
+    with pytest.raises(UsageError, match="in use"):
+        take_again(tmp_path, "name", made)
+    held.undo()  # as where it is refused before anything was tested
+    held.release()
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert (tmp_path / "config.yaml").exists()
+    (tmp_path / "adapter").symlink_to(tmp_path)
+    with pytest.raises(IntegrityError, match="adapter is a link"):
+        take_again(tmp_path, "name", made)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from hwlit.__main__ import main
+from hwlit.callbacks.joining import Joining
 from hwlit.errors import Interrupted
 from hwlit.runs.text import TextRun
 from hwlit.signals import Signals
@@ -94,6 +95,7 @@ class LostRun(TextRun):
         self._steps = SimpleNamespace(began=False)
         self._tested = False
         self._signals = Signals(quiet=not first)
+        self._joining = Joining(None)
 
     def _prepare(self):
         raise RuntimeError("Connection closed by peer")

@@ -6,7 +6,8 @@ import pytest
 from hwlit.__main__ import main
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.resume import find_checkpoint, resume_arguments
-from hwlit.storage import hold_directory, manifests, write_with_manifest
+from hwlit.run_directory import hold_directory
+from hwlit.storage import manifests, write_with_manifest
 
 
 @pytest.fixture

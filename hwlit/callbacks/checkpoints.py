@@ -8,6 +8,7 @@ epoch is over.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -24,10 +25,12 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from hwlit.callbacks.loggers import MetricsFile
+from hwlit.checkpoint_file import read_checkpoint
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.signals import Signals
 from hwlit.storage import (
     copy_with_manifest,
+    manifest_path,
     manifests,
     remove_with_manifest,
     verify,
@@ -77,9 +80,7 @@ class DurableCheckpointIO(XLACheckpointIO):
         Raises:
             IntegrityError: It is damaged or not one of ours.
         """
-        verify(Path(path))
-        loaded: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
-        return loaded
+        return read_checkpoint(Path(path), map_location)
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Remove a checkpoint and its manifest."""
@@ -160,11 +161,11 @@ class Checkpoints(Checkpoint):
             if facts["step"] > step or facts.get("monitor", self.monitor) != self.monitor:
                 continue
             try:
-                verify(path)
+                score = verify(path).get("score")
             except IntegrityError as error:
                 damaged.append(str(error))
             else:
-                self.saved.append(Saved(path, facts["step"], facts.get("score")))
+                self.saved.append(Saved(path, facts["step"], score))
         if folder == self.folder:
             return damaged
         best = self.best
@@ -251,7 +252,7 @@ class Checkpoints(Checkpoint):
             self.signals.stop()
 
     def _save(self, trainer: Trainer, name: str) -> None:
-        path = self.folder / f"{name}.ckpt"
+        path = self._place(trainer, name)
         facts = {"threads": torch.get_num_threads(), "torch": torch.__version__}
         if self._score is not None:
             facts |= {"monitor": self.monitor, "score": self._score}
@@ -267,6 +268,14 @@ class Checkpoints(Checkpoint):
             if old != best:
                 trainer.strategy.remove_checkpoint(old.path)
                 self.saved.remove(old)
+
+    def _place(self, trainer: Trainer, name: str) -> Path:
+        """Return where to save: a file of that name without a manifest is not ours, and stays."""
+        path, copies = self.folder / f"{name}.ckpt", itertools.count(2)
+        while path.exists() and not manifest_path(path).exists():
+            path = self.folder / f"{name}-{next(copies)}.ckpt"
+        # Of several processes the others look while the first may write already.
+        return Path(trainer.strategy.broadcast(str(path)))
 
 
 def _validates_next(trainer: Trainer) -> bool:

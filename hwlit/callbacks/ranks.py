@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
@@ -117,6 +119,29 @@ def outlive_others() -> None:
     for thread in threading.enumerate():
         if isinstance(thread, _ChildProcessObserver):
             thread._child_processes = []  # it ends as soon as it has none to look at
+
+
+def in_place_of_killing(action: Callable[[], None] | None) -> None:
+    """Have Lightning call something else where a process that this one started fails.
+
+    Args:
+        action: What it calls; None lets it kill this process again.
+    """
+    for thread in threading.enumerate():
+        if isinstance(thread, _ChildProcessObserver):
+            vars(thread).pop("_terminate_all", None)
+            if action is not None:
+                vars(thread)["_terminate_all"] = action
+
+
+def end_started(grace: float = 3.0) -> None:
+    """End the processes that this one has started, by SIGTERM and after a grace by SIGKILL."""
+    started = psutil.Process().children(recursive=True)
+    with contextlib.suppress(psutil.Error):
+        for process in started:
+            process.terminate()
+        for process in psutil.wait_procs(started, timeout=grace)[1]:
+            process.kill()
 
 
 def lost_others(error: BaseException) -> bool:

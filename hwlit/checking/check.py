@@ -18,7 +18,7 @@ from hwlit.checking.machine import nearest_directory, show_machine
 from hwlit.checking.tryout import EVAL_BATCHES, Tryout
 from hwlit.data.base import TextData
 from hwlit.errors import UsageError
-from hwlit.storage import missing_directories, release_directory, take_directory
+from hwlit.run_directory import take_directory
 from hwlit.tasks.text_classification import TextClassification
 from hwlit.trainer_settings import one_device
 
@@ -57,9 +57,9 @@ class CheckCLI(cli.HwlitCLI):
         self.substituted = False
         self.asked = super()._find_output()
         with self.findings.part("output") as say:
-            made = missing_directories(self.asked)
-            take_directory(self.asked, self._name(), False).release()
-            release_directory(self.asked, made)
+            held = take_directory(self.asked, self._name(), False)
+            held.undo()
+            held.release()
             say(f"{self.asked} can be written")
         # Beside the run, so that it is that disk which is tried; the rest can be tried anywhere.
         place = None if self.findings.problems else nearest_directory(self.asked)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from hwlit.errors import UsageError
 from hwlit.exports.diffusers_lora import WEIGHTS
+from hwlit.run_directory import check_plain
 from hwlit.storage import replacing
 
 DOWN = (".lora_A.weight", ".lora_linear_layer.down.weight")
@@ -38,9 +39,11 @@ def write_kohya_lora(source: Path, target: Path) -> Path:
     Raises:
         UsageError: The target exists or ends otherwise, the source holds no such file, or its
             layers are not plain LoRA's.
+        IntegrityError: The source holds a link.
     """
     if target.suffix != ".safetensors" or target.exists():
         raise UsageError(f"{target} must be a new file that ends in .safetensors")
+    check_plain(source)
     try:
         with safe_open(source / WEIGHTS, "pt") as file:
             header = file.metadata() or {}

@@ -57,6 +57,9 @@ def write_peft_folder(
     # Cloned, for safetensors refuses tensors that share memory, as VeRA's layers do.
     learned = {n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}
     saved = dataclasses.replace(config, modules_to_save=list(heads))  # type: ignore[call-arg]
+    for name, value in vars(saved).items():
+        if isinstance(value, set):  # whose order differs from process to process
+            setattr(saved, name, sorted(value))
     saved.base_model_name_or_path = base
     saved.revision = revision
     saved.task_type = TaskType.SEQ_CLS

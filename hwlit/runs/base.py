@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from hwlit.callbacks.checkpoints import Checkpoints
+from hwlit.callbacks.joining import Joining
 from hwlit.callbacks.latency import Latency
 from hwlit.callbacks.loggers import TensorBoard
 from hwlit.callbacks.monitor import Monitor, overhead
@@ -41,7 +42,7 @@ from hwlit.parsing import config_sha256
 from hwlit.records import Reading, RunRecord
 from hwlit.resume import Resumption
 from hwlit.signals import Signals
-from hwlit.storage import write_text
+from hwlit.storage import replacing_folder, write_text
 from hwlit.tasks.base import Task
 
 WARMUP_STEPS = 5
@@ -83,6 +84,7 @@ class Run(ABC, Generic[TaskT, DataT]):
         self._trainer, self._model, self._data = trainer, model, data
         self._device, self._phases, self._output = device, phases, output
         self._signals = Signals(quiet=not trainer.is_global_zero)
+        self._joining = Joining(output if trainer.is_global_zero else None)
         self._steps = Steps(device, WARMUP_STEPS)
         self._tested = False
         self._latency = Latency(device, LATENCY_SECONDS)
@@ -141,6 +143,7 @@ class Run(ABC, Generic[TaskT, DataT]):
             self._illustrate()
             return self._recorder.write("ok")
         except BaseException as error:
+            self._joining.end()
             outlive_others()
             self._phases.finish()
             status = status_of(error)
@@ -171,6 +174,9 @@ class Run(ABC, Generic[TaskT, DataT]):
         self._recorder.describe(adapter=model.adapter_facts(), model=facts, data=data.report())
         # Before the checkpoints, whose saving would else be part of a step.
         trainer.callbacks[:0] = self._observers  # type: ignore[attr-defined]
+        if self._phases.place.world_size > 1:
+            trainer.callbacks.insert(0, self._joining)  # type: ignore[attr-defined]
+            self._joining.begin()
         self._phases.launch()
         if not trainer.is_global_zero:
             return
@@ -250,13 +256,13 @@ class Run(ABC, Generic[TaskT, DataT]):
 
     def _write_adapter(self, folder: Path) -> None:
         """Export, record the size of the files with what was learned, and write the model card."""
-        files = self._model.export(folder)
-        size, names = sum(file.stat().st_size for file in files), ", ".join(f.name for f in files)
-        self._recorder.add(
-            {"adapter/file_size": Reading(size, "B", f"measured: size of {names}", n=len(files))}
-        )
-        record = self._recorder.record("ok").to_dict()
-        write_text(folder / "README.md", self._model.card(record))
+        with replacing_folder(folder) as staged:
+            files = self._model.export(staged)
+            size, names = sum(f.stat().st_size for f in files), ", ".join(f.name for f in files)
+            how = f"measured: size of {names}"
+            self._recorder.add({"adapter/file_size": Reading(size, "B", how, n=len(files))})
+            card = self._model.card(self._recorder.record("ok").to_dict())
+            write_text(staged / "README.md", card)
 
     def _comparability(self, resumption: Resumption | None) -> dict[str, Any]:
         """Return what must be equal for two rows to be compared."""

@@ -22,8 +22,8 @@ from rich.text import Text
 
 from hwlit.errors import Interrupted, ResourceError, UsageError
 from hwlit.options import Parser, parser
+from hwlit.run_directory import hold_directory
 from hwlit.shipped import config_names, config_root
-from hwlit.storage import hold_directory
 from hwlit.study import ray_cluster
 from hwlit.study.attempts import Attempts
 from hwlit.study.board import Board, Lines, Screen, show_board

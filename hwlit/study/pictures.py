@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from hwlit.run_directory import check_plain, check_plain_file
 from hwlit.study.collect import Run
 from hwlit.study.methods import Method
 
@@ -40,7 +41,11 @@ class PictureGrid:
 
 
 def picture_grid(methods: Sequence[Method]) -> PictureGrid | None:
-    """Return the pictures of each method's first run; None where no method drew."""
+    """Return the pictures of each method's first run; None where no method drew.
+
+    Raises:
+        IntegrityError: A run's samples are, or hold, a link.
+    """
     columns: dict[str, dict[str, list[Picture]]] = {}
     for method in methods:
         run = method.runs[0]
@@ -78,7 +83,10 @@ def _by_prompt(run: Run, stem: str) -> dict[str, list[Picture]]:
 
 
 def _files(run: Run, stem: str) -> Iterator[Path]:
+    """Yield the pictures that a run drew; never another's that it links to."""
     if run.folder is not None:
+        check_plain_file(run.folder / "samples")
+        check_plain(run.folder / "samples")
         yield from sorted((run.folder / "samples").glob(f"{stem}-[0-9]*.png"))
 
 

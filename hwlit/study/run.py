@@ -12,6 +12,7 @@ from typing import Protocol
 
 import psutil
 
+from hwlit.signals import handled
 from hwlit.study.attempts import Attempt, Attempts
 from hwlit.study.board import Board, Lines
 from hwlit.study.cells import Cell
@@ -167,7 +168,7 @@ class Runner:
 
 @contextmanager
 def stopping(stop: Switch) -> Iterator[list[int]]:
-    """Set the flag on Ctrl-C and SIGTERM while the block lasts.
+    """Set the flag on Ctrl-C, SIGTERM and SIGHUP while the block lasts.
 
     Yields:
         The signals that came, in order; a second one is an exception where the program stands.
@@ -180,7 +181,7 @@ def stopping(stop: Switch) -> Iterator[list[int]]:
         if len(came) > 1:
             raise KeyboardInterrupt
 
-    before = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
+    before = {n: signal.signal(n, note) for n in handled()}
     try:
         yield came
     finally:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from hwlit.errors import IntegrityError, UsageError
-from hwlit.storage import LOCK, OWNER, TEMPORARY_PREFIX, write_text
+from hwlit.run_directory import LOCK, OWNER
+from hwlit.storage import write_text
 from hwlit.study.plan import Study
+from hwlit.temporaries import is_temporary
 
 SCHEMA = 1
 FACTS = ("name", "metric", "mode", "cells")  # what `study.json` says at least
@@ -85,7 +87,7 @@ class Store:
             if (self.path / "started").is_dir():  # a study whose study.json was removed
                 ours += FOLDERS
             for entry in self.path.iterdir():
-                if entry.name not in ours and not entry.name.startswith(TEMPORARY_PREFIX):
+                if entry.name not in ours and not is_temporary(entry.name):
                     raise UsageError(
                         f"{self.path} holds other files ({entry.name}); give --output a directory "
                         "that is new, empty or this study's"

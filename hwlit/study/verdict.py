@@ -13,7 +13,14 @@ from hwlit.study.cells import Budget
 from hwlit.study.processes import Ending
 from hwlit.study.show import in_unit
 
-BY_EXIT_CODE = {2: "config", 3: "data", 4: "diverged", 130: "interrupted", 143: "interrupted"}
+BY_EXIT_CODE = {
+    2: "config",
+    3: "data",
+    4: "diverged",
+    129: "interrupted",
+    130: "interrupted",
+    143: "interrupted",
+}
 RESOURCE = 6
 TAIL = 65536
 LONGEST = 500
@@ -107,6 +114,6 @@ def _by_signal(number: int, out_of_memory: bool) -> Verdict:
         return Verdict("oom", "the kernel ended it (SIGKILL), for the machine had no memory left")
     if number == signal.SIGKILL:
         return Verdict("killed", "something else ended it (SIGKILL); the same command tries again")
-    if number in (signal.SIGTERM, signal.SIGINT):
+    if name in ("SIGTERM", "SIGINT", "SIGHUP"):
         return Verdict("interrupted", f"something else stopped it ({name})")
     return Verdict("failed", f"it crashed ({name})")

@@ -62,6 +62,13 @@ def test_every_variant_of_lora_reloads_on_the_original_weights(
     assert saved["init_lora_weights"] is True  # nothing is done to the weights that it is put on
 
 
+def test_the_order_of_targets_in_the_export_is_their_own(tiny_models, tiny_tokenizer, tmp_path):
+    exported(Lora(rank=4), tiny_models["bert"], tmp_path, tiny_tokenizer)
+    targets = json.loads((tmp_path / "adapter_config.json").read_text())["target_modules"]
+    assert len(targets) > 2
+    assert targets == sorted(targets), "a set has another order in each process"
+
+
 def test_a_full_export_needs_no_base(tiny_models, tiny_tokenizer, tmp_path, monkeypatch):
     monkeypatch.setattr(reload, "_run", lambda job, *rest: stock_classifier.logits(**job))
     logits = exported(Full(), tiny_models["bert"], tmp_path, tiny_tokenizer)

@@ -30,8 +30,10 @@ import hwlit.cli  # noqa: F401 - imported once, before the processes are forked
 from hwlit import quiet
 from hwlit.__main__ import main as hwlit_main
 from hwlit.exports import reload, stock_classifier
+from hwlit.run_directory import run_status
 from hwlit.runs import base
-from hwlit.storage import TEMPORARY_PREFIX, run_status, sha256
+from hwlit.storage import sha256
+from hwlit.temporaries import PREFIX
 from tools.faults.workload import write_model, write_tweets
 
 ROWS = 70
@@ -78,7 +80,7 @@ def wait(pid: int, seconds: float) -> int | None:
 
 def stage(output: Path) -> str:
     """Return how far a run has come, by what lies in its directory."""
-    if any(output.rglob(TEMPORARY_PREFIX + "*")):
+    if any(output.rglob(PREFIX + "*")):
         return "writing"
     if (output / "predictions.csv").exists():
         return "finishing"
@@ -116,7 +118,7 @@ def run_until_done(
                 continue
         elif code != 0:
             return f"exit code {code}: {log.read_text()[-500:]}"
-        left = [path.name for path in output.rglob(TEMPORARY_PREFIX + "*")]
+        left = [path.name for path in output.rglob(PREFIX + "*")]
         return f"left {left}" if left else None
 
 

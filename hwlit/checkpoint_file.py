@@ -1,0 +1,57 @@
+"""Reads a checkpoint of ours and nothing else: whole by its manifest, plain data, complete."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hwlit.errors import IntegrityError, is_out_of_memory
+from hwlit.storage import verify
+
+# What Lightning, task and callbacks read of it without asking.
+PARTS: dict[str, type] = {
+    "state_dict": dict, "global_step": int, "epoch": int, "loops": dict, "callbacks": dict,
+    "optimizer_states": list, "lr_schedulers": list, "should_stop": bool,
+}  # fmt: skip
+
+
+def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
+    """Return what a checkpoint holds after comparing it with its manifest.
+
+    Args:
+        path: The file.
+        map_location: Where its tensors go, as `torch.load` takes it.
+
+    Raises:
+        IntegrityError: It is damaged, holds more than plain data, or is none of ours.
+    """
+    facts = verify(path)
+    try:
+        loaded = torch.load(path, map_location=map_location, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise IntegrityError(
+            f"{path} is no checkpoint of plain data, and nothing else is read; use another"
+        ) from error
+    if (odd := _odd_part(loaded, facts)) is not None:
+        raise IntegrityError(f"{path} is no checkpoint of hwlit's: look at its {odd}; use another")
+    return dict(loaded)
+
+
+def _odd_part(loaded: object, facts: Mapping[str, Any]) -> str | None:
+    """Return a part that a checkpoint of ours has otherwise; None where all are right."""
+    if not isinstance(loaded, dict):
+        return "type"
+    for name, kind in PARTS.items():
+        if not isinstance(loaded.get(name), kind):
+            return name
+    if not all(isinstance(tensor, Tensor) for tensor in loaded["state_dict"].values()):
+        return "state_dict"
+    steps = {"step": loaded["global_step"], "epoch": loaded["epoch"]}
+    return next((name for name, at in steps.items() if facts.get(name, at) != at), None)
