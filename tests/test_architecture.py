@@ -10,6 +10,7 @@ LEAVES = {"adapters", "networks", "devices", "records", "storage", "errors", "me
 ALLOWED = {
     "errors": set(),
     "quiet": set(),
+    "paths": set(),
     "options": {"errors"},
     "signals": {"errors"},
     "storage": {"errors"},
@@ -23,11 +24,14 @@ ALLOWED = {
     "devices": {"errors", "records"},
     "tasks": LEAVES,
     "data": LEAVES,
-    "callbacks": LEAVES | {"signals"},
-    "study": {"records", "storage", "errors", "metrics", "options", "shipped", "yaml_files"},
+    "callbacks": LEAVES | {"paths", "signals"},
+    "study": {"records", "storage", "errors", "metrics", "options", "paths", "shipped"}
+    | {"yaml_files"},
     "inference": LEAVES | {"data"},
+    "uploads": {"errors", "exports", "paths", "records", "storage", "yaml_files"},
+    "exporting": {"errors", "exports", "inference", "options", "shifts", "uploads"},
     "shifts": LEAVES,
-    "generation": LEAVES | {"data", "shifts", "yaml_files"},
+    "generation": LEAVES | {"data", "paths", "shifts", "yaml_files"},
     "yaml_files": {"errors"},
     "signatures": set(),
     "explain": {"errors", "signatures", "yaml_files"},
@@ -44,7 +48,7 @@ ALLOWED = {
     | {"cli", "parsing", "signals", "trainer_settings"},
 }
 NEVER_LIGHTNING = LEAVES | {"study", "shipped", "quiet", "options", "inference", "generation"}
-NEVER_LIGHTNING |= {"shifts"}
+NEVER_LIGHTNING |= {"shifts", "paths", "uploads", "exporting"}
 # Optional back ends, each in the one file that owns it.
 LOCAL_IMPORTS = {
     "devices/nvml.py": {"pynvml"},

@@ -23,6 +23,7 @@ from tensorboard.plugins.hparams.metadata import (
 )
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from hwlit.paths import last_name
 from hwlit.storage import replacing
 
 
@@ -73,7 +74,7 @@ def _settings(record: Mapping[str, Any]) -> dict[str, Any]:
     named = {"adapter": settings.pop("name", None), **settings}
     named |= {
         "quantised_from": record.get("source", {}).get("adapter"),
-        "model": record.get("model", {}).get("hub_id"),
+        "model": last_name(str(record["model"]["hub_id"])) if record.get("model") else None,
         "device": record.get("device", {}).get("name"),
         "precision": record.get("precision"),
         "seed": record.get("seed"),
