@@ -36,7 +36,7 @@ ENDINGS = (".json", ".safetensors", ".txt", ".model", ".jinja", ".bin")  # of wh
 VOCABULARIES = ("tokenizer.json", "vocab.json", "merges.txt", "vocab.txt")  # words, and no names
 BASES = ("_name_or_path", "name_or_path")
 FILES = ("_file", "_path", "_dir", "_folder")  # end the keys by which a config names one
-HOMES = (r"/home/[\w.-]+", r"/Users/[\w.-]+", r"\\Users\\[\w.-]+")
+HOMES = (r"/home/[\w.-]+", r"/Users/[\w.-]+", r"/root/[\w.-]+", r"[A-Za-z]:\\Users\\[\w.-]+")
 WITHOUT_BASE = (
     "the base is a folder of this machine and has no public name: {} leave it out; --base-id "
     "ORG/NAME gives it one"
@@ -272,7 +272,9 @@ def _private(run: Path, record: Mapping[str, Any]) -> list[str]:
     source = record["data"]["source"]
     given = [record["model"]["pretrained"], *(source if isinstance(source, list) else [source])]
     known = [os.path.expanduser("~"), str(run.absolute()), *map(str, given)]
-    return [name for name in known if is_local(name) and last_name(name) != name.strip("~./\\")]
+    return [
+        name.rstrip("/\\") for name in known if is_local(name) and last_name(name) != "a folder"
+    ]
 
 
 def _check_nothing_private(folder: Path, private: Collection[str]) -> None:
@@ -282,7 +284,7 @@ def _check_nothing_private(folder: Path, private: Collection[str]) -> None:
         UsageError: A file holds one.
     """
     names = [re.escape(name) for name in sorted(private, key=len, reverse=True)]
-    marks = re.compile("|".join([*names, *HOMES]) + r"(?![\w-])")
+    marks = re.compile(rf"(?<![\w.-])(?:{'|'.join([*names, *HOMES])})(?![\w-])")
     for path in sorted(folder.rglob("*")):
         if path.suffix == ".safetensors":
             with safe_open(path, "pt") as file:

@@ -30,7 +30,7 @@ ALLOWED = {
     "inference": LEAVES | {"data"},
     "uploads": {"errors", "exports", "paths", "records", "storage", "yaml_files"},
     "exporting": {"errors", "exports", "inference", "options", "shifts", "uploads"},
-    "shifts": LEAVES,
+    "shifts": LEAVES | {"paths"},
     "generation": LEAVES | {"data", "paths", "shifts", "yaml_files"},
     "yaml_files": {"errors"},
     "signatures": set(),
