@@ -7,56 +7,34 @@ or left out. Nothing is loaded, and nothing but the files that an export writes 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
 from hwlit.errors import IntegrityError, ResourceError, UsageError
 from hwlit.exports import stock_pipeline
 from hwlit.exports.model_card import image_model_card, text_model_card
 from hwlit.exports.peft_folder import BASE as QUANTIZATION
+from hwlit.exports.public_files import Base, check_nothing_private, write_public
 from hwlit.paths import is_local, last_name, without_folders
 from hwlit.records import read_record
-from hwlit.storage import replacing, write_text
+from hwlit.storage import write_text
 from hwlit.yaml_files import read_config
 
 CARD, ADAPTER = "README.md", "adapter_config.json"
 ENDINGS = (".json", ".safetensors", ".txt", ".model", ".jinja", ".bin")  # of what exports write
-VOCABULARIES = ("tokenizer.json", "vocab.json", "merges.txt", "vocab.txt")  # words, and no names
-BASES = ("_name_or_path", "name_or_path")
-FILES = ("_file", "_path", "_dir", "_folder")  # end the keys by which a config names one
-HOMES = (r"/home/[\w.-]+", r"/Users/[\w.-]+", r"/root/[\w.-]+", r"[A-Za-z]:\\Users\\[\w.-]+")
 WITHOUT_BASE = (
     "the base is a folder of this machine and has no public name: {} leave it out; --base-id "
     "ORG/NAME gives it one"
 )
 LEFT_OUT = "no export writes these, so they are left out: {}"
-
-
-@dataclass(frozen=True)
-class Base:
-    """What a run's pretrained model is called.
-
-    Args:
-        name: Its public name; None where it has none.
-        revision: Its commit at the hub, where that is known.
-        private: What RUN/adapter calls it.
-    """
-
-    name: str | None
-    revision: str | None
-    private: str
 
 
 def export_for_hub(run: Path, folder: Path, base_id: str | None) -> list[str]:
@@ -88,9 +66,9 @@ def export_for_hub(run: Path, folder: Path, base_id: str | None) -> list[str]:
         card = _card(run, record, base, files)
         with _staged(folder) as staged:
             for name in files:
-                _write(source / name, staged / name, base)
+                write_public(source / name, staged / name, base)
             write_text(staged / CARD, card)
-            _check_nothing_private(staged, _private(run, record))
+            check_nothing_private(staged, _private(run, record))
     except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
         why = " ".join(str(error).split())
         raise IntegrityError(f"{run} was not written by hwlit, or is damaged ({why})") from error
@@ -218,55 +196,6 @@ def _staged(folder: Path) -> Iterator[Path]:
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def _write(source: Path, target: Path, base: Base) -> None:
-    """Write a file of an export, the base by its public name."""
-    if source.suffix == ".json" and source.name not in VOCABULARIES:
-        content = json.loads(source.read_bytes())
-        cleaned = _cleaned(content, base)
-        if cleaned != content:
-            write_text(target, json.dumps(cleaned, indent=2, ensure_ascii=False) + "\n")
-            return
-    if source.suffix == ".safetensors":
-        with safe_open(source, "pt") as file:
-            told = file.metadata() or {}
-            if (cleaned := _named(told, base)) != told:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                with replacing(target) as out:
-                    out.write(save(tensors, metadata=cleaned))
-                return
-    with source.open("rb") as given, replacing(target) as out:
-        shutil.copyfileobj(given, out)
-
-
-def _named(header: Mapping[str, str], base: Base) -> dict[str, str]:
-    """Return the header of a safetensors file, the base by its public name."""
-    told = dict(header)
-    if "base_model" in told:
-        del told["base_model"]
-        told |= {} if base.name is None else {"base_model": base.name}
-    return told
-
-
-def _cleaned(value: Any, base: Base) -> Any:
-    """Return the content of a config without files of this machine, the base by its public name."""
-    if isinstance(value, list):
-        return [_cleaned(inner, base) for inner in value]
-    if not isinstance(value, dict):
-        return value
-    found: dict[str, Any] = {}
-    for key, inner in value.items():
-        local = isinstance(inner, str) and is_local(inner)
-        if key == "base_model_name_or_path":  # of PEFT, for which null is no name
-            found[key] = base.name
-        elif key == "revision" and "base_model_name_or_path" in value:
-            found[key] = base.revision
-        elif key in BASES and (local or inner == base.private):
-            found |= {} if base.name is None else {key: base.name}
-        elif not (local and key.endswith(FILES)):
-            found[key] = _cleaned(inner, base)
-    return found
-
-
 def _private(run: Path, record: Mapping[str, Any]) -> list[str]:
     """Return the paths that this machine, and the one that trained, are known by."""
     source = record["data"]["source"]
@@ -275,26 +204,3 @@ def _private(run: Path, record: Mapping[str, Any]) -> list[str]:
     return [
         name.rstrip("/\\") for name in known if is_local(name) and last_name(name) != "a folder"
     ]
-
-
-def _check_nothing_private(folder: Path, private: Collection[str]) -> None:
-    """Look for names of a machine in every file but weights and vocabularies.
-
-    Raises:
-        UsageError: A file holds one.
-    """
-    names = [re.escape(name) for name in sorted(private, key=len, reverse=True)]
-    marks = re.compile(rf"(?<![\w.-])(?:{'|'.join([*names, *HOMES])})(?![\w-])")
-    for path in sorted(folder.rglob("*")):
-        if path.suffix == ".safetensors":
-            with safe_open(path, "pt") as file:
-                text = " ".join((file.metadata() or {}).values())
-        elif path.is_file() and path.name not in VOCABULARIES:
-            text = path.read_bytes().decode("utf-8", "replace")
-        else:
-            continue
-        if mark := marks.search(text.replace("\\\\", "\\")):
-            raise UsageError(
-                f"{path.relative_to(folder)} would tell strangers of {mark[0]!r}; give labels, "
-                "prompts and settings other names and train again, or upload RUN/adapter by hand"
-            )

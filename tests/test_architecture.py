@@ -20,7 +20,7 @@ ALLOWED = {
     "metrics": {"errors", "networks", "storage"},
     "adapters": {"errors", "storage"},
     "networks": {"errors", "storage"},
-    "exports": {"errors", "storage"},
+    "exports": {"errors", "paths", "storage"},
     "devices": {"errors", "records"},
     "tasks": LEAVES,
     "data": LEAVES,
