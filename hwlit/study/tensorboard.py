@@ -72,9 +72,10 @@ def _settings(record: Mapping[str, Any]) -> dict[str, Any]:
     adapter = record.get("adapter", {})
     settings = {k: v for k, v in adapter.items() if isinstance(v, str | int | float)}
     named = {"adapter": settings.pop("name", None), **settings}
+    model = record.get("model", {}).get("hub_id")
     named |= {
         "quantised_from": record.get("source", {}).get("adapter"),
-        "model": last_name(str(record["model"]["hub_id"])) if record.get("model") else None,
+        "model": None if model is None else last_name(str(model)),
         "device": record.get("device", {}).get("name"),
         "precision": record.get("precision"),
         "seed": record.get("seed"),
