@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hwlit import __version__, quiet
 from hwlit.errors import HwlitError, Interrupted, ResourceError, UsageError
-from hwlit.options import export_parser, generate_parser, parser, predict_parser, quantize_parser
+from hwlit.options import export_options, generate_parser, parser, predict_parser, quantize_parser
 from hwlit.output import is_first_process
 from hwlit.shipped import adapter_card, adapter_folder, adapters, config_names, find_config
 from hwlit.signals import leave_by_exception
@@ -36,7 +36,8 @@ use a finished run
   predict RUN           label texts: --text "..." | --file texts.csv | -
   generate RUN          draw pictures: --prompt "..." --out DIR
   quantize RUN          test it in --format int8|int4|nf4; writes a row of its own
-  export RUN            write a plain model folder: --merged DIR; SVDiff as LoRA: --lora DIR
+  export RUN            write a plain model folder: --merged DIR; SVDiff as LoRA: --lora DIR;
+                        the folder to upload: --for-hub DIR
 many runs side by side
   study run FILE        a grid of runs, each a process of its own; study: lists what comes along
   compare RUN|DIR ...   a row per method: quality, costs, ties; --format table|md|csv|json
@@ -270,25 +271,10 @@ def _quantize(arguments: list[str]) -> int:
 
 
 def _export(arguments: list[str]) -> int:
-    asked = export_parser().parse_args(arguments)
-    if (asked.lora is None) != (asked.rank is None):
-        raise UsageError("--lora and --rank go together: hwlit export RUN --lora DIR --rank 16")
-    if asked.lora is not None:
-        from hwlit.shifts import export_lora
+    asked = export_options(arguments)
+    from hwlit.exporting import export
 
-        error = export_lora(asked.run, asked.lora, asked.rank)
-        print(f"written: {asked.lora}/, relative error {error:.4f} at rank {asked.rank}")
-        return 0
-    if asked.kohya is not None:
-        from hwlit.exports.kohya_lora import write_kohya_lora
-
-        print(f"written: {write_kohya_lora(asked.run / 'adapter', asked.kohya)}")
-        return 0
-    from hwlit import inference
-
-    inference.export_merged(asked.run, asked.merged)
-    print(f"written: {asked.merged}/")
-    return 0
+    return export(asked)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from hwlit.exports.diffusers_lora import WEIGHTS
 from hwlit.exports.png import write_png
 from hwlit.networks.diffusion import load_pipeline
 from hwlit.networks.sampling import draw
+from hwlit.paths import last_name
 from hwlit.records import read_run
 from hwlit.shifts import check_base, folded, learned_shifts
 from hwlit.yaml_files import read_config
@@ -117,7 +118,7 @@ def generate(run: Path, request: Request, out: Path, device: str = "cpu") -> lis
     facts = {
         "steps": steps,
         "guidance": guidance,
-        "model": record["model"]["hub_id"],
+        "model": last_name(record["model"]["hub_id"]),
         "adapter": "none" if request.base else record["adapter"]["name"],
         "strength": 0.0 if request.base else _strength(request),
         "run": run.resolve().name,

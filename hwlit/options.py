@@ -81,8 +81,21 @@ def quantize_parser() -> Parser:
     return options
 
 
-def export_parser() -> Parser:
-    """Return the options of `hwlit export`."""
+def export_options(arguments: list[str]) -> argparse.Namespace:
+    """Return what `hwlit export` was asked for.
+
+    Raises:
+        UsageError: An option is unknown, or lacks the one that it goes with.
+    """
+    asked = _export_parser().parse_args(arguments)
+    if (asked.lora is None) != (asked.rank is None):
+        raise UsageError("--lora and --rank go together: hwlit export RUN --lora DIR --rank 16")
+    if asked.base_id is not None and asked.for_hub is None:
+        raise UsageError("--base-id goes with --for-hub: hwlit export RUN --for-hub DIR")
+    return asked
+
+
+def _export_parser() -> Parser:
     options = parser("export", "Write a finished run in another format.")
     options.add_argument("run", type=Path, help="the run's directory")
     formats = options.add_mutually_exclusive_group(required=True)
@@ -98,7 +111,16 @@ def export_parser() -> Parser:
         "--kohya", type=Path, metavar="FILE",
         help="LoRA of a picture model as A1111 and ComfyUI read it; a new .safetensors file",
     )  # fmt: skip
+    formats.add_argument(
+        "--for-hub", type=Path, metavar="DIR",
+        help="the folder to upload: RUN/adapter with its model card, without names of this "
+        "machine; new or empty",
+    )  # fmt: skip
     options.add_argument("--rank", type=int, help="with --lora: its rank, such as 16")
+    options.add_argument(
+        "--base-id", metavar="ORG/NAME",
+        help="with --for-hub: the hub id of the pretrained model, where that was a folder",
+    )  # fmt: skip
     return options
 
 

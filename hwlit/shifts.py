@@ -15,6 +15,7 @@ from hwlit.errors import IntegrityError, UsageError
 from hwlit.exports.diffusers_lora import write_diffusers_lora
 from hwlit.networks.diffusion import DiffusionNetwork, load_diffusion
 from hwlit.networks.pipelines import weights_sha256
+from hwlit.paths import last_name
 from hwlit.records import read_run
 
 CLASS = f"{SVDiff.__module__}.{SVDiff.__qualname__}"
@@ -83,7 +84,7 @@ def export_lora(run: Path, folder: Path, rank: int) -> float:
     _, network = shifted(run, record)
     lora = as_lora(network, rank)
     facts = {
-        "base_model": record["model"]["hub_id"],
+        "base_model": last_name(record["model"]["hub_id"]),
         "made_from": f"SVDiff shifts, rank {rank}",
         "relative_error": f"{lora.relative_error:.6g}",
     }

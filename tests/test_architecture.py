@@ -12,6 +12,7 @@ LEAVES |= FILES_OF_RUNS
 ALLOWED = {
     "errors": set(),
     "quiet": set(),
+    "paths": set(),
     "options": {"errors"},
     "signals": {"errors"},
     "temporaries": set(),
@@ -24,17 +25,19 @@ ALLOWED = {
     "metrics": {"errors", "networks", "storage"},
     "adapters": {"errors", "storage"},
     "networks": {"errors", "storage"},
-    "exports": {"errors", "run_directory", "storage"},
+    "exports": {"errors", "paths", "run_directory", "storage"},
     "devices": {"errors", "records"},
     "tasks": LEAVES,
     "data": LEAVES,
-    "callbacks": LEAVES | {"signals"},
+    "callbacks": LEAVES | {"paths", "signals"},
     "study": FILES_OF_RUNS - {"checkpoint_file"}
-    | {"signals"}
+    | {"paths", "signals"}
     | {"records", "errors", "metrics", "options", "shipped", "yaml_files"},
     "inference": LEAVES | {"data"},
-    "shifts": LEAVES,
-    "generation": LEAVES | {"data", "shifts", "yaml_files"},
+    "uploads": {"errors", "exports", "paths", "records", "storage", "yaml_files"},
+    "exporting": {"errors", "exports", "inference", "options", "shifts", "uploads"},
+    "shifts": LEAVES | {"paths"},
+    "generation": LEAVES | {"data", "paths", "shifts", "yaml_files"},
     "yaml_files": {"errors"},
     "signatures": set(),
     "allowed_classes": set(),
@@ -55,7 +58,7 @@ ALLOWED = {
     | {"cli", "parsing", "signals", "trainer_settings"},
 }
 NEVER_LIGHTNING = LEAVES | {"study", "shipped", "quiet", "options", "inference", "generation"}
-NEVER_LIGHTNING |= {"shifts"}
+NEVER_LIGHTNING |= {"shifts", "paths", "uploads", "exporting"}
 # Optional back ends, each in the one file that owns it.
 LOCAL_IMPORTS = {
     "devices/nvml.py": {"pynvml"},

@@ -10,12 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 from hwlit.callbacks.curves import reliability_picture
+from hwlit.callbacks.event_files import EventWriter
 from hwlit.callbacks.predictions import Predictions
 from hwlit.metrics.probabilities import reliability
+from hwlit.paths import last_name
 from hwlit.records import RunRecord
 from hwlit.storage import write_text
 
@@ -110,6 +113,15 @@ class TensorBoard(TensorBoardLogger):
         """The folder of the event files; the parent would replace `$NAME` and `~` in it."""
         return str(self.root_dir)
 
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> EventWriter:
+        """The writer, made when it is first asked for; its file's name tells of no host."""
+        if self._experiment is None:
+            self._experiment = EventWriter(log_dir=self.log_dir, **self._kwargs)
+        assert isinstance(self._experiment, EventWriter)
+        return self._experiment
+
     @rank_zero_only
     def save(self) -> None:
         """Flush; the parent would write hparams.yaml, which config.yaml says better."""
@@ -124,7 +136,7 @@ class TensorBoard(TensorBoardLogger):
         facts = record.description
         settings = {k: v for k, v in facts["adapter"].items() if not isinstance(v, list)}
         settings |= {
-            "model": facts["model"]["hub_id"],
+            "model": last_name(facts["model"]["hub_id"]),
             "device": facts["device"]["name"],
             "seed": facts["seed"],
         }

@@ -50,6 +50,23 @@ model = AutoModelForSequenceClassification.from_pretrained("path/to/this/folder"
 tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
 ```"""
 
+# No loader of transformers knows these layers.
+LOAD_ROUNDED = """```python
+from pathlib import Path
+from transformers import AutoTokenizer
+from hwlit.adapters.quantized_state import restore
+from hwlit.exports.quantized_folder import read_quantized
+from hwlit.networks.empty import empty_classifier
+
+folder = Path("path/to/this/folder")
+model = restore(empty_classifier(folder), *read_quantized(folder))
+tokenizer = AutoTokenizer.from_pretrained(folder)
+```"""
+LOCAL_BASE = "path/to/the/base"  # in a snippet, where the base has no public name
+NAMELESS = (
+    "The base has no public name: it is a {architecture} whose weights have the sha256 `{sha256}`."
+)
+
 
 # What pocket-sd holds is in fp16, and of one precision a pipeline must be.
 LOAD_IMAGES = """```python
@@ -79,7 +96,8 @@ SHIFTS = (
     "{names}: the shifts of the singular values, which stock diffusers does not read; `hwlit "
     "export RUN --lora DIR --rank 16` turns them into a LoRA file."
 )
-POCKET_SD = 'files("hwlit") / "assets" / "pocket-sd"'  # it is on no hub, but comes with hwlit
+POCKET = "pocket-sd"  # it is on no hub, but comes with hwlit
+POCKET_SD = f'files("hwlit") / "assets" / "{POCKET}"'
 TEXT_RESULTS = ("test/accuracy", "test/f1_macro", "test/f1_positive", "test/loss")
 IMAGE_RESULTS = (
     "test/clip_i", "base/clip_i", "test/clip_t", "base/clip_t", "test/dino", "test/diversity",
@@ -91,7 +109,8 @@ def text_model_card(record: dict[str, Any], peft: bool, quantised: bool = False)
     """Return the README.md of an exported text classifier.
 
     Args:
-        record: The run's record as plain data; the figures are taken from it.
+        record: The run's record as plain data; the figures are taken from it. A base whose
+            `hub_id` is None has no public name.
         peft: Whether the folder holds a PEFT adapter rather than a whole model.
         quantised: Whether it says how the base of that adapter is quantised.
     """
@@ -103,13 +122,15 @@ def text_model_card(record: dict[str, Any], peft: bool, quantised: bool = False)
         tags=["hwlit", adapter["name"].lower()],
     )
     how = LOAD_QUANTIZED if quantised else LOAD_PEFT if peft else LOAD_PLAIN
-    load = how.format(base=json.dumps(model["hub_id"]))
+    how = LOAD_ROUNDED if "converts_to" in adapter else how
+    load = how.format(base=json.dumps(model["hub_id"] or LOCAL_BASE))
     settings = {k: v for k, v in adapter.items() if k not in ("class", "name", "sites", "heads")}
     lines = [
         f"---\n{front.to_yaml()}\n---",
-        f"# {adapter['name']} on {model['hub_id']}",
+        _title(adapter, model),
         f"Classifies texts as {', '.join(model['labels'])}. Trained by hwlit "
         f"{record['versions']['hwlit']} on {', '.join(data['source'])}, seed {record['seed']}.",
+        *_nameless(model),
         "## Load",
         load,
         "## Result",
@@ -132,7 +153,8 @@ def image_model_card(
     """Return the README.md of an exported diffusion model that learned a concept.
 
     Args:
-        record: The run's record as plain data; the figures are taken from it.
+        record: The run's record as plain data; the figures are taken from it. A base whose
+            `hub_id` is None has no public name.
         lora: Whether the folder holds LoRA weights rather than a whole pipeline.
         steps: Denoising steps of the test's pictures.
         guidance: Their guidance scale.
@@ -140,7 +162,7 @@ def image_model_card(
     """
     model, adapter, data = record["model"], record["adapter"], record["data"]
     front = ModelCardData(
-        base_model=model["hub_id"],
+        base_model=None if model["hub_id"] == POCKET else model["hub_id"],
         library_name="diffusers",
         pipeline_tag="text-to-image",
         instance_prompt=data["instance_prompt"],
@@ -152,9 +174,10 @@ def image_model_card(
     clip = record["encoders"]["clip"]["checkpoint"] if "encoders" in record else "none"
     lines = [
         f"---\n{front.to_yaml()}\n---",
-        f"# {adapter['name']} on {model['hub_id']}: {data['instance_prompt']}",
+        f"{_title(adapter, model)}: {data['instance_prompt']}",
         f'Draws what {data["rows"]["train"]} pictures showed it, as "{data["instance_prompt"]}". '
         f"Trained by hwlit {record['versions']['hwlit']}, seed {record['seed']}.",
+        *_nameless(model),
         "## Draw",
         snippet("", "pipeline.load_lora_weights(folder)\n" if lora else ""),
         *_own_files(files, snippet),
@@ -166,10 +189,20 @@ def image_model_card(
     return "\n\n".join(lines) + "\n"
 
 
+def _title(adapter: Mapping[str, Any], model: Mapping[str, Any]) -> str:
+    return f"# {adapter['name']}" + (f" on {model['hub_id']}" if model["hub_id"] else "")
+
+
+def _nameless(model: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a base is that has no public name."""
+    if model["hub_id"] is None:
+        yield NAMELESS.format(architecture=model["architecture"], sha256=model["sha256"])
+
+
 def _snippet(record: dict[str, Any], steps: int, guidance: float, imports: str, lines: str) -> str:
     """Return the code that draws: of the folder's pipeline, or of the base after further lines."""
-    base, prompt = record["model"]["hub_id"], record["data"]["instance_prompt"]
-    pocket = bool(lines) and base == "pocket-sd"
+    base, prompt = record["model"]["hub_id"] or LOCAL_BASE, record["data"]["instance_prompt"]
+    pocket = bool(lines) and base == POCKET
     named = f"str({POCKET_SD})" if pocket else json.dumps(base)
     return LOAD_IMAGES.format(
         imports=imports + ("from importlib.resources import files\n" if pocket else ""),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from hwlit.paths import without_folders
 from hwlit.study.collect import Run
 from hwlit.study.methods import Method
 
@@ -18,6 +19,7 @@ def _of(run: Run) -> Iterator[str]:
     if isinstance(base, Mapping) and base.get("got") != (asked := base.get("asked")):
         why = f": {base['why']}" if base.get("why") else ""
         if why or asked != "auto":  # which means the first that works, and that one needs no word
-            yield f"its base is in {base.get('got')}, where {asked} was asked for{why}"
+            what = f"its base is in {base.get('got')}, where {asked} was asked for{why}"
+            yield without_folders(what)
     yield from run.remarks
     yield from map(str, run.record.get("remarks", ()))

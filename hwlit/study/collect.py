@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hwlit.errors import IntegrityError, UsageError
+from hwlit.paths import last_name, without_folders
 from hwlit.records import SCHEMA, read_json, read_record
 
 LARGEST = 1e100
@@ -95,6 +96,8 @@ def collect(paths: Sequence[Path]) -> Collection:
     if found.studies and all(run.study is not None for run in found.runs):
         found.name = ", ".join(found.studies)
     if found.runs or (found.waiting and not found.left_out):
+        if not found.studies:
+            found.name = ", ".join(path.absolute().name or str(path) for path in paths)
         return found
     if found.left_out:
         path, reason = found.left_out[0]
@@ -159,29 +162,30 @@ def _read_study(folder: Path, found: Collection) -> None:
 
 def _cell(study: Path, name: str, row: Mapping[str, Any]) -> Run:
     values = {str(axis): _label(value) for axis, value in row["values"].items()}
-    status, reason = str(row["status"]), _text(row.get("reason"))
+    status, reason = str(row["status"]), _sentence(row.get("reason"))
     folder = study / str(row["run"]) if row.get("run") else None
     record: Mapping[str, Any] = {}
     if status == "ok":
         if folder is None:
             raise IntegrityError("the row is ok and names no run")
-        record = _checked(read_record(folder))
-        status, reason = str(record["status"]), _text(record.get("error"))
+        record = _public(_checked(read_record(folder)))
+        status, reason = str(record["status"]), _sentence(record.get("error"))
     remarks = row.get("remarks", [])
     if not isinstance(remarks, list):
         raise IntegrityError("not written by hwlit: remarks is no list")
-    return Run(name, folder, status, reason, values, record, study, [*map(str, remarks)])
+    told = [without_folders(str(remark)) for remark in remarks]
+    return Run(name, folder, status, reason, values, record, study, told)
 
 
 def _read_run(folder: Path, root: Path, found: Collection) -> None:
     try:
-        record = _checked(read_record(folder))
+        record = _public(_checked(read_record(folder)))
     except IntegrityError as error:
         found.left_out.append((folder / "record.json", str(error)))
         return
     inside = folder.relative_to(root).as_posix() if folder.is_relative_to(root) else "."
     name = folder.resolve().name if inside == "." else inside
-    status, reason = str(record["status"]), _text(record.get("error"))
+    status, reason = str(record["status"]), _sentence(record.get("error"))
     found.runs.append(Run(name, folder, status, reason, {}, record))
 
 
@@ -193,6 +197,25 @@ def _object(path: Path) -> dict[str, Any]:
     if not isinstance(facts, dict) or facts.get("schema") != SCHEMA:
         raise IntegrityError(f"not written by hwlit: no object of schema {SCHEMA}")
     return facts
+
+
+def _public(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a record whose sentences tell of no folder: people show comparisons to others.
+
+    What only serves to tell runs apart keeps its path: `model.pretrained`, `data.source`, `source`.
+    """
+    told = dict(record)
+    told["absent"] = {name: without_folders(str(why)) for name, why in record["absent"].items()}
+    if "remarks" in record:
+        told["remarks"] = [without_folders(str(remark)) for remark in record["remarks"]]
+    if "hub_id" in (model := record.get("model", {})):
+        told["model"] = {**model, "hub_id": last_name(str(model["hub_id"]))}
+    return told
+
+
+def _sentence(value: object) -> str | None:
+    """Return a reason without folders."""
+    return without_folders(text) if (text := _text(value)) else None
 
 
 def _checked(record: Mapping[str, Any]) -> Mapping[str, Any]:

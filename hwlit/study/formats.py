@@ -9,9 +9,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from hwlit.paths import without_folders
 from hwlit.study.classes import class_grids, confusion, per_class
+from hwlit.study.collect import Run
 from hwlit.study.comparison import Comparison, Row
-from hwlit.study.grids import Grid, main_grids, problem_grids
+from hwlit.study.grids import Grid, inside, main_grids, problem_grids
 from hwlit.study.show import printable
 
 WORDS = ("method", "run", "status", "reason", "file", "what differs", "class", "true", "predicted",
@@ -112,15 +114,22 @@ def _line(row: Row, comparison: Comparison, names: Sequence[str]) -> dict[str, A
     return line | {"flags": "; ".join(row.flags), "caveats": "; ".join(row.caveats)}
 
 
+def _place(run: Run) -> str:
+    """Return where a run lies in the directory that was given, or in its study."""
+    if run.study is None or run.folder is None:
+        return run.name
+    return run.folder.relative_to(run.study).as_posix()
+
+
 def as_json(comparison: Comparison) -> str:
     """Return everything, plain data in SI units."""
     rows = [
         {
             "method": row.label,
             "adapter": row.method.adapter,
-            "runs": [str(run.folder) for run in row.method.runs],
+            "runs": [_place(run) for run in row.method.runs],
             "seeds": [run.seed for run in row.method.runs],
-            "settings": row.method.settings,
+            "settings": {n: without_folders(v) for n, v in row.method.settings.items()},
             "readings": {name: reading.to_dict() for name, reading in row.readings.items()},
             "over_baseline": {
                 name: ratio
@@ -147,7 +156,10 @@ def as_json(comparison: Comparison) -> str:
             {"run": run.name, "status": run.status, "reason": run.reason}
             for run in comparison.failed
         ],
-        "left_out": [{"file": str(path), "reason": why} for path, why in comparison.left_out],
+        "left_out": [
+            {"file": inside(path), "reason": without_folders(why)}
+            for path, why in comparison.left_out
+        ],
         "waiting": comparison.waiting,
         "choose": comparison.choose,
         "chosen": [row.label for row in comparison.chosen()],

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from hwlit.paths import without_folders
 from hwlit.study.comparison import FURTHER, VARIANTS, Comparison, Row
 from hwlit.study.latency import OVER_BASE, UNMERGED_OVER_BASE
 from hwlit.study.methods import label_of_axes
@@ -63,6 +65,11 @@ def main_grids(comparison: Comparison) -> list[Grid]:
     return [*grids, *_latency(comparison)]
 
 
+def inside(path: Path) -> str:
+    """Return a file of a run as people are told of it, without the folders above."""
+    return f"{path.parent.name}/{path.name}"
+
+
 def problem_grids(comparison: Comparison) -> list[Grid]:
     """Return what is not comparable, fell back, failed or could not be read, as far as it is."""
     told = [
@@ -74,7 +81,7 @@ def problem_grids(comparison: Comparison) -> list[Grid]:
          [[label_of_axes(run, comparison.failed) if len(comparison.failed) > 1 else run.name,
            run.status, run.reason or ""] for run in comparison.failed]),
         ("left out", ["file", "reason"],
-         [[str(path), reason] for path, reason in comparison.left_out]),
+         [[inside(path), without_folders(reason)] for path, reason in comparison.left_out]),
     ]  # fmt: skip
     grids = [
         Grid(title, columns, [[Cell(text) for text in row] for row in rows])

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from hwlit.paths import without_folders
 from hwlit.study.collect import Run
 from hwlit.study.show import printable
 
@@ -154,7 +155,7 @@ def _name(found: list[Method]) -> None:
             names += [n for n in own if n not in names and _differs(alike, n)]
         for method in alike:
             told = [f"{name} {method.settings[name]}" for name in names if name in method.settings]
-            method.label = _with(title, told)
+            method.label = _with(title, [*map(without_folders, told)])
     for method in found:  # a sign that turns the writing round would turn whole sentences
         method.label = printable(method.label)
     _tell_apart(found)
@@ -193,7 +194,7 @@ def _tell_apart(found: list[Method]) -> None:
         names = {n: None for n in names if len({config.get(n) for config in configs}) > 1}
         for method, config in zip(alike, configs, strict=True):
             told = [f"{n.rpartition('.')[2]} {config[n]}" for n in names if n in config]
-            method.label = _with(label, told)
+            method.label = _with(label, [*map(without_folders, told)])
     for label in _repeated(found):
         for method in found:
             if method.label == label:

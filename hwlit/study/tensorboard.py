@@ -23,6 +23,7 @@ from tensorboard.plugins.hparams.metadata import (
 )
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from hwlit.paths import last_name
 from hwlit.storage import replacing
 
 
@@ -71,9 +72,10 @@ def _settings(record: Mapping[str, Any]) -> dict[str, Any]:
     adapter = record.get("adapter", {})
     settings = {k: v for k, v in adapter.items() if isinstance(v, str | int | float)}
     named = {"adapter": settings.pop("name", None), **settings}
+    model = record.get("model", {}).get("hub_id")
     named |= {
         "quantised_from": record.get("source", {}).get("adapter"),
-        "model": record.get("model", {}).get("hub_id"),
+        "model": None if model is None else last_name(str(model)),
         "device": record.get("device", {}).get("name"),
         "precision": record.get("precision"),
         "seed": record.get("seed"),

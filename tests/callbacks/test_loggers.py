@@ -63,3 +63,26 @@ def test_a_directory_is_taken_as_it_is_called(name, tmp_path, monkeypatch):
     logger.save()
     assert list((tmp_path / name / "tensorboard").iterdir())
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_no_event_file_tells_of_the_host(tmp_path, monkeypatch):
+    """People upload them."""
+    monkeypatch.setattr("socket.gethostname", lambda: "zorbax")
+    logger = TensorBoard(tmp_path)
+    logger.log_metrics({"loss": 3.0}, 0)
+    logger.log_metrics({"loss": 2.0}, 5)
+    logger.finalize("success")
+    facts = {"adapter": {"name": "Lora"}, "device": {"name": "cpu"}, "seed": 3}
+    facts["model"] = {"hub_id": "/home/zorbax/bert"}
+    row = {"test/accuracy": Reading(0.5, "1", "measured")}
+    logger.add_row(RunRecord("ok", facts, row))  # opens another file, as after the fit
+    again = TensorBoard(tmp_path, resumed_at=4)
+    again.log_metrics({"loss": 1.0}, 5)
+    again.finalize("success")
+    paths = list((tmp_path / "tensorboard").iterdir())
+    assert len(paths) == 3
+    for path in paths:
+        assert path.name.startswith("events.out.tfevents.")
+        assert b"zorbax" not in path.name.encode() + path.read_bytes()
+    read = EventAccumulator(str(tmp_path / "tensorboard"))
+    assert [(e.step, e.value) for e in read.Reload().Scalars("loss")] == [(0, 3.0), (5, 1.0)]

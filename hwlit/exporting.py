@@ -1,0 +1,33 @@
+"""What `hwlit export` writes: a finished run in another format."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from hwlit.exports.kohya_lora import write_kohya_lora
+from hwlit.inference import export_merged
+from hwlit.shifts import export_lora
+from hwlit.uploads import export_for_hub
+
+
+def export(asked: Namespace) -> int:
+    """Write a run in the one format that was asked for, and say where it lies.
+
+    Args:
+        asked: What `options.export_options` returned.
+
+    Returns:
+        The exit code.
+    """
+    if asked.lora is not None:
+        error = export_lora(asked.run, asked.lora, asked.rank)
+        print(f"written: {asked.lora}/, relative error {error:.4f} at rank {asked.rank}")
+    elif asked.kohya is not None:
+        print(f"written: {write_kohya_lora(asked.run / 'adapter', asked.kohya)}")
+    elif asked.for_hub is not None:
+        remarks = export_for_hub(asked.run, asked.for_hub, asked.base_id)
+        print("\n".join([f"written: {asked.for_hub}/", *remarks]))
+    else:
+        export_merged(asked.run, asked.merged)
+        print(f"written: {asked.merged}/")
+    return 0
