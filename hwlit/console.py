@@ -28,7 +28,7 @@ class PlainConsole(Console):
             options["file"] = sys.stderr.stream
         super().__init__(stderr=stderr, markup=False, emoji=False, **options)
 
-    def render_str(self, text: str, **options: Any) -> Text:  # type: ignore[override]
+    def render_str(self, text: str, **options: Any) -> Text:
         """Return a text with rich's highlights."""
         return super().render_str(printable(text), **options)
 

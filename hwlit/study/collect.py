@@ -12,6 +12,7 @@ from typing import Any
 
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.records import SCHEMA, read_json, read_record
+from hwlit.study.inside import LeavesError, check_name, check_row, refuse_links
 
 LARGEST = 1e100
 PLAIN = (str, int, float, bool, type(None))
@@ -82,7 +83,7 @@ def collect(paths: Sequence[Path]) -> Collection:
 
     Raises:
         UsageError: A path does not exist, or there is no run at all.
-        IntegrityError: There are some, and none can be read.
+        IntegrityError: There are some, and none can be read; or a study leads out of its directory.
     """
     found = Collection(name=", ".join(str(path) for path in paths))
     collects = gc.isenabled()
@@ -146,13 +147,18 @@ def _read_study(folder: Path, found: Collection) -> None:
     found.baseline = found.baseline or _text(study.get("baseline"))
     found.choose = found.choose or _text(study.get("choose"))
     found.studies.append(_text(study.get("name")) or str(folder))
+    refuse_links(folder)
     for cell in cells:
-        path = folder / "rows" / f"{cell}.json"
+        path = folder / "rows" / f"{check_name(cell, folder / 'study.json')}.json"
         try:
             if path.is_file():
-                found.runs.append(_cell(folder, cell, _object(path)))
+                row = _object(path)
+                check_row(row, cell, path)
+                found.runs.append(_cell(folder, cell, row))
             else:
                 found.waiting += 1
+        except LeavesError:
+            raise
         except (OSError, IntegrityError, LookupError, TypeError, AttributeError) as error:
             found.left_out.append((path, _reason(error)))
 

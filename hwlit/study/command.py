@@ -32,8 +32,10 @@ from hwlit.study.cells import Cell
 from hwlit.study.findings import chosen, largest
 from hwlit.study.grid import slug
 from hwlit.study.hardware import runnable
+from hwlit.study.inside import refuse_links
+from hwlit.study.left_behind import left_behind
 from hwlit.study.plan import Study, find_study, read_study
-from hwlit.study.processes import Ending, Job, attend, left_behind
+from hwlit.study.processes import Ending, Job, attend
 from hwlit.study.run import Runner, Switch, stopping
 from hwlit.study.store import Store
 
@@ -216,9 +218,11 @@ def _status(words: Sequence[str]) -> int:
     options.add_argument("directory", type=Path, help="the study's directory")
     store = Store(options.parse_args(words).directory.absolute())
     facts = store.facts()
+    refuse_links(store.path)
     board = Board(store, facts["metric"], facts["cells"])
     for name in board.names:
-        if (process := left_behind(store.started(name))) is not None:
+        process = left_behind(store.started(name), store.run(name), PROGRAM[-1])
+        if process is not None:
             board.running[name] = process.create_time()
         elif (row := store.row(name)) is not None:
             board.rows[name] = row
@@ -272,6 +276,7 @@ def _held(store: Store, name: str) -> Iterator[None]:
     if store.path.is_file():
         raise UsageError(f"--output {store.path} is a file; give a directory")
     store.path.mkdir(parents=True, exist_ok=True)
+    refuse_links(store.path)  # before the lock is opened, which might be one
     lock = hold_directory(store.path, name)
     try:
         yield
