@@ -58,7 +58,7 @@ def spreadsheet(value: Any) -> Any:
         return value
     value = printable(value)
     # As spreadsheets do, with an apostrophe; a number stays one.
-    return f"'{value}" if value.lstrip().startswith(FORMULA) and not _is_number(value) else value
+    return f"'{value}" if value.lstrip().startswith(FORMULA) and not is_number(value) else value
 
 
 def say(*lines: object, error: bool = False) -> None:
@@ -136,7 +136,8 @@ def plain_errors() -> Iterator[None]:
         sys.stderr = before
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Return whether a text is a number."""
     try:
         float(text)
     except ValueError:

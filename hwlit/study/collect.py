@@ -171,7 +171,7 @@ def _cell(study: Path, name: str, row: Mapping[str, Any]) -> Run:
     if status == "ok":
         if folder is None:
             raise IntegrityError("the row is ok and names no run")
-        record = _checked(read_record(folder))
+        record = checked(read_record(folder))
         status, reason = str(record["status"]), _text(record.get("error"))
     remarks = row.get("remarks", [])
     if not isinstance(remarks, list):
@@ -181,7 +181,7 @@ def _cell(study: Path, name: str, row: Mapping[str, Any]) -> Run:
 
 def _read_run(folder: Path, root: Path, found: Collection) -> None:
     try:
-        record = _checked(read_record(folder))
+        record = checked(read_record(folder))
     except IntegrityError as error:
         found.left_out.append((folder / "record.json", str(error)))
         return
@@ -201,7 +201,7 @@ def _object(path: Path) -> dict[str, Any]:
     return facts
 
 
-def _checked(record: Mapping[str, Any]) -> Mapping[str, Any]:
+def checked(record: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a record whose parts have the types that ours have.
 
     Raises:

@@ -35,7 +35,14 @@ def test_the_least_loss_is_chosen(tmp_path):
     store = Store(tmp_path)
     for name, loss in (("a", 0.5), ("b", 0.1)):
         store.write(Row(name, {"adapter": name}, "0", "ok", None, 0, 1, f"runs/{name}", 1.0))
-        record = {"best_checkpoint": {"monitor": "val/loss", "score": loss}}
+        best = {"monitor": "val/loss", "score": loss}
+        record = {
+            "schema": 1,
+            "status": "ok",
+            "readings": {},
+            "absent": {},
+            "best_checkpoint": best,
+        }
         store.run(name).mkdir(parents=True)
         (store.run(name) / "record.json").write_text(json.dumps(record))
     assert chosen(store, ["a", "b"], "val/loss").endswith("val/loss 0.1000: b")
