@@ -23,7 +23,7 @@ from hwlit import __version__, quiet, surroundings
 from hwlit.errors import HwlitError, Interrupted, ResourceError, UsageError
 from hwlit.options import export_parser, generate_parser, parser, predict_parser, quantize_parser
 from hwlit.output import is_first_process
-from hwlit.plain_text import plain_errors, say
+from hwlit.plain_text import plain_streams, say
 from hwlit.shipped import adapter_card, adapter_folder, adapters, config_names, find_config
 
 HELP = """\
@@ -96,7 +96,7 @@ def main(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     arguments = [word for word in arguments if word != "--debug"]
     try:
-        with plain_errors():
+        with plain_streams(bars=not shows_only(arguments)):
             return _dispatch(arguments)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - closed by the interpreter's end
@@ -120,6 +120,12 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         say("hwlit: interrupted", error=True)
         return 130
+
+
+def shows_only(arguments: list[str]) -> bool:
+    """Return whether a command line asks for help or a config, and for nothing that takes long."""
+    names = [word.partition("=")[0] for word in arguments]
+    return any(name == "-h" or name.endswith(("help", "print_config")) for name in names)
 
 
 def _trace(debug: bool) -> None:

@@ -2,8 +2,8 @@
 
 Labels, file names, reasons and remarks come from files that somebody else wrote. A terminal obeys
 what is in them, Markdown makes links and pictures of it, a spreadsheet computes it. All that hwlit
-prints goes through `say` or `hwlit.console`, and what others print to standard error through
-`Plain`. Standard library only.
+prints goes through `say` or `hwlit.console`, and what libraries print through `Plain`. Standard
+library only.
 """
 
 from __future__ import annotations
@@ -86,9 +86,10 @@ def write_data(text: str) -> None:
     if is_screen():
         say(*text.removesuffix("\n").split("\n"))
         return
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")
-    sys.stdout.write(text)
+    stream = sys.stdout.stream if isinstance(sys.stdout, Plain) else sys.stdout
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(encoding="utf-8")
+    stream.write(text)
 
 
 class Plain:
@@ -123,17 +124,21 @@ class Plain:
 
 
 @contextlib.contextmanager
-def plain_errors() -> Iterator[None]:
-    """Let what libraries write to standard error be plain while the block lasts."""
-    before = sys.stderr
-    if before is None:
-        yield
-        return
-    sys.stderr = cast(TextIO, Plain(before))
+def plain_streams(bars: bool) -> Iterator[None]:
+    """Let what libraries print be plain while the block lasts.
+
+    Args:
+        bars: Whether rich's progress bars are to be drawn, where standard output is a terminal.
+    """
+    before = sys.stdout, sys.stderr
+    if sys.stdout is not None and not (bars and is_screen()):
+        sys.stdout = cast(TextIO, Plain(sys.stdout))
+    if sys.stderr is not None:
+        sys.stderr = cast(TextIO, Plain(sys.stderr))
     try:
         yield
     finally:
-        sys.stderr = before
+        sys.stdout, sys.stderr = before
 
 
 def is_number(text: str) -> bool:

@@ -1,5 +1,6 @@
 import io
 import re
+import sys
 
 import pytest
 from markdown_it import MarkdownIt
@@ -7,10 +8,18 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from hwlit import plain_text
 from hwlit.console import PlainConsole
 from hwlit.errors import HwlitError
-from hwlit.plain_text import Plain, code, in_markdown, plain_errors, printable, say, spreadsheet
+from hwlit.plain_text import (
+    Plain,
+    code,
+    in_markdown,
+    plain_streams,
+    printable,
+    say,
+    spreadsheet,
+    write_data,
+)
 
 OBEYED = "\x00\x07\x08\x1b\x7f\x85\x9b\xad\u200b\u200d\u202e\u2028\u2066\ufeff\ud800\udcff\n\r\t\v"
 
@@ -103,9 +112,21 @@ def test_what_libraries_write_to_standard_error_is_plain():
     assert stream.isatty()
 
 
-def test_standard_error_is_what_it_was_after_a_command(capsys):
-    before = plain_text.sys.stderr
-    with plain_errors():
-        print("\x1b[1m", file=plain_text.sys.stderr)
-    assert plain_text.sys.stderr is before
-    assert capsys.readouterr().err == "?[1m\n"
+def test_streams_are_what_they_were_after_a_command(capsys):
+    before = sys.stdout, sys.stderr
+    with plain_streams(bars=True):
+        print("\x1b[1m", file=sys.stderr)
+        print("\x1b[2m")
+        write_data("\x1b,é\n")
+    assert (sys.stdout, sys.stderr) == before
+    assert capsys.readouterr() == ("?[2m\n\x1b,é\n", "?[1m\n")
+
+
+def test_on_a_terminal_data_is_plain_and_bars_are_drawn(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", file := Terminal())
+    with plain_streams(bars=True):
+        write_data("\x1b,é\n")
+        assert sys.stdout is file
+    with plain_streams(bars=False):
+        print("\x9b")
+    assert file.getvalue() == "?,é\n?\n"
