@@ -117,10 +117,10 @@ def _processes() -> list[Hostile]:
         _process("a process that has its id since", "hwlit", "fit", "--output",
                  "HERE/study/runs/x", created=1.0),
         *(
-            Hostile(f"started/seed0.json holds {what}", "files", (*command, *more), (0, 1),
+            Hostile(f"started/seed0.json holds {what}: {command[1]}", "files", command, (0, 1),
                     prepare=_started(text))
             for what, text in strange.items()
-            for command, more in ((RUN, ()), (STATUS, ()))
+            for command in (RUN, STATUS)
         ),
     ]  # fmt: skip
 
