@@ -43,7 +43,7 @@ def start(study: Path, output: Path, workers: int) -> subprocess.Popen[bytes]:
     code = f"import sys; from hwlit.study import command; sys.exit(command.main({words}, {STUB}))"
     with output.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-c", code], stdout=log, stderr=log, start_new_session=True,
+            [sys.executable, "-P", "-c", code], stdout=log, stderr=log, start_new_session=True,
             env={**os.environ, "STUB_STEPS": str(STEPS)},
         )  # fmt: skip
 
