@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    del sys.path[0]  # by `python -m` the working directory, whose files may be a stranger's
+
 import difflib
 import errno
 import importlib
@@ -13,10 +18,11 @@ import textwrap
 import traceback
 from pathlib import Path
 
-from hwlit import __version__, quiet
+from hwlit import __version__, quiet, surroundings
 from hwlit.errors import HwlitError, Interrupted, ResourceError, UsageError
 from hwlit.options import export_options, generate_parser, parser, predict_parser, quantize_parser
 from hwlit.output import is_first_process
+from hwlit.plain_text import plain_streams, say
 from hwlit.shipped import adapter_card, adapter_folder, adapters, config_names, find_config
 from hwlit.signals import leave_by_exception
 
@@ -73,10 +79,10 @@ time; each problem with its remedy. Ends with ok, or with the exit code of the f
 `hwlit fit --help` lists the options."""
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 CONFIG = ("--config", "-c")
-READERS = ("compare", "report", "advise")
+READERS = ("show", "compare", "report", "advise")
 COMMANDS = (
-    "fit", "check", "validate", "test", "adapters", "show", "predict", "generate", "quantize",
-    "export", "study", *READERS,
+    "fit", "check", "validate", "test", "adapters", "predict", "generate", "quantize", "export",
+    "study", *READERS,
 )  # fmt: skip
 
 
@@ -92,36 +98,47 @@ def main(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     arguments = [word for word in arguments if word != "--debug"]
     try:
-        return _dispatch(arguments)
+        with plain_streams(bars=not shows_only(arguments)):
+            return _dispatch(arguments)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - closed by the interpreter's end
         return 0
     except HwlitError as error:
-        if debug:
-            traceback.print_exc()
-        print(f"hwlit: {error}", file=sys.stderr)
+        _trace(debug)
+        say(f"hwlit: {error}", error=True)
         return error.exit_code
     except Exception as error:  # a bug of ours or of a library: still one sentence
-        if debug:
-            traceback.print_exc()
+        _trace(debug)
         reason = " ".join(str(error).split())[:500] or "no message"
         if isinstance(error, OSError) and error.errno in NO_SPACE:
-            print(f"hwlit: the disk is full or a limit is reached ({reason})", file=sys.stderr)
+            say(f"hwlit: the disk is full or a limit is reached ({reason})", error=True)
             return ResourceError.exit_code
-        print(f"hwlit: {type(error).__name__}: {reason}; --debug shows where", file=sys.stderr)
+        say(f"hwlit: {type(error).__name__}: {reason}; --debug shows where", error=True)
         return 1
     except Interrupted as error:
         if is_first_process():  # of several, one speaks for all
-            print("; ".join([f"hwlit: {error}", *error.__notes__]), file=sys.stderr)
+            say("; ".join([f"hwlit: {error}", *error.__notes__]), error=True)
         return error.exit_code
     except KeyboardInterrupt:
-        print("hwlit: interrupted", file=sys.stderr)
+        say("hwlit: interrupted", error=True)
         return 130
+
+
+def shows_only(arguments: list[str]) -> bool:
+    """Return whether a command line asks for help or a config, and for nothing that takes long."""
+    names = [word.partition("=")[0] for word in arguments]
+    return any(name == "-h" or name.endswith(("help", "print_config")) for name in names)
+
+
+def _trace(debug: bool) -> None:
+    if debug:
+        say(*traceback.format_exc().splitlines(), error=True)
 
 
 def run() -> None:
     """Run the command line of this process and exit with its code."""
     leave_by_exception()
+    surroundings.secure()
     sys.exit(main(sys.argv[1:]))
 
 
@@ -129,20 +146,22 @@ def _dispatch(arguments: list[str]) -> int:
     command, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     if command in ("--help", "-h", "help"):
         names = textwrap.fill(", ".join(config_names()), 96, break_on_hyphens=False)
-        print(HELP.format(configs=textwrap.indent(names, "  ")))
+        say(*HELP.format(configs=textwrap.indent(names, "  ")).split("\n"))
         return 0
     if command == "--version":
-        print(f"hwlit {__version__}")
+        say(f"hwlit {__version__}")
         return 0
     if command not in COMMANDS:
         near = difflib.get_close_matches(command, COMMANDS, n=1)
         hint = f"did you mean {near[0]!r}" if near else f"commands are {', '.join(COMMANDS)}"
         raise UsageError(f"unknown command {command!r}; {hint}")
+    surroundings.check(arguments)
     if command == "adapters":
         return _adapters(rest)
     quiet.silence()
+    surroundings.ignore_settings()
     own = {
-        "show": _show, "predict": _predict, "generate": _generate, "export": _export,
+        "predict": _predict, "generate": _generate, "export": _export,
         "check": _check, "quantize": _quantize,
     }  # fmt: skip
     if command in own:
@@ -199,43 +218,22 @@ def _adapters(arguments: list[str]) -> int:
     asked = options.parse_args(arguments)
     kind = "image" if asked.image else "text"
     if asked.name is not None:
-        print(adapter_card(asked.name, kind), end="")
+        say(*adapter_card(asked.name, kind).removesuffix("\n").split("\n"))
         return 0
     listed = adapters(kind)
     width = max(len(name) for name, _ in listed)
     for name, line in listed:
-        print(f"{name:<{width}} {line}")
+        say(f"{name:<{width}} {line}")
     return 0
 
 
 def _check(arguments: list[str]) -> int:
     if {"--help", "-h"}.intersection(arguments):
-        print(CHECK_HELP)
+        say(*CHECK_HELP.split("\n"))
         return 0
     from hwlit.checking import check
 
     return check.main(with_shipped_configs(arguments))
-
-
-def _show(arguments: list[str]) -> int:
-    options = parser("show", "Print a run's row again.")
-    options.add_argument("run", type=Path, help="the run's directory")
-    options.add_argument("--json", action="store_true", help="print the record itself")
-    asked = options.parse_args(arguments)
-    from hwlit.records import read_record
-
-    record = read_record(asked.run)
-    if asked.json:
-        print((asked.run / "record.json").read_text(encoding="utf-8"), end="")
-        return 0
-    from rich.console import Console
-
-    from hwlit.study.show import show, show_files
-
-    console = Console()
-    show(record, console)
-    show_files(asked.run, console)
-    return 0
 
 
 def _predict(arguments: list[str]) -> int:
@@ -259,7 +257,7 @@ def _generate(arguments: list[str]) -> int:
 
     run, out, device = (asked.pop(name) for name in ("run", "out", "device"))
     for path in generate(run, Request(tuple(asked.pop("prompt")), **asked), out, device):
-        print(path)
+        say(path)
     return 0
 
 

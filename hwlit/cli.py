@@ -15,7 +15,6 @@ import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from rich.console import Console
 from transformers.utils import logging as transformers_logging
 
 from hwlit.allowed_classes import Allowed
@@ -39,13 +38,14 @@ from hwlit.parsing import (
     root_cause,
     verbatim_columns,
 )
+from hwlit.plain_text import say
 from hwlit.refusals import check_names
 from hwlit.resume import check_file, find_resumption, resume_arguments
 from hwlit.run_directory import Held, take_directory
 from hwlit.runs.base import WARMUP_STEPS, Run
 from hwlit.runs.selection import run_for
 from hwlit.storage import write_text
-from hwlit.study.show import show, show_files
+from hwlit.study.show import show_run
 from hwlit.tasks.base import Task
 from hwlit.tasks.precision import HALF_DTYPES, FrozenHalf
 from hwlit.trainer_settings import (
@@ -188,9 +188,7 @@ class HwlitCLI(LightningCLI):
             if self.lock is not None:
                 self.lock.release()
         if self.trainer.is_global_zero:
-            console = Console()
-            show(record.to_dict(), console)
-            show_files(self.output, console)
+            show_run(record.to_dict(), self.output)
 
     def _keep_config(self, config: dict[str, Any]) -> None:
         """Write the config of a new run; compare that of one that goes on."""
@@ -222,7 +220,7 @@ class HwlitCLI(LightningCLI):
         text = json.dumps({n: float(v) for n, v in self.trainer.callback_metrics.items()}, indent=1)
         if (output := self._asked("output")) is not None:
             write_text(Path(output), text + "\n")
-        print(text)
+        say(*text.split("\n"))
 
     def _asked(self, key: str) -> Any:
         return self.config[str(self.config["subcommand"])].get(key)

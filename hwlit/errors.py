@@ -3,11 +3,17 @@
 Standard library only: the front end maps these to exit codes without importing torch.
 """
 
+from hwlit.plain_text import printable
+
 
 class HwlitError(Exception):
     """One sentence for the user: what was wrong, what was found, what to change."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """Return it as one line, whatever a name or a file's text in it holds."""
+        return printable(super().__str__())
 
 
 class UsageError(HwlitError):

@@ -6,6 +6,7 @@ from argparse import Namespace
 
 from hwlit.exports.kohya_lora import write_kohya_lora
 from hwlit.inference import export_merged
+from hwlit.plain_text import say
 from hwlit.shifts import export_lora
 from hwlit.uploads import export_for_hub
 
@@ -21,13 +22,13 @@ def export(asked: Namespace) -> int:
     """
     if asked.lora is not None:
         error = export_lora(asked.run, asked.lora, asked.rank)
-        print(f"written: {asked.lora}/, relative error {error:.4f} at rank {asked.rank}")
+        say(f"written: {asked.lora}/, relative error {error:.4f} at rank {asked.rank}")
     elif asked.kohya is not None:
-        print(f"written: {write_kohya_lora(asked.run / 'adapter', asked.kohya)}")
+        say(f"written: {write_kohya_lora(asked.run / 'adapter', asked.kohya)}")
     elif asked.for_hub is not None:
         remarks = export_for_hub(asked.run, asked.for_hub, asked.base_id)
-        print("\n".join([f"written: {asked.for_hub}/", *remarks]))
+        say(f"written: {asked.for_hub}/", *remarks)
     else:
         export_merged(asked.run, asked.merged)
-        print(f"written: {asked.merged}/")
+        say(f"written: {asked.merged}/")
     return 0

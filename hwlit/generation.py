@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from hwlit.exports.png import write_png
 from hwlit.networks.diffusion import load_pipeline
 from hwlit.networks.sampling import draw
 from hwlit.paths import last_name
+from hwlit.plain_text import say
 from hwlit.records import read_run
 from hwlit.shifts import check_base, folded, learned_shifts
 from hwlit.yaml_files import read_config
@@ -103,7 +103,7 @@ def generate(run: Path, request: Request, out: Path, device: str = "cpu") -> lis
     pipeline = _placed(load(run, record, request, _dtype(record, device)), device)
     tokenizers = [part for name, part in pipeline.components.items() if "tokenizer" in name]
     for remark in remarks_on_prompts(tokenizers, request.prompts):
-        print(f"hwlit: {remark}", file=sys.stderr)
+        say(f"hwlit: {remark}", error=True)
     steps = request.steps or int(model["sampling_steps"])
     guidance = float(model["guidance"] if request.guidance is None else request.guidance)
     seeds = range(request.seed, request.seed + request.num_images)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from hwlit.exports.quantized_folder import is_quantized, read_quantized
 from hwlit.exports.stock_classifier import encode
 from hwlit.networks.empty import empty_classifier
 from hwlit.networks.text import load_classifier, weights_sha256
+from hwlit.plain_text import is_screen, printable, write_data
 from hwlit.records import read_run
 from hwlit.storage import replacing_folder, write_text
 
@@ -72,16 +72,18 @@ def predict(
     labels = record["model"]["labels"]
     max_length = int(record["data"]["max_length"])
     shares = probabilities(network, tokenizer, texts, max_length, batch_size)
+    shown = printable if output is None and is_screen() else str
     file = io.StringIO()
     # Quoted, for a lone carriage return in a text would else end the row.
     writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerow(["text", "prediction", *(f"p({label})" for label in labels)])
+    writer.writerow(["text", "prediction", *(shown(f"p({label})") for label in labels)])
     for text, share in zip(texts, shares, strict=True):
-        writer.writerow([text, labels[int(share.argmax())], *(f"{p:.6f}" for p in share)])
+        told = shown(text), shown(labels[int(share.argmax())])
+        writer.writerow([*told, *(f"{p:.6f}" for p in share)])
     if output is not None:
         write_text(output, file.getvalue())
     else:
-        sys.stdout.write(file.getvalue())
+        write_data(file.getvalue())
 
 
 def export_merged(run: Path, folder: Path) -> None:

@@ -9,8 +9,12 @@ ROOT = Path(__file__).parents[1] / "hwlit"
 FILES_OF_RUNS = {"storage", "temporaries", "run_directory", "checkpoint_file"}
 LEAVES = {"adapters", "networks", "devices", "records", "errors", "metrics", "exports"}
 LEAVES |= FILES_OF_RUNS
+PLAIN = {"plain_text", "console"}  # what everything may import: the ways to the screen
 ALLOWED = {
     "errors": set(),
+    "plain_text": set(),
+    "console": set(),
+    "surroundings": {"errors"},
     "quiet": set(),
     "paths": set(),
     "options": {"errors"},
@@ -58,7 +62,7 @@ ALLOWED = {
     | {"cli", "parsing", "signals", "trainer_settings"},
 }
 NEVER_LIGHTNING = LEAVES | {"study", "shipped", "quiet", "options", "inference", "generation"}
-NEVER_LIGHTNING |= {"shifts", "paths", "uploads", "exporting"}
+NEVER_LIGHTNING |= {"exporting", "paths", "shifts", "surroundings", "uploads", *PLAIN}
 # Optional back ends, each in the one file that owns it.
 LOCAL_IMPORTS = {
     "devices/nvml.py": {"pynvml"},
@@ -69,6 +73,8 @@ LOCAL_IMPORTS = {
     "adapters/torchao_linear.py": {"torchao"},
     "study/ray_cluster.py": {"ray"},
 }
+# What another process reads from standard output, as data.
+SCRIPTS = ("exports/stock_pipeline.py", "exports/stock_classifier.py")
 FILES = [p.relative_to(ROOT).as_posix() for p in sorted(ROOT.rglob("*.py"))]
 MODULES = [name for name in FILES if name not in ("__init__.py", "__main__.py")]
 
@@ -97,7 +103,7 @@ def test_imports_point_down(name):
         if top == "lightning":
             assert own not in NEVER_LIGHTNING, f"{name} imports {module}"
         other = rest.partition(".")[0]
-        if top == "hwlit" and other not in ("", own):
+        if top == "hwlit" and other not in {"", own} | PLAIN:
             assert other in ALLOWED[own], f"{name} imports {module}"
 
 
@@ -111,6 +117,22 @@ def test_no_import_hides_in_a_function(name):
     for module, node in imported(tree):
         if id(node) not in top_level:
             assert module.partition(".")[0] in LOCAL_IMPORTS.get(name, set()), f"{name}: {module}"
+
+
+def reaches_the_screen(node):
+    """Whether a call prints past `say` and `PlainConsole`; standard error is plain anyway."""
+    if not isinstance(node, ast.Call):
+        return False
+    called = ast.unparse(node.func)
+    if called == "print":
+        return all(ast.unparse(keyword.value) != "sys.stderr" for keyword in node.keywords)
+    return called in ("Console", "rich.print", "get_console") or "stdout.write" in called
+
+
+@pytest.mark.parametrize("name", sorted({*FILES} - {"plain_text.py", *SCRIPTS}))
+def test_all_that_is_printed_goes_one_way(name):
+    nodes = ast.walk(ast.parse((ROOT / name).read_text()))
+    assert not [ast.unparse(node) for node in nodes if reaches_the_screen(node)]
 
 
 @pytest.mark.parametrize("name", FILES)

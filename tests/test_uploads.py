@@ -19,7 +19,7 @@ from hwlit.adapters.cross_attention_kv import CrossAttentionKV
 from hwlit.adapters.full import Full
 from hwlit.adapters.lora import Lora
 from hwlit.adapters.svdiff import SVDiff
-from hwlit.errors import IntegrityError, UsageError
+from hwlit.errors import IntegrityError, ResourceError, UsageError
 from hwlit.exports.quantized_folder import write_quantized_folder
 from hwlit.exports.stock_classifier import encode
 from hwlit.inference import load
@@ -272,7 +272,7 @@ def test_what_is_interrupted_leaves_nothing(error, runs, tmp_path, monkeypatch):
         raise error
 
     monkeypatch.setattr(uploads, "write_text", stop)
-    with pytest.raises((IntegrityError, KeyboardInterrupt)):
+    with pytest.raises((ResourceError, KeyboardInterrupt)):
         export_for_hub(runs / "full", tmp_path / "here" / "up", None)
     assert list((tmp_path / "here").iterdir()) == []
 

@@ -47,7 +47,7 @@ def main() -> None:
     for predictions in (False, True):
         with tempfile.TemporaryDirectory() as folder:
             size = write(asked.run, Path(folder), asked.count, predictions)
-            command = [sys.executable, "-m", "hwlit", "compare", folder]
+            command = [sys.executable, "-P", "-m", "hwlit", "compare", folder]
             times = []
             for _ in range(3):
                 start = time.perf_counter()

@@ -80,7 +80,7 @@ def fit(asked: argparse.Namespace, method: str, pipeline: str) -> int:
         "--trainer.max_epochs", "1", "--trainer.accumulate_grad_batches", "1",
         "--trainer.accelerator", asked.accelerator, "--trainer.precision", asked.precision,
     ]  # fmt: skip
-    return subprocess.run([sys.executable, "-m", "hwlit", *command], check=False).returncode
+    return subprocess.run([sys.executable, "-P", "-m", "hwlit", *command], check=False).returncode
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:

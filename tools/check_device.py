@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
     if asked.devices > 1:
         fit += ["--trainer.strategy", "ddp"]
     # Of its own, for the launcher starts this program's other processes by its arguments.
-    if code := subprocess.run([sys.executable, "-m", "hwlit", *fit], check=False).returncode:
+    if code := subprocess.run([sys.executable, "-P", "-m", "hwlit", *fit], check=False).returncode:
         return code
     record = json.loads((output / "record.json").read_text())
     wrong = problems(record, asked.accelerator, asked.devices)

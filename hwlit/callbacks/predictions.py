@@ -30,6 +30,7 @@ from hwlit.metrics.probabilities import (
     calibration_error,
     reliability,
 )
+from hwlit.plain_text import in_markdown
 from hwlit.records import Reading
 
 BOOTSTRAPPED = {
@@ -223,10 +224,10 @@ class Predictions(Monitor):
         lines = ["| text | label | prediction | probability |", "|---|---|---|---|"]
         for i in dict.fromkeys(chosen):
             guess = int(self.guesses[i])
-            text = " ".join(texts[int(self.row_ids[i])].split())[:160].replace("|", "\\|")
-            text = text.replace("<", "&lt;")
-            target = self._labels[int(self.targets[i])]
-            lines.append(f"| {text} | {target} | {self._labels[guess]} | {shares[i, guess]:.2f} |")
+            text = " ".join(texts[int(self.row_ids[i])].split())[:160]
+            told = text, self._labels[int(self.targets[i])], self._labels[guess]
+            cells = [*map(in_markdown, told), f"{shares[i, guess]:.2f}"]
+            lines.append(f"| {' | '.join(cells)} |")
         return "\n".join(lines)
 
 

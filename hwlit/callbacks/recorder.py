@@ -104,7 +104,7 @@ def _code(folder: Path) -> dict[str, Any]:
     """Return the commit that hwlit runs from and whether files differ from it."""
 
     def git(*words: str) -> str | None:
-        command: Sequence[str] = ("git", "-C", str(folder), *words)
+        command: Sequence[str] = ("git", "-C", str(folder), "-c", "core.fsmonitor=false", *words)
         environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
         try:
             done = subprocess.run(
@@ -114,7 +114,9 @@ def _code(folder: Path) -> dict[str, Any]:
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
-    # Installed from a wheel, the folder may lie inside some other project's repository.
-    if git("ls-files", "--error-unmatch", "__init__.py") is None:
+    # Installed from a wheel, the folder may lie inside some other project's repository, whose
+    # settings could have git run any command: no git is asked there.
+    own = (folder.parent / ".git").exists()
+    if not own or git("ls-files", "--error-unmatch", "__init__.py") is None:
         return {"commit": None, "reason": "not run from a git checkout"}
     return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 
 from hwlit.errors import ResourceError, UsageError
 from hwlit.records import RunRecord
+
+# What the settings of a working directory may say, which wandb reads before the user's own.
+HARMLESS = ("entity", "project", "mode", "disabled", "anonymous", "organization")
 
 
 class WeightsAndBiases(WandbLogger):
@@ -79,8 +83,29 @@ def projects(
         asked: Its name; None for none.
         folder: The run's directory.
         settings: Gives the run's resolved config.
+
+    Raises:
+        UsageError: Settings of the working directory lead elsewhere.
     """
-    return [] if asked is None else [WeightsAndBiases(asked, folder, settings())]
+    if asked is None:
+        return []
+    _check_settings(Path("wandb", "settings"))
+    return [WeightsAndBiases(asked, folder, settings())]
+
+
+def _check_settings(path: Path) -> None:
+    """Refuse settings of the working directory by which the key and the run go elsewhere.
+
+    Raises:
+        UsageError: They say so.
+    """
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    for name in re.findall(r"^\s*([\w.-]+)\s*[=:]", text, re.MULTILINE):
+        if name not in HARMLESS:
+            raise UsageError(
+                f"{path} of this directory sets {name}, and wandb would follow it with your key; "
+                "remove the line, or set it by `wandb login` or in the environment"
+            )
 
 
 def reach_all(loggers: Iterable[Logger]) -> None:

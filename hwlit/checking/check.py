@@ -10,12 +10,12 @@ from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
-from rich.console import Console
 
 from hwlit import cli
 from hwlit.checking.findings import Findings
 from hwlit.checking.machine import nearest_directory, show_machine
 from hwlit.checking.tryout import EVAL_BATCHES, Tryout
+from hwlit.console import PlainConsole
 from hwlit.data.base import TextData
 from hwlit.errors import UsageError
 from hwlit.run_directory import take_directory
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
     if any(word.partition("=")[0] == "--resume" for word in arguments):
         raise UsageError("check tries a new run out; give the run's config instead of --resume")
     if not arguments:
-        show_machine(Console())
+        show_machine(PlainConsole())
         return 0
     return cli.main(["fit", *arguments], CheckCLI)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 
-from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
+from hwlit.console import PlainConsole
 from hwlit.errors import OUT_OF_MEMORY, HwlitError, ResourceError, is_out_of_memory
 from hwlit.parsing import root_cause
 
@@ -18,8 +18,8 @@ class Findings:
 
     def __init__(self) -> None:
         self.problems: list[HwlitError] = []
-        self._console = Console()
-        self.status: Status = Console(stderr=True).status("")
+        self._console = PlainConsole()
+        self.status: Status = PlainConsole(stderr=True).status("")
 
     @contextlib.contextmanager
     def part(

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psutil
 import torch
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hwlit.console import PlainConsole
 from hwlit.devices.base import Device
 from hwlit.devices.precisions import try_precisions
 from hwlit.devices.presence import Presence, find_devices
@@ -28,7 +28,7 @@ EXTRAS = {
 LIBRARIES = ("torch", "lightning", "transformers", "peft")
 
 
-def show_machine(console: Console) -> None:
+def show_machine(console: PlainConsole) -> None:
     """Print what this machine has, and what it has not with the reason."""
     here = find_devices()
     console.print(_devices(here))

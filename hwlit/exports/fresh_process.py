@@ -38,7 +38,8 @@ def run_fresh(
         for name, value in os.environ.items()
         if not name.startswith("PYTHON") or name in WHERE_PACKAGES_LIE
     }
-    environment |= {"PYTHONPATH": _python_path(), "TOKENIZERS_PARALLELISM": "false"}
+    environment |= {"PYTHONPATH": _python_path(), "PYTHONSAFEPATH": "1"}
+    environment["TOKENIZERS_PARALLELISM"] = "false"
     if device == "cpu":
         environment["CUDA_VISIBLE_DEVICES"] = ""
     try:

@@ -11,6 +11,7 @@ from typing import Any
 from huggingface_hub import ModelCardData
 
 from hwlit.exports import stock_pipeline
+from hwlit.plain_text import code, in_markdown, printable
 
 LOAD_PEFT = """```python
 from peft import PeftModel
@@ -85,13 +86,13 @@ picture = pipeline(
 picture.save("picture.png")
 ```"""
 # What loads the method's own files into the pretrained pipeline.
-LOAD_WORD = 'pipeline.load_textual_inversion(folder, weight_name="{word}.safetensors")\n'
-LOAD_WORD_XL = """rows = load_file(folder + "/{word}.safetensors")
-pipeline.load_textual_inversion(rows["clip_l"], token="{word}")
+LOAD_WORD = "pipeline.load_textual_inversion(folder, weight_name={file})\n"
+LOAD_WORD_XL = """rows = load_file(folder + "/" + {file})
+pipeline.load_textual_inversion(rows["clip_l"], token={word})
 second = {{"text_encoder": pipeline.text_encoder_2, "tokenizer": pipeline.tokenizer_2}}
-pipeline.load_textual_inversion(rows["clip_g"], token="{word}", **second)
+pipeline.load_textual_inversion(rows["clip_g"], token={word}, **second)
 """
-LOAD_ATTENTION = 'pipeline.unet.load_attn_procs(folder, weight_name="{name}", _pipeline=pipeline)\n'
+LOAD_ATTENTION = "pipeline.unet.load_attn_procs(folder, weight_name={name}, _pipeline=pipeline)\n"
 SHIFTS = (
     "{names}: the shifts of the singular values, which stock diffusers does not read; `hwlit "
     "export RUN --lora DIR --rank 16` turns them into a LoRA file."
@@ -128,14 +129,15 @@ def text_model_card(record: dict[str, Any], peft: bool, quantised: bool = False)
     lines = [
         f"---\n{front.to_yaml()}\n---",
         _title(adapter, model),
-        f"Classifies texts as {', '.join(model['labels'])}. Trained by hwlit "
-        f"{record['versions']['hwlit']} on {', '.join(data['source'])}, seed {record['seed']}.",
+        f"Classifies texts as {', '.join(map(in_markdown, model['labels']))}. Trained by hwlit "
+        f"{record['versions']['hwlit']} on {', '.join(map(in_markdown, data['source']))}, seed "
+        f"{record['seed']}.",
         *_nameless(model),
         "## Load",
         load,
         "## Result",
         _results(record["readings"], TEXT_RESULTS),
-        f"Settings: `{json.dumps(settings)}`",
+        f"Settings: {code(json.dumps(settings))}",
         f"Intervals are 95 %. Training data: {data['rows']['train']} rows; test: "
         f"{data['rows']['test']} rows; always saying the commonest class scores "
         f"{data['majority_class_accuracy']:.3f}.",
@@ -165,17 +167,18 @@ def image_model_card(
         base_model=None if model["hub_id"] == POCKET else model["hub_id"],
         library_name="diffusers",
         pipeline_tag="text-to-image",
-        instance_prompt=data["instance_prompt"],
+        instance_prompt=printable(data["instance_prompt"]),
         tags=["hwlit", "text-to-image", "diffusers", *_tags(record, lora, files)],
     )
 
     snippet = partial(_snippet, record, steps, guidance)
     settings = {k: v for k, v in adapter.items() if k not in ("class", "name", "sites", "heads")}
     clip = record["encoders"]["clip"]["checkpoint"] if "encoders" in record else "none"
+    prompt = in_markdown(data["instance_prompt"])
     lines = [
         f"---\n{front.to_yaml()}\n---",
-        f"{_title(adapter, model)}: {data['instance_prompt']}",
-        f'Draws what {data["rows"]["train"]} pictures showed it, as "{data["instance_prompt"]}". '
+        f"{_title(adapter, model)}: {prompt}",
+        f'Draws what {data["rows"]["train"]} pictures showed it, as "{prompt}". '
         f"Trained by hwlit {record['versions']['hwlit']}, seed {record['seed']}.",
         *_nameless(model),
         "## Draw",
@@ -183,14 +186,16 @@ def image_model_card(
         *_own_files(files, snippet),
         "## Result",
         _results(record["readings"], IMAGE_RESULTS),
-        f"Measured by CLIP {clip}; `base/...` is the model before training. Intervals are 95 %.",
-        f"Settings: `{json.dumps(settings)}`",
+        f"Measured by CLIP {in_markdown(clip)}; `base/...` is the model before training. Intervals "
+        "are 95 %.",
+        f"Settings: {code(json.dumps(settings))}",
     ]
     return "\n\n".join(lines) + "\n"
 
 
 def _title(adapter: Mapping[str, Any], model: Mapping[str, Any]) -> str:
-    return f"# {adapter['name']}" + (f" on {model['hub_id']}" if model["hub_id"] else "")
+    base = model["hub_id"]
+    return f"# {adapter['name']}" + (f" on {in_markdown(base)}" if base else "")
 
 
 def _nameless(model: Mapping[str, Any]) -> Iterator[str]:
@@ -243,15 +248,18 @@ def _own_files(
         return
     yield "## The method's own files"
     if shifts:
-        yield SHIFTS.format(names=", ".join(f"`{name}`" for name in shifts))
+        yield SHIFTS.format(names=", ".join(map(code, shifts)))
         return
     xl = any("clip_g" in names for names in files.values())
-    lines = "".join((LOAD_WORD_XL if xl else LOAD_WORD).format(word=word) for word in words)
-    lines += "".join(LOAD_ATTENTION.format(name=name) for name in weights)
+    load = LOAD_WORD_XL if xl else LOAD_WORD
+    quoted = [(json.dumps(word), json.dumps(f"{word}.safetensors")) for word in words]
+    lines = "".join(load.format(word=word, file=file) for word, file in quoted)
+    lines += "".join(LOAD_ATTENTION.format(name=json.dumps(name)) for name in weights)
     yield "Small files for the pretrained pipeline, instead of this one:"
     yield snippet("from safetensors.torch import load_file\n" if xl else "", lines)
     if stock_pipeline.EMBEDS in files:
-        yield f"`{stock_pipeline.EMBEDS}` is `{words[0]}.safetensors` by the usual name."
+        own = code(f"{words[0]}.safetensors")
+        yield f"`{stock_pipeline.EMBEDS}` is {own} by the usual name."
 
 
 def _results(readings: dict[str, Any], names: tuple[str, ...]) -> str:

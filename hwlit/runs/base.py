@@ -13,8 +13,6 @@ from typing import Any, Generic, TypeVar
 
 import torch
 from lightning.pytorch import Trainer
-from rich.console import Console
-from rich.text import Text
 
 from hwlit.callbacks.checkpoints import Checkpoints
 from hwlit.callbacks.joining import Joining
@@ -39,6 +37,7 @@ from hwlit.errors import (
     is_out_of_memory,
 )
 from hwlit.parsing import config_sha256
+from hwlit.plain_text import say
 from hwlit.records import Reading, RunRecord
 from hwlit.resume import Resumption
 from hwlit.signals import Signals
@@ -181,14 +180,14 @@ class Run(ABC, Generic[TaskT, DataT]):
         if not trainer.is_global_zero:
             return
         share = parameters.readings()["params/trainable_share"].value
-        line = (
+        lines = (
             f"{model.adapter.title} on {facts['hub_id']}: {100 * share:.3g} % of the "
             f"parameters learn; {data.report()['rows']['train']} training rows; "
-            f"writing to {self._output}"
-            + "".join(f"\n{t}" for t in (model.adapter.remark, told) if t)
+            f"writing to {self._output}",
+            model.adapter.remark,
+            *told.split("\n"),
         )
-        # As it stands: brackets in a path are no markup, and colons no emoji.
-        Console(stderr=True).print(Text(line), soft_wrap=True)
+        say(*filter(None, lines), error=True)
 
     def _train(self, resumption: Resumption | None) -> str | None:
         """Train, and return the best checkpoint; None where nothing learns."""

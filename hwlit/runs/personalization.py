@@ -27,6 +27,7 @@ from hwlit.metrics.similarity import without_identifier
 from hwlit.networks.diffusion import DiffusionNetwork, load_pipeline
 from hwlit.networks.pipelines import find_pipeline
 from hwlit.networks.sampling import draw
+from hwlit.plain_text import printable
 from hwlit.records import Reading
 from hwlit.runs.base import Run
 from hwlit.tasks.image_export import merged
@@ -64,7 +65,7 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
             with self._phases.phase("cache"):
                 data.cache()
             self._draw_samples()
-        return "\n".join(data.report()["remarks"])
+        return "\n".join(map(printable, data.report()["remarks"]))
 
     def _load_encoders(self, device: str) -> tuple[Clip, Dino | None]:
         """Return what compares the pictures."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hwlit.errors import UsageError
+from hwlit.plain_text import printable, say
 from hwlit.study.compare import compare_parser, comparison_of, name_left_out
 from hwlit.study.comparison import Comparison, Row
 from hwlit.study.grids import metric_name
 from hwlit.study.limits import KINDS, Limit, limit
 from hwlit.study.plain_words import caveats_of, names, ties, without_row
-from hwlit.study.show import in_unit, printable
+from hwlit.study.show import in_unit
 
 
 def main(arguments: list[str]) -> int:
@@ -26,7 +27,7 @@ def main(arguments: list[str]) -> int:
         raise UsageError(f"no limit is given; give at least one of {', '.join(KINDS)}")
     comparison = comparison_of(asked)
     for line in advice(comparison, limits):
-        print(line)
+        say(line)
     name_left_out(comparison)
     return 0
 

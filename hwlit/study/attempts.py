@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 
 from hwlit.study.cells import Budget, Cell
-from hwlit.study.processes import Ending, Job, left_behind, stop_left_behind
+from hwlit.study.left_behind import left_behind
+from hwlit.study.processes import Ending, Job, stop_left_behind
 from hwlit.study.store import RESUMABLE, UNFINISHED, Row, Store
 from hwlit.study.verdict import Verdict, judge, read_if_there
 
@@ -65,6 +66,16 @@ class Attempts:
     environment: Mapping[str, str] = field(default_factory=dict)
     remarks: Sequence[str] = ()
 
+    def left_behind(self, name: str) -> psutil.Process | None:
+        """Return the process that a killed study left running in a cell's directory."""
+        store = self.store
+        return left_behind(store.started(name), store.run(name), self.program_name)
+
+    @property
+    def program_name(self) -> str:
+        """The file name of what runs are started by."""
+        return Path(self.program[-1]).name
+
     def finished(self, cell: Cell) -> Row | None:
         """Return the row of a cell that is done; None where there is something to run."""
         row = self.store.row(cell.name)
@@ -96,7 +107,7 @@ class Attempts:
         """
         store, before = self.store, self.store.attempt(cell.name)
         row, asked = store.row(cell.name), cell.config_hash()
-        left = left_behind(store.started(cell.name)) or running
+        left = self.left_behind(cell.name) or running
         same = before.get("config_hash", asked) == asked
         number = int(before.get("attempts", 0)) if same else 0
         if left is not None and not same:
@@ -120,7 +131,8 @@ class Attempts:
         log = store.log(cell.name)
         offset = log.stat().st_size if log.is_file() else 0
         job = Job(
-            command, log, store.started(cell.name), facts, left.pid if left else None,
+            command, log, store.started(cell.name), facts,
+            None if left is None else (left.pid, left.create_time()),
             self.budget, self.grace, self.environment,
         )  # fmt: skip
         ending = self.submit(job)

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from hwlit.console import PlainConsole
 from hwlit.study.progress import read_progress
 from hwlit.study.store import Row, Store
 from hwlit.study.verdict import read_if_there
@@ -123,7 +124,7 @@ class Lines:
         console: Where to print.
     """
 
-    def __init__(self, board: Board, console: Console) -> None:
+    def __init__(self, board: Board, console: PlainConsole) -> None:
         self._board, self._console = board, console
 
     def __enter__(self) -> Lines:
@@ -159,7 +160,7 @@ class Screen(Lines):
         console: The terminal.
     """
 
-    def __init__(self, board: Board, console: Console) -> None:
+    def __init__(self, board: Board, console: PlainConsole) -> None:
         super().__init__(board, console)
         self._live = Live(console=console, auto_refresh=False, transient=True)
 
@@ -188,7 +189,7 @@ class Screen(Lines):
         self._live.update(shown, refresh=True)
 
 
-def show_board(board: Board, console: Console) -> None:
+def show_board(board: Board, console: PlainConsole) -> None:
     """Print where a study stands, all of its cells."""
     console.print(board.table(), soft_wrap=True)
     for row in board.rows.values():

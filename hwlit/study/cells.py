@@ -10,6 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hwlit.errors import UsageError
+from hwlit.yaml_files import MAX_BYTES
+
+MAX_FILES = 200  # a config that names others that name one another
+
 # What changes nothing that a row says.
 UNHASHED = ("wandb", "data.num_workers", "trainer.logger", "trainer.enable_progress_bar")
 
@@ -92,9 +97,31 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _content(path: str, above: tuple[Path, ...] = ()) -> str:
-    """Return the text of a config and of those that it names; none within itself."""
-    text, here = Path(path).read_text(encoding="utf-8"), (*above, Path(path).resolve())
-    named = [Path(path).parent / word for word in re.findall(r"[\w./-]+\.ya?ml", text)]
-    files = [file for file in named if file.is_file() and file.resolve() not in here]
-    return "\n".join([text, *(_content(str(file), here) for file in files)])
+def _content(path: str) -> str:
+    """Return the text of a config and of those that it names; none within itself.
+
+    Raises:
+        UsageError: It is no text, or there are more than anybody writes by hand.
+    """
+    texts: list[str] = []
+    waiting: list[tuple[Path, ...]] = [(Path(path),)]
+    while waiting:
+        *above, file = waiting.pop()
+        if len(texts) == MAX_FILES:
+            raise UsageError(f"config {path} names more than {MAX_FILES} others; is it a config?")
+        text = _text(file)
+        texts.append(text)
+        here = [*(one.resolve() for one in above), file.resolve()]
+        named = [file.parent / word for word in re.findall(r"[\w./-]+\.ya?ml", text)]
+        inner = [one for one in named if one.is_file() and one.resolve() not in here]
+        waiting += [(*above, file, one) for one in reversed(inner)]
+    return "\n".join(texts)
+
+
+def _text(file: Path) -> str:
+    try:
+        if file.stat().st_size <= MAX_BYTES:
+            return file.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        pass
+    raise UsageError(f"config {file} is no text of up to {MAX_BYTES:,} bytes; is it a config?")

@@ -13,6 +13,7 @@ from typing import Any
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.paths import last_name, without_folders
 from hwlit.records import SCHEMA, read_json, read_record
+from hwlit.study.inside import LeavesError, check_name, check_row, refuse_links
 
 LARGEST = 1e100
 PLAIN = (str, int, float, bool, type(None))
@@ -83,7 +84,7 @@ def collect(paths: Sequence[Path]) -> Collection:
 
     Raises:
         UsageError: A path does not exist, or there is no run at all.
-        IntegrityError: There are some, and none can be read.
+        IntegrityError: There are some, and none can be read; or a study leads out of its directory.
     """
     found = Collection(name=", ".join(str(path) for path in paths))
     collects = gc.isenabled()
@@ -149,13 +150,18 @@ def _read_study(folder: Path, found: Collection) -> None:
     found.baseline = found.baseline or _text(study.get("baseline"))
     found.choose = found.choose or _text(study.get("choose"))
     found.studies.append(_text(study.get("name")) or str(folder))
+    refuse_links(folder)
     for cell in cells:
-        path = folder / "rows" / f"{cell}.json"
+        path = folder / "rows" / f"{check_name(cell, folder / 'study.json')}.json"
         try:
             if path.is_file():
-                found.runs.append(_cell(folder, cell, _object(path)))
+                row = _object(path)
+                check_row(row, cell, path)
+                found.runs.append(_cell(folder, cell, row))
             else:
                 found.waiting += 1
+        except LeavesError:
+            raise
         except (OSError, IntegrityError, LookupError, TypeError, AttributeError) as error:
             found.left_out.append((path, _reason(error)))
 
@@ -168,7 +174,7 @@ def _cell(study: Path, name: str, row: Mapping[str, Any]) -> Run:
     if status == "ok":
         if folder is None:
             raise IntegrityError("the row is ok and names no run")
-        record = _public(_checked(read_record(folder)))
+        record = _public(checked(read_record(folder)))
         status, reason = str(record["status"]), _sentence(record.get("error"))
     remarks = row.get("remarks", [])
     if not isinstance(remarks, list):
@@ -179,7 +185,7 @@ def _cell(study: Path, name: str, row: Mapping[str, Any]) -> Run:
 
 def _read_run(folder: Path, root: Path, found: Collection) -> None:
     try:
-        record = _public(_checked(read_record(folder)))
+        record = _public(checked(read_record(folder)))
     except IntegrityError as error:
         found.left_out.append((folder / "record.json", str(error)))
         return
@@ -218,7 +224,7 @@ def _sentence(value: object) -> str | None:
     return without_folders(text) if (text := _text(value)) else None
 
 
-def _checked(record: Mapping[str, Any]) -> Mapping[str, Any]:
+def checked(record: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a record whose parts have the types that ours have.
 
     Raises:

@@ -17,11 +17,12 @@ from threading import Event
 from typing import Any
 
 import yaml
-from rich.console import Console
 from rich.text import Text
 
+from hwlit.console import PlainConsole
 from hwlit.errors import Interrupted, ResourceError, UsageError
 from hwlit.options import Parser, parser
+from hwlit.plain_text import say
 from hwlit.run_directory import hold_directory
 from hwlit.shipped import config_names, config_root
 from hwlit.study import ray_cluster
@@ -31,8 +32,10 @@ from hwlit.study.cells import Cell
 from hwlit.study.findings import chosen, largest
 from hwlit.study.grid import slug
 from hwlit.study.hardware import runnable
+from hwlit.study.inside import refuse_links
+from hwlit.study.left_behind import left_behind
 from hwlit.study.plan import Study, find_study, read_study
-from hwlit.study.processes import Ending, Job, attend, left_behind
+from hwlit.study.processes import Ending, Job, attend
 from hwlit.study.run import Runner, Switch, stopping
 from hwlit.study.store import Store
 
@@ -47,7 +50,7 @@ studies that come with hwlit
 {studies}
 
 `hwlit study run --help` lists the options."""
-PROGRAM = (sys.executable, "-m", "hwlit")
+PROGRAM = (sys.executable, "-P", "-m", "hwlit")
 
 
 def main(words: Sequence[str], program: Sequence[str] = PROGRAM) -> int:
@@ -66,7 +69,8 @@ def main(words: Sequence[str], program: Sequence[str] = PROGRAM) -> int:
     """
     command, *rest = words or ("--help",)
     if command in ("--help", "-h"):
-        print(HELP.format(studies="\n".join(f"  {line}" for line in shipped_studies())))
+        told = HELP.format(studies="\n".join(f"  {line}" for line in shipped_studies()))
+        say(*told.split("\n"))
         return 0
     if command == "status":
         return _status(rest)
@@ -120,7 +124,7 @@ def run_parser() -> Parser:
 
 def run_study(asked: argparse.Namespace, program: Sequence[str]) -> int:
     """Run a study as the options say; see `main`."""
-    console = Console()
+    console = PlainConsole()
     if asked.workers is not None and asked.workers < 1:
         raise UsageError(f"--workers is {asked.workers}; give 1 or more")
     study = read_study(find_study(asked.study), asked.real, _settings(asked.set))
@@ -134,8 +138,9 @@ def run_study(asked: argparse.Namespace, program: Sequence[str]) -> int:
     folder = asked.output or Path("studies", study.name)
     if asked.dry_run:
         for cell in cells:
-            print(f"{cell.name}\n  {shlex.join(['hwlit', *cell.arguments(folder / 'runs')])}")
-        print(f"{len(cells)} runs" + ("" if study.search is None else ", each a search"))
+            words = cell.arguments(folder / "runs")
+            say(cell.name, f"  {shlex.join(['hwlit', *words])}")
+        say(f"{len(cells)} runs" + ("" if study.search is None else ", each a search"))
         return 0
     store = Store(folder.absolute())
     with _held(store, study.name):
@@ -152,7 +157,7 @@ def _run(
     store: Store,
     asked: argparse.Namespace,
     program: Sequence[str],
-    console: Console,
+    console: PlainConsole,
 ) -> int:
     names = [] if study.search else [cell.name for cell in cells]
     local = asked.launcher == "local"
@@ -213,15 +218,17 @@ def _status(words: Sequence[str]) -> int:
     options.add_argument("directory", type=Path, help="the study's directory")
     store = Store(options.parse_args(words).directory.absolute())
     facts = store.facts()
+    refuse_links(store.path)
     board = Board(store, facts["metric"], facts["cells"])
     for name in board.names:
-        if (process := left_behind(store.started(name))) is not None:
+        process = left_behind(store.started(name), store.run(name), PROGRAM[-1])
+        if process is not None:
             board.running[name] = process.create_time()
         elif (row := store.row(name)) is not None:
             board.rows[name] = row
-    show_board(board, Console())
+    show_board(board, PlainConsole())
     if facts.get("choose") and (told := chosen(store, board.names, facts["choose"])):
-        print(told)
+        say(told)
     return 0
 
 
@@ -269,6 +276,7 @@ def _held(store: Store, name: str) -> Iterator[None]:
     if store.path.is_file():
         raise UsageError(f"--output {store.path} is a file; give a directory")
     store.path.mkdir(parents=True, exist_ok=True)
+    refuse_links(store.path)  # before the lock is opened, which might be one
     lock = hold_directory(store.path, name)
     try:
         yield
@@ -276,5 +284,5 @@ def _held(store: Store, name: str) -> Iterator[None]:
         lock.release()
 
 
-def _say(console: Console, line: str) -> None:
+def _say(console: PlainConsole, line: str) -> None:
     console.print(Text(line), soft_wrap=True)

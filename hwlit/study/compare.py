@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import gc
-import sys
 from pathlib import Path
 
 from hwlit.options import Parser, parser
+from hwlit.plain_text import say
 from hwlit.study.collect import collect
 from hwlit.study.comparison import Comparison, compared
 from hwlit.study.formats import as_csv, as_json, markdown, tables
@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     asked = options.parse_args(arguments)
     comparison = comparison_of(asked)
     write = {"table": tables, "md": markdown, "csv": as_csv, "json": as_json}[asked.format]
-    print(write(comparison), end="")
+    say(*write(comparison).removesuffix("\n").split("\n"))
     name_left_out(comparison)
     return 0
 
@@ -38,7 +38,7 @@ def comparison_of(asked: argparse.Namespace) -> Comparison:
 def name_left_out(comparison: Comparison) -> None:
     """Name on standard error what a reader of the table could miss."""
     for path, reason in comparison.left_out:
-        print(f"hwlit: left out {path}: {reason}", file=sys.stderr)
+        say(f"hwlit: left out {path}: {reason}", error=True)
 
 
 def compare_parser(command: str, description: str) -> Parser:

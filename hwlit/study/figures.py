@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hwlit.plain_text import printable
 from hwlit.study.comparison import Comparison, Row
 from hwlit.study.curves import validation_curve
 from hwlit.study.grids import metric_name, quantity
@@ -53,7 +54,7 @@ def colours(comparison: Comparison) -> dict[str, str]:
 
 def text(label: str) -> str:
     """Return a text that plotly.js shows as it stands: it reads some HTML."""
-    return html.escape(label, quote=False)
+    return html.escape(printable(label), quote=False)
 
 
 def pareto_figures(comparison: Comparison) -> list[Figure]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import Any
 
 from hwlit.study.methods import is_seed
 from hwlit.study.plan import Study
@@ -25,10 +26,10 @@ def chosen(store: Store, names: Sequence[str], monitor: str) -> str | None:
     """
     scores: dict[tuple[tuple[str, str], ...], list[float]] = {}
     for name in names:
-        row, best = store.row(name), read_if_there(store.run(name)).get("best_checkpoint")
-        if row is not None and row.status == "ok" and best and best.get("monitor") == monitor:
+        row, score = store.row(name), _score(read_if_there(store.run(name)), monitor)
+        if row is not None and row.status == "ok" and score is not None:
             group = tuple((axis, label) for axis, label in row.values.items() if not is_seed(axis))
-            scores.setdefault(group, []).append(best["score"])
+            scores.setdefault(group, []).append(score)
     if not scores:
         return None
     best_of = max if mode_of(monitor) == "max" else min
@@ -38,6 +39,14 @@ def chosen(store: Store, names: Sequence[str], monitor: str) -> str | None:
     )
     told = f"chosen on the validation rows, {monitor} {value:.4f}: {first}"
     return f"{told}; equal there: {', '.join(equal)}" if equal else told
+
+
+def _score(record: Mapping[str, Any], monitor: str) -> float | None:
+    """Return the score of a run's best checkpoint by this metric; None where it has none."""
+    best = record.get("best_checkpoint")
+    if not isinstance(best, Mapping) or best.get("monitor") != monitor:
+        return None
+    return best["score"] if isinstance(best.get("score"), int | float) else None
 
 
 def largest(store: Store, study: Study) -> list[str]:
@@ -56,7 +65,7 @@ def largest(store: Store, study: Study) -> list[str]:
         statuses = {
             value: row.status
             for row in rows
-            if (value := int(row.values.get(axis, 0)))
+            if (value := int(said) if (said := row.values.get(axis, "")).isdecimal() else 0)
             and row.config_hash == cell.tried(search.key, value, study.budget.memory).config_hash()
         }
         fits = [value for value, status in statuses.items() if status == "ok"]

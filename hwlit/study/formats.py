@@ -5,16 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from hwlit.paths import without_folders
+from hwlit.plain_text import in_markdown, printable, spreadsheet
 from hwlit.study.classes import class_grids, confusion, per_class
 from hwlit.study.collect import Run
 from hwlit.study.comparison import Comparison, Row
 from hwlit.study.grids import Grid, inside, main_grids, problem_grids
-from hwlit.study.show import printable
 
 WORDS = ("method", "run", "status", "reason", "file", "what differs", "class", "true", "predicted",
          "verdict", "what")  # fmt: skip
@@ -29,7 +28,7 @@ def tables(comparison: Comparison) -> str:
     """Return every table as text in columns, for people at a terminal."""
     parts = []
     for grid in grids(comparison):
-        parts += ["", grid.title, *_aligned(grid), *map(printable, grid.notes)]
+        parts += ["", printable(grid.title), *_aligned(grid), *map(printable, grid.notes)]
     if comparison.waiting:
         parts += ["", _waiting(comparison)]
     return "\n".join(parts) + "\n"
@@ -58,8 +57,8 @@ def markdown(comparison: Comparison) -> str:
     """Return every table in GitHub's Markdown; no text of a run can be markup in it."""
     parts = []
     for grid in grids(comparison):
-        parts.append(f"### {plain(grid.title)}\n\n{markdown_table(grid)}\n")
-        parts += [f"{plain(note)}\n" for note in grid.notes]
+        parts.append(f"### {in_markdown(grid.title)}\n\n{markdown_table(grid)}\n")
+        parts += [f"{in_markdown(note)}\n" for note in grid.notes]
     if comparison.waiting:
         parts.append(f"{_waiting(comparison)}\n")
     return "\n".join(parts)
@@ -69,14 +68,10 @@ def markdown_table(grid: Grid) -> str:
     """Return one grid as a table."""
     lines = [grid.columns, ["---" if n in WORDS else "---:" for n in grid.columns]]
     lines += [[cell.text for cell in row] for row in grid.rows]
-    escaped = ([plain(text) if i != 1 else text for text in line] for i, line in enumerate(lines))
+    escaped = (
+        [in_markdown(text) if i != 1 else text for text in line] for i, line in enumerate(lines)
+    )
     return "\n".join("| " + " | ".join(line) + " |" for line in escaped)
-
-
-def plain(text: str) -> str:
-    """Return a text that Markdown shows as it stands."""
-    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
-    return re.sub(r"([\\`*_\[\]|~#])", r"\\\1", text)
 
 
 def as_csv(comparison: Comparison) -> str:
@@ -86,9 +81,9 @@ def as_csv(comparison: Comparison) -> str:
     lines += [{"method": r.name, "status": r.status, "reason": r.reason} for r in comparison.failed]
     columns = list(dict.fromkeys(name for line in lines for name in line))
     file = io.StringIO()
-    writer = csv.DictWriter(file, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(map(spreadsheet, columns))
+    writer.writerows([spreadsheet(line.get(name, "")) for name in columns] for line in lines)
     return file.getvalue()
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from hwlit.errors import UsageError
 from hwlit.options import QUANTIZED_FORMATS
+from hwlit.plain_text import is_number
 from hwlit.shipped import adapter_folder, find_config
 from hwlit.study.cells import Cell, as_text
 
@@ -26,7 +27,7 @@ AXES = {
     "config": "config",
 }
 WHOLE = ("seed_everything", "wandb", "quantize")
-OPTIONS = ("model.", "data.", "trainer.", "checkpoint.")
+OPTION = r"(model|data|trainer|checkpoint)\.[\w.-]*[\w-]\+?"
 MAX_CELLS = 10_000
 MAX_NAME = 200  # a file's has 255 bytes, and an ending
 
@@ -106,6 +107,10 @@ def _cell(
                     f"both axes {owner[key]} and {axis} set {key}; let one of them do it"
                 )
             overrides[key], owner[key] = value, axis
+    for key, value in overrides.items():
+        # It would be read as an option of its own, such as where to write, or what may be imported.
+        if isinstance(value, str) and value.startswith("-") and not is_number(value):
+            raise UsageError(f"{owner[key]} of {path} gives {key} {value!r}, which is no value")
     laid_over = overrides.pop("config", None)
     names = [str(name) for name in (base, laid_over) if name is not None]
     if not names:
@@ -116,7 +121,7 @@ def _cell(
     if isinstance(adapter, str) and not re.search(r"[A-Z]", Path(adapter).name):
         overrides["model.adapter"] = _find(adapter, path.parent, adapter_folder(configs))
     return Cell(
-        name="-".join(labels.values()) or path.stem,
+        name="-".join(labels.values()) or slug(path.stem),
         values=dict(labels), configs=tuple(configs), overrides=overrides,
     )  # fmt: skip
 
@@ -160,9 +165,9 @@ def option_of(name: str, where: str) -> str:
     """
     if name in AXES:
         return AXES[name]
-    if name in WHOLE or (name.startswith(OPTIONS) and not name.endswith(".")):
+    if name in WHOLE or re.fullmatch(OPTION, str(name)):
         return name
-    near = difflib.get_close_matches(name, [*AXES, *WHOLE], n=1, cutoff=0.6)
+    near = difflib.get_close_matches(str(name), [*AXES, *WHOLE], n=1, cutoff=0.6)
     hint = f"did you mean {near[0]!r}" if near else f"use {', '.join(AXES)} or a key such as "
     hint += "" if near else "model.adapter.rank"
     raise UsageError(f"{where} has the unknown key {name!r}; {hint}")

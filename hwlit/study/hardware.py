@@ -21,7 +21,10 @@ PROBE = (
 def devices_here() -> set[str]:
     """Return the kinds of devices of this machine, asked in a process of its own for its torch."""
     done = subprocess.run(
-        [sys.executable, "-c", PROBE], capture_output=True, text=True, stdin=subprocess.DEVNULL
+        [sys.executable, "-P", "-c", PROBE],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
     )
     return set(done.stdout.split()) or {"cpu"}
 

@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from hwlit.paths import without_folders
+from hwlit.plain_text import printable
 from hwlit.study.collect import Run
-from hwlit.study.show import printable
 
 SEED = re.compile(r"^seed_everything:.*\n?", re.MULTILINE)
 HEADING = re.compile(r"^#.*\n", re.MULTILINE)

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
+from hwlit.plain_text import printable
 from hwlit.study.classes import MOST, confusion
 from hwlit.study.comparison import Comparison
 from hwlit.study.environment import environment_grid
@@ -45,7 +46,9 @@ def page(comparison: Comparison) -> str:
     plotly, script = get_plotlyjs(), _own("page.js")
     hashes = [_hash(script), *([_hash(plotly)] if shown else [])]
     loader = FileSystemLoader(FOLDER)
-    pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    pages = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, finalize=_shown
+    )  # fmt: skip
     pages.filters["breakable"] = _breakable
     return pages.get_template("page.html").render(
         title=comparison.name,
@@ -66,9 +69,15 @@ def page(comparison: Comparison) -> str:
     )
 
 
-def _breakable(text: str) -> str:
+def _shown(value: Any) -> Any:
+    """Return what a page shows of a value: of a text, no sign that turns others round."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _breakable(text: str) -> Markup:
     """Return a quantity of which only spread, interval, source and ratio may wrap."""
-    return re.sub(r" (?!±|\(|estimated|\S+x$)", "\N{NO-BREAK SPACE}", text)
+    space = "\N{NO-BREAK SPACE}"
+    return escape(re.sub(r" (?!±|\(|estimated|\S+x$)", space, printable(text)))
 
 
 def subtitle(comparison: Comparison) -> str:

@@ -97,7 +97,7 @@ def read_study(path: Path, real: bool = False, changes: Mapping[str, Any] | None
     resources = mapping(said.get("resources", {}), "resources")
     known_keys(resources, ("cpus", "gpus", "memory"), "resources")
     return Study(
-        name=path.stem + ("-real" if real else ""),
+        name=(path.stem.lstrip(".") or "study") + ("-real" if real else ""),
         cells=cells,
         metric=str(said.get("metric", "test/accuracy")),
         mode=mode,

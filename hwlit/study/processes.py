@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import itertools
 import json
 import os
 import platform
@@ -12,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,11 +20,11 @@ import psutil
 
 from hwlit.storage import write_text
 from hwlit.study.cells import Budget
+from hwlit.study.left_behind import CLOCK_STEP, alive
 
 POLL = 0.1
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 WATCH = 0.5  # walking the process tree takes milliseconds, which a run on the same cores misses
-CLOCK_STEP = 2.0  # start times of one process differ by less between two readings
 
 
 class Flag(Protocol):
@@ -44,7 +43,8 @@ class Job:
         log: Where its output is appended.
         started: The file that says which process it is.
         facts: What that file says beside the process.
-        adopted: The process that is awaited, where it still runs.
+        adopted: The process that is awaited, where it still runs: its id, and when it was born in
+            seconds since the epoch.
         budget: What it may use.
         grace: Seconds to finish a step and save after it was told to stop.
         environment: What its environment has beside that of this process.
@@ -55,7 +55,7 @@ class Job:
     log: Path
     started: Path
     facts: Mapping[str, Any]
-    adopted: int | None = None
+    adopted: tuple[int, float] | None = None
     budget: Budget = field(default_factory=Budget)
     grace: float = 120.0
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -162,7 +162,7 @@ def _start(job: Job) -> Child:
     with job.log.open("ab") as log:
         process = subprocess.Popen(
             job.command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-            env={**os.environ, **job.environment},
+            env={**os.environ, "PYTHONSAFEPATH": "1", **job.environment},
             start_new_session=True,  # Ctrl-C is for the study, which tells its runs
             preexec_fn=_end_with_parent if job.attached else None,
         )  # fmt: skip
@@ -175,10 +175,14 @@ def _end_with_parent() -> None:
 
 
 def _adopt(job: Job) -> Watched:
-    try:
-        return Gone() if job.adopted is None else Adopted(psutil.Process(job.adopted))
-    except psutil.NoSuchProcess:
+    if job.adopted is None:
         return Gone()
+    number, born = job.adopted
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(number)
+        if abs(process.create_time() - born) < CLOCK_STEP:
+            return Adopted(process)
+    return Gone()  # another process may have its id by now
 
 
 def _born(pid: int) -> float | None:
@@ -201,7 +205,7 @@ def _watch(process: Watched, job: Job, stop: Flag, began: float) -> tuple[str | 
             largest = max(largest, tree_memory(process.pid))
             if largest > job.budget.memory:
                 return _stop(process, 0, "memory"), largest
-    end_group(process.pid)  # what it may have left running
+    _end_rest(process.pid)
     return None, largest
 
 
@@ -210,7 +214,9 @@ def _stop(process: Watched, grace: float, why: str) -> str:
     with contextlib.suppress(OSError):
         if grace:
             os.kill(process.pid, signal.SIGTERM)  # its leader alone: it tells its own processes
-            process.ended(grace)
+            if process.ended(grace):
+                _end_rest(process.pid)
+                return why
     end_group(process.pid)
     process.ended(60)
     return why
@@ -219,6 +225,17 @@ def _stop(process: Watched, grace: float, why: str) -> str:
 def stop_left_behind(process: psutil.Process, grace: float) -> None:
     """End a run that is no longer asked for: let it save, then end all of its processes."""
     _stop(Adopted(process), grace, "stop")
+
+
+def _end_rest(pid: int) -> None:
+    """End what a run may have left running whose leader has ended.
+
+    The kernel gives the leader's id to no other process before its whole group has ended.
+    """
+    with contextlib.suppress(psutil.Error):
+        if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            return
+    end_group(pid)
 
 
 def end_group(pid: int) -> None:
@@ -248,53 +265,3 @@ def kernel_kills() -> int:
                 if name == "oom_kill":
                     return int(count)
     return 0
-
-
-def left_behind(started: Path) -> psutil.Process | None:
-    """Return the process of an attempt if it still runs: the same id and the same start.
-
-    Args:
-        started: The file that says which process it was.
-    """
-    try:
-        facts = json.loads(started.read_text(encoding="utf-8"))
-        process = psutil.Process(int(facts["pid"]))
-        same = abs(process.create_time() - float(facts["created"])) < CLOCK_STEP
-    except (OSError, ValueError, LookupError, TypeError, psutil.Error):
-        return None
-    return process if same and alive(process) and facts.get("host") == platform.node() else None
-
-
-def alive(process: psutil.Process) -> bool:
-    """Return whether a process runs: the same one, and not one that waits to be collected."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
-
-
-def running_in(folders: Iterable[Path]) -> dict[Path, psutil.Process]:
-    """Return the process, started by anyone, that runs `fit` or `quantize` in a run's directory.
-
-    Args:
-        folders: The directories, absolute.
-    """
-    wanted, found = {str(folder): folder for folder in folders}, {}
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            words = process.cmdline()
-            # Others may read what it writes: a board, an editor, a prediction.
-            named = wanted.keys() & _after(words, "--output", "--resume")
-            if (
-                {"fit", "quantize"} & set(words)
-                and named
-                and os.getsid(process.pid) == process.pid
-                and alive(process)
-            ):
-                found[wanted[named.pop()]] = process
-    return found
-
-
-def _after(words: Sequence[str], *options: str) -> set[str]:
-    """Return the values of some options of a command line."""
-    return {value for option, value in itertools.pairwise(words) if option in options}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,16 +49,17 @@ def read_progress(run: Path, metric: str) -> Progress:
         return Progress()
     if not rows:
         return Progress()
-    step, epoch = _last(rows, "step"), _last(rows, "epoch")
+    step, epoch = int(_last(rows, "step") or 0), int(_last(rows, "epoch") or 0)
     for name in (metric.replace("test/", "val/"), "val/loss", "train/loss"):
         if (value := _last(rows, name)) is not None:
-            return Progress(int(step or 0), int(epoch or 0), name, value)
-    return Progress(int(step or 0), int(epoch or 0))
+            return Progress(step, epoch, name, value)
+    return Progress(step, epoch)
 
 
 def _last(rows: list[dict[str, str]], name: str) -> float | None:
     said = [row[name] for row in rows if row.get(name)]
     try:
-        return float(said[-1]) if said else None
-    except ValueError:
+        value = float(said[-1]) if said else None
+    except (TypeError, ValueError):
         return None
+    return value if value is None or math.isfinite(value) else None

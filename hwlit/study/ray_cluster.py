@@ -6,6 +6,8 @@ installed on each; where a worker dies, its run is a failed row.
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -61,7 +63,9 @@ def connect(
         raise UsageError('--launcher ray needs ray; run: pip install "hwlit[ray]"') from error
     if not ray.is_initialized():
         try:
-            ray.init(address="auto", log_to_driver=False)
+            # Its workers look for packages in the directory that this begins in, before all others.
+            with contextlib.chdir(Path(sys.executable).parent):
+                ray.init(address="auto", log_to_driver=False)
         except (ConnectionError, RuntimeError, ValueError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise ResourceError(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from hwlit.errors import UsageError
+from hwlit.plain_text import in_markdown, say
 from hwlit.storage import write_text
 from hwlit.study.compare import compare_parser, comparison_of, name_left_out
 from hwlit.study.comparison import Comparison
 from hwlit.study.environment import environment_grid
-from hwlit.study.formats import markdown, markdown_table, plain
+from hwlit.study.formats import markdown, markdown_table
 from hwlit.study.page import page, subtitle
 from hwlit.study.plain_words import sentences
 
@@ -30,14 +31,15 @@ def main(arguments: list[str]) -> int:
     comparison = comparison_of(asked)
     write_text(asked.output, report_text(comparison) if kind == ".md" else page(comparison))
     name_left_out(comparison)
-    print(f"written: {asked.output}")
+    say(f"written: {asked.output}")
     return 0
 
 
 def report_text(comparison: Comparison) -> str:
     """Return the report as Markdown: the words and the tables of the page."""
-    lines = [f"# {plain(comparison.name)}", "", plain(subtitle(comparison)), ""]
-    lines += ["## In plain words", "", *(f"- {plain(text)}" for text in sentences(comparison)), ""]
+    lines = [f"# {in_markdown(comparison.name)}", "", in_markdown(subtitle(comparison)), ""]
+    told = [f"- {in_markdown(sentence)}" for sentence in sentences(comparison)]
+    lines += ["## In plain words", "", *told, ""]
     lines += ["## All figures", "", markdown(comparison)]
     if (environment := environment_grid(comparison)).rows:
         lines += ["## Environment", "", markdown_table(environment), ""]

@@ -16,8 +16,9 @@ from hwlit.signals import handled
 from hwlit.study.attempts import Attempt, Attempts
 from hwlit.study.board import Board, Lines
 from hwlit.study.cells import Cell
+from hwlit.study.left_behind import running_in
 from hwlit.study.plan import Study
-from hwlit.study.processes import Flag, end_group, left_behind, running_in, stop_left_behind
+from hwlit.study.processes import Flag, end_group, stop_left_behind
 from hwlit.study.store import Row
 from hwlit.study.tensorboard import write_session
 from hwlit.study.verdict import read_if_there
@@ -85,17 +86,19 @@ class Runner:
     def end_at_once(self) -> None:
         """End the runs that go on, without waiting for what they would still save."""
         for name in list(self._active):
-            end_group(int(self._store.attempt(name).get("pid", 0)))
+            if (process := self._attempts.left_behind(name)) is not None:
+                end_group(process.pid)
 
     def _left_behind(self) -> dict[str, psutil.Process]:
         """Return the runs that a killed study left running; end those that nobody asks for."""
         asked = {cell.name for cell in self._queue}
         found = {}
         for path in sorted((self._store.path / "started").glob("*.json")):
-            if (process := left_behind(path)) is not None:
+            if (process := self._attempts.left_behind(path.stem)) is not None:
                 found[path.stem] = process
         folders = [run for run in (self._store.path / "runs").glob("*") if run.name not in found]
-        found |= {run.name: process for run, process in running_in(folders).items()}
+        others = running_in(folders, self._attempts.program_name)
+        found |= {run.name: process for run, process in others.items()}
         for name in found.keys() - asked:
             stop_left_behind(found.pop(name), self._attempts.grace)
         first = sorted(self._queue, key=lambda cell: cell.name not in found)

@@ -1,18 +1,20 @@
-"""One record as a table for people. Converts units; records never do."""
+"""`hwlit show`: one record as a table for people. Converts units; records never do."""
 
 from __future__ import annotations
 
-import unicodedata
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-# Categories of Unicode: controls, directions, surrogates, ends of lines and paragraphs.
-OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
+from hwlit.console import PlainConsole
+from hwlit.options import parser
+from hwlit.plain_text import write_data
+from hwlit.records import read_record
+
 PERCENTILES = ("p50", "p90", "p95", "p99", "over_base")
 MAIN = (
     "test/accuracy", "test/accuracy_difference",
@@ -32,14 +34,41 @@ MAIN = (
 )  # fmt: skip
 
 
-def show(record: Mapping[str, Any], console: Console) -> None:
+def main(arguments: list[str]) -> int:
+    """Print the row of the run that the command line names."""
+    options = parser("show", "Print a run's row again.")
+    options.add_argument("run", type=Path, help="the run's directory")
+    options.add_argument("--json", action="store_true", help="print the record itself")
+    asked = options.parse_args(arguments)
+    record = read_record(asked.run)
+    if asked.json:
+        write_data(json.dumps(record, indent=1) + "\n")  # in ASCII: nothing that a terminal obeys
+        return 0
+    show_run(record, asked.run)
+    return 0
+
+
+def show_run(record: Mapping[str, Any], folder: Path) -> None:
+    """Print a run's row and its files.
+
+    Args:
+        record: The record as plain data.
+        folder: The run's directory.
+    """
+    console = PlainConsole()
+    show(record, console)
+    show_files(folder, console)
+
+
+def show(record: Mapping[str, Any], console: PlainConsole) -> None:
     """Print a run's row: what it was, its quality, its costs, latencies and phases.
 
     Args:
         record: The record as plain data, as `read_record` gives it.
         console: Where to print.
     """
-    console.print(_headline(record), soft_wrap=True)
+    for line in _headline(record):
+        console.print(line, soft_wrap=True)
     readings: Mapping[str, Any] = record["readings"]
     console.print(_measures(readings))
     if any(name.startswith("latency/") for name in readings):
@@ -58,9 +87,10 @@ def show(record: Mapping[str, Any], console: Console) -> None:
         console.print(f"reload check: {_check(record['check'])}", soft_wrap=True)
 
 
-def show_files(folder: Path, console: Console) -> None:
+def show_files(folder: Path, console: PlainConsole) -> None:
     """Print the paths of everything in a run's directory, one line per file or folder."""
-    console.print("\n[bold]written[/bold]")
+    console.print()
+    console.print(Text("written", style="bold"))
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
@@ -69,13 +99,6 @@ def show_files(folder: Path, console: Console) -> None:
             size = sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
         name = str(path) + ("/" if path.is_dir() else "")
         console.print(Text(f"  {name}  {in_unit(size, 'B')}"), soft_wrap=True)
-
-
-def printable(text: str) -> str:
-    """Return a text without control characters, which a terminal or a page would obey."""
-    if text.isprintable():
-        return text
-    return "".join("?" if unicodedata.category(c) in OBEYED else c for c in text)
 
 
 def in_unit(value: float, unit: str) -> str:
@@ -111,19 +134,21 @@ def _check(check: Mapping[str, Any]) -> str:
     )
 
 
-def _headline(record: Mapping[str, Any]) -> Text:
+def _headline(record: Mapping[str, Any]) -> list[Text]:
     adapter = record.get("adapter", {}).get("name", "?")
     model = record.get("model", {}).get("hub_id", "?")
     device = record.get("device", {}).get("name", "?")
-    text = Text(f"\n{record.get('name', '?')}", style="bold")
-    text.append(f"  {adapter} on {model}, {device}, status {record['status']}", style="")
+    title = Text(f"{record.get('name', '?')}", style="bold")
+    title.append(f"  {adapter} on {model}, {device}, status {record['status']}", style="")
+    lines = [Text(), title]
     if quantised := record.get("adapter", {}).get("quantisation"):
-        text.append(f"\n{_quantised(quantised)}")
+        lines.append(Text(_quantised(quantised)))
     if resumed := record.get("resumed_from"):
-        text.append(f"\nresumed at step {resumed['step']}: times, energy and peaks are of the rest")
+        at = f"resumed at step {resumed['step']}: times, energy and peaks are of the rest"
+        lines.append(Text(at))
     if record.get("error"):
-        text.append(f"\n{record['error']}", style="red")
-    return text
+        lines.append(Text(str(record["error"]), style="red"))
+    return lines
 
 
 def _quantised(found: Mapping[str, Any]) -> str:

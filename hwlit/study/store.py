@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.run_directory import LOCK, OWNER
 from hwlit.storage import write_text
+from hwlit.study.inside import check_name, check_row, refuse_links
 from hwlit.study.plan import Study
 from hwlit.temporaries import is_temporary
 
@@ -52,6 +54,14 @@ class Row:
     wall_time: float
     remarks: Sequence[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        texts = [self.name, self.config_hash, self.status, *([self.reason] if self.reason else [])]
+        texts += [*self.values, *self.values.values(), *self.remarks]
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("a text is none")
+        if not math.isfinite(self.wall_time) or self.attempts != int(self.attempts):
+            raise TypeError("a number is none")
+
 
 @dataclass(frozen=True)
 class Store:
@@ -80,8 +90,10 @@ class Store:
 
         Raises:
             UsageError: The directory holds another study, or other files.
+            IntegrityError: Something in it is a link.
         """
         path = self.path / "study.json"
+        refuse_links(self.path)
         if not path.is_file():
             ours = [LOCK, OWNER]
             if (self.path / "started").is_dir():  # a study whose study.json was removed
@@ -119,8 +131,13 @@ class Store:
         facts = _read(path)
         if lacking := [key for key in FACTS if key not in facts]:
             raise IntegrityError(f"{path} says no {lacking[0]}; remove it and run the study again")
+        texts = [facts[key] for key in FACTS[:3]] + [facts.get("choose") or ""]
+        if not all(isinstance(text, str) for text in texts):
+            raise IntegrityError(f"{path} is none of hwlit; remove it and run the study again")
         if not isinstance(facts["cells"], list):
             raise IntegrityError(f"{path} has no list of cells; remove it and run the study again")
+        for name in facts["cells"]:
+            check_name(name, path)
         return facts
 
     def row(self, name: str) -> Row | None:
@@ -133,9 +150,10 @@ class Store:
         if not path.is_file():
             return None
         facts = _read(path)
+        check_row(facts, name, path)
         try:
             return Row(**{key: value for key, value in facts.items() if key != "schema"})
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise IntegrityError(
                 f"{path} is not a row of schema {SCHEMA} ({error}); remove it, and the cell is run "
                 "again"
@@ -149,9 +167,12 @@ class Store:
     def attempt(self, name: str) -> dict[str, Any]:
         """Return what is known of a cell's last attempt; nothing where it was never started."""
         try:
-            return _read(self.started(name))
-        except (IntegrityError, OSError):
+            facts = _read(self.started(name))
+            facts["attempts"] = int(facts.get("attempts", 0))
+            facts["remarks"] = [str(remark) for remark in facts.get("remarks", ())]
+        except (IntegrityError, OSError, TypeError, ValueError, OverflowError):
             return {}
+        return facts
 
     def set_aside(self, name: str) -> Path | None:
         """Move what an earlier run of a cell left to `replaced/`; None where it left nothing."""
@@ -172,7 +193,7 @@ class Store:
 def _read(path: Path) -> dict[str, Any]:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise IntegrityError(f"{path} is not readable JSON ({error}); remove it") from error
     if not isinstance(facts, dict):
         raise IntegrityError(f"{path} holds no JSON object; remove it")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hwlit.errors import IntegrityError
+from hwlit.records import read_record
 from hwlit.study.cells import Budget
+from hwlit.study.collect import checked
 from hwlit.study.processes import Ending
 from hwlit.study.show import in_unit
 
@@ -70,10 +72,9 @@ def judge(ending: Ending, run: Path, log: Path, offset: int, limits: Budget) -> 
 def read_if_there(run: Path) -> Mapping[str, Any]:
     """Return a run's record; nothing where there is none that can be read."""
     try:
-        record = json.loads((run / "record.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return checked(read_record(run))
+    except IntegrityError:
         return {}
-    return record if isinstance(record, Mapping) else {}
 
 
 def last_words(log: Path, offset: int = 0) -> str:
@@ -109,7 +110,8 @@ def _cut(ending: Ending, limits: Budget) -> Verdict:
 
 
 def _by_signal(number: int, out_of_memory: bool) -> Verdict:
-    name = signal.Signals(number).name
+    known = {each.value: each.name for each in signal.Signals}
+    name = known.get(number, f"signal {number}")
     if number == signal.SIGKILL and out_of_memory:
         return Verdict("oom", "the kernel ended it (SIGKILL), for the machine had no memory left")
     if number == signal.SIGKILL:

@@ -90,7 +90,7 @@ def test_the_table_and_the_matrix_agree_with_the_rows(predictions):
 
 def test_samples_show_the_surest_mistake_first_and_no_markup(predictions):
     lines = predictions.samples(TEXTS).splitlines()
-    assert lines[2].startswith("| &lt;b>bold\\|pipe&lt;/b> | yes | no |")
+    assert lines[2].startswith("| &lt;b&gt;bold\\|pipe&lt;/b&gt; | yes | no |")
 
 
 @pytest.mark.parametrize("label", ["$_$ (money)", "$5 to $9", "100 $", r"\$x$"])

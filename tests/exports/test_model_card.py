@@ -1,11 +1,13 @@
 """The card's snippet, pasted: it runs, and draws what the run's network draws."""
 
+import ast
 import re
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from markdown_it import MarkdownIt
 from PIL import Image
 
 from hwlit.adapters.chain import Chain
@@ -14,7 +16,7 @@ from hwlit.adapters.cross_attention_kv import CrossAttentionKV
 from hwlit.adapters.full import Full
 from hwlit.adapters.lora import Lora
 from hwlit.exports.diffusers_lora import write_diffusers_lora
-from hwlit.exports.model_card import image_model_card
+from hwlit.exports.model_card import image_model_card, text_model_card
 from hwlit.exports.pipeline_folder import write_pipeline_folder
 from hwlit.networks.diffusion import load_diffusion
 from hwlit.tasks.image_export import write_export
@@ -123,3 +125,41 @@ def test_a_card_says_what_was_learned_and_how_well():
     assert "| test/clip_i | 0.9000 | 0.850 - 0.950 |" in card
     assert "| test/memorising | 0.7000 |  |" in card
     assert "CLIP some/clip" in card
+
+
+EVIL = "<img src=x onerror=alert(1)> [a](http://b) `c`\n---\n# d | e"
+
+
+def parts(card):
+    """The kinds of what a card shows, and its head as data."""
+    _, head, text = re.split(r"^---$", card, maxsplit=2, flags=re.MULTILINE)
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    found = [t for token in tokens for t in (token, *(token.children or ()))]
+    return {t.type for t in found}, [t.content for t in found], yaml.safe_load(head)
+
+
+def test_no_label_is_markup_in_a_card():
+    facts = record("base", Lora(rank=2)) | {"model": {"hub_id": EVIL, "labels": [EVIL, "b"]}}
+    facts["data"] = {
+        "source": [EVIL],
+        "rows": {"train": 1, "test": 1},
+        "majority_class_accuracy": 1,
+    }
+    kinds, _, head = parts(text_model_card(facts, peft=True))
+    assert not kinds & {"html_inline", "html_block", "link_open", "image", "hr"}
+    assert head["base_model"] == EVIL
+
+
+def test_no_prompt_and_no_word_is_markup_or_code_in_a_card():
+    facts = record("base", Lora(rank=2, targets=("unet.*.to_q",)))
+    facts["data"]["instance_prompt"] = EVIL
+    facts["adapter"]["words"] = EVIL
+    files = {f'"); {word}.safetensors': ["w"] for word in (EVIL, "a")}
+    card = image_model_card(facts, False, 2, 3.0, files)
+    kinds, told, head = parts(card)
+    assert not kinds & {"html_inline", "html_block", "link_open", "image", "hr"}
+    assert "\n" not in head["instance_prompt"]
+    for code in (text for text in told if "import torch" in text):
+        assert "alert" not in "".join(
+            n.id for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Name)
+        )

@@ -77,4 +77,4 @@ def test_what_turns_the_writing_round_is_no_part_of_a_label(tmp_path):
     write_study(tmp_path, {cell: ({"m": name}, "ok") for cell, name in names.items()})
     for cell in names:
         write_run(tmp_path / "runs" / cell)
-    assert [m.label for m in methods(collect([tmp_path]).runs)] == ["?evil", "日本\u3000語"]
+    assert [m.label for m in methods(collect([tmp_path]).runs)] == ["?evil", "日本 語"]

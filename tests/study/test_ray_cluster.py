@@ -2,7 +2,7 @@ import pytest
 
 from hwlit.errors import UsageError
 from hwlit.study import ray_cluster
-from hwlit.study.processes import left_behind
+from hwlit.study.left_behind import left_behind
 from tests.study.test_run import calls, rows, run, write_study
 
 ray = pytest.importorskip("ray", reason="the extra ray is not installed")
@@ -28,7 +28,7 @@ def test_runs_are_submitted_and_a_dead_worker_is_a_failed_row(tmp_path, cluster)
         "ok": "ok", "orphan": "failed", "nan": "diverged",
     }  # fmt: skip
     assert "its worker was lost" in found["orphan"]["reason"]
-    assert left_behind(out / "started/orphan.json") is None
+    assert left_behind(out / "started/orphan.json", out / "runs/orphan", "stub.py") is None
     assert [len(calls(out, name)) for name in found] == [1, 1, 1]
 
 

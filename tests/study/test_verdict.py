@@ -11,7 +11,9 @@ def verdict(tmp_path, ending, said="", record=None, budget=None):
     log = tmp_path / "log"
     log.write_text("hwlit: of an earlier attempt\n" + said)
     if record is not None:
-        (tmp_path / "record.json").write_text(json.dumps(record))
+        (tmp_path / "record.json").write_text(
+            json.dumps({"schema": 1, "readings": {}, "absent": {}} | record)
+        )
     offset = len("hwlit: of an earlier attempt\n")
     return judge(ending, tmp_path, log, offset, budget or Budget())
 
@@ -50,7 +52,10 @@ def test_a_finished_record_counts_whatever_came_after(tmp_path):
 
 
 def test_a_peak_between_two_looks_counts_too(tmp_path):
-    record = {"status": "ok", "readings": {"fit/peak_memory": {"value": 2**31}}}
+    record = {
+        "status": "ok",
+        "readings": {"fit/peak_memory": {"value": 2**31, "unit": "B", "method": "measured"}},
+    }
     found = verdict(tmp_path, Ending(0), record=record, budget=Budget(memory=2**30))
     assert found.status == "oom"
     assert "2.00 GiB is more than the 1.00 GiB allowed" in found.reason

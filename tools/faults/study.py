@@ -23,7 +23,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from hwlit.study.processes import left_behind
+from hwlit.study.left_behind import left_behind
 from tools.faults import stub
 
 STUB = (sys.executable, str(Path(stub.__file__)))
@@ -43,7 +43,7 @@ def start(study: Path, output: Path, workers: int) -> subprocess.Popen[bytes]:
     code = f"import sys; from hwlit.study import command; sys.exit(command.main({words}, {STUB}))"
     with output.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-c", code], stdout=log, stderr=log, start_new_session=True,
+            [sys.executable, "-P", "-c", code], stdout=log, stderr=log, start_new_session=True,
             env={**os.environ, "STUB_STEPS": str(STEPS)},
         )  # fmt: skip
 
@@ -73,7 +73,8 @@ def kill_one(process: subprocess.Popen[bytes], output: Path, rng: random.Random)
     """Kill the study or one of its runs; return which, and what it was doing."""
     if rng.random() < 0.5:
         for path in sorted((output / "started").glob("*.json"), key=lambda path: rng.random()):
-            if (left := left_behind(path)) is not None:
+            run = output.absolute() / "runs" / path.stem
+            if (left := left_behind(path, run, Path(STUB[-1]).name)) is not None:
                 left.kill()
                 begun = (output / "runs" / path.stem / "config.yaml").exists()
                 return f"run, {'working' if begun else 'starting'}"

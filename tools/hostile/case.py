@@ -72,6 +72,7 @@ class Hostile:
         process: Whether it runs in a process of its own: what ends, hangs or starts others.
         little_memory: Whether that process has little address space.
         environment: What its environment has beside.
+        terminal: Whether what it prints goes to a terminal, though one without colours.
     """
 
     name: str
@@ -84,9 +85,18 @@ class Hostile:
     process: bool = False
     little_memory: bool = False
     environment: tuple[tuple[str, str], ...] = ()
+    terminal: bool = False
 
     def __str__(self) -> str:
         return self.name.replace(" ", "-")
+
+
+class Terminal(io.StringIO):
+    """A text that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """Return that it is one."""
+        return True
 
 
 @dataclass(frozen=True)
@@ -154,10 +164,11 @@ def inside(folder: Path) -> Iterator[None]:
 
 
 def _here(case: Hostile, words: list[str], here: Path) -> tuple[int, str, str]:
-    out, error = io.StringIO(), io.StringIO()
+    kind = Terminal if case.terminal else io.StringIO
+    out, error = kind(), kind()
     with (
         inside(here),
-        mock.patch.dict(os.environ, dict(case.environment)),
+        mock.patch.dict(os.environ, {"TERM": "dumb", **dict(case.environment)}),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(error),
     ):

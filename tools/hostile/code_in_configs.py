@@ -52,7 +52,7 @@ CONFIGS: dict[str, Any] = {
     "a process in a callback's slot": _callback("LambdaCallback", on_fit_start=FRESH),
     "a loader in a callback's slot": _callback("LambdaCallback", on_fit_start=LOAD),
     "a function by its name alone": _callback(
-        "LambdaCallback", on_fit_start="hwlit.storage.release_directory"
+        "LambdaCallback", on_fit_start="hwlit.run_directory.take_directory"
     ),
     "a function in place of a callback": {"trainer": {"callbacks": [START]}},
     "a function in place of the callbacks": {"trainer": {"callbacks": WRITE}},
