@@ -1,6 +1,7 @@
 """Pictures from a finished run, by the command line."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
