@@ -19,9 +19,9 @@ def run_name(configs: Sequence[object], resume: str | None) -> str:
         configs: The paths of the configs.
         resume: The directory of the run that goes on.
     """
-    if resume is not None:
-        return str(read_owner(Path(resume)).get("name", "run"))
     name = Path(str(configs[0])).stem if configs else "run"
+    if resume is not None:
+        name = str(read_owner(Path(resume)).get("name", "run"))
     return re.sub(r"[^A-Za-z0-9._-]", "-", name)[:64] or "run"
 
 

@@ -32,13 +32,13 @@ from hwlit.run_directory import (
     Held,
     check_plain,
     hold_directory,
-    remove_leftovers,
     run_status,
     take_directory,
 )
 from hwlit.runs.text import TextRun
 from hwlit.storage import write_text
 from hwlit.tasks.base import Task
+from hwlit.temporaries import remove_temporaries
 
 LONGEST_LINE = 1 << 16  # characters of the first line of a row's config
 LONGEST = 1 << 30  # characters of one text; the csv module stops at 131,072
@@ -190,7 +190,7 @@ def take_again(output: Path, name: str, made: str) -> Held:
     if _begun(output, made):
         lock = hold_directory(output, name)
         if _begun(output, made):  # no other process has finished it meanwhile
-            remove_leftovers(output)
+            remove_temporaries(output)
             return Held(output, lock, fresh=False)
         lock.release()
     return take_directory(output, name, False)

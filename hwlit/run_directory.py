@@ -134,7 +134,7 @@ def take_directory(path: Path, name: str, resumes: bool) -> Held:
             raise ResourceError(f"cannot write to --output: {error.strerror}") from error
     check_plain(path)
     lock = hold_directory(path)
-    remove_leftovers(path)
+    remove_temporaries(path)
     return Held(path, lock, fresh=False)
 
 
@@ -242,24 +242,20 @@ def read_owner(path: Path) -> dict[str, Any]:
         return {}
 
 
-def remove_leftovers(path: Path) -> None:
-    """Remove what is unfinished in a held run's directory, and what made its `adapter/` a model.
+def remove_export(run: Path) -> None:
+    """Remove from a run that goes on what makes its `adapter/` a model: that is written anew.
 
-    That is written anew; until then nobody takes an earlier state for the run's result. What else
-    lies there stays, as does a checkpoint without a manifest: it is none of ours.
+    Until then nobody takes an earlier state for the run's result. What else lies there stays.
 
     Raises:
         ResourceError: Something cannot be removed.
     """
     try:
-        remove_temporaries(path)
         for name in EXPORTED:
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                (path / "adapter" / name).unlink()
+                (run / "adapter" / name).unlink()
     except OSError as error:
         raise ResourceError(f"cannot remove {error.filename}: {error.strerror}") from error
-    with contextlib.suppress(OSError):  # holds more, or is not there
-        (path / "adapter").rmdir()
 
 
 def foreign_checkpoints(run: Path) -> list[Path]:

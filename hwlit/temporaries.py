@@ -55,7 +55,7 @@ def remove_temporaries(folder: Path) -> None:
     """
     folders = [folder]
     while folders:
-        with os.scandir(folders.pop()) as entries:
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
             for entry in list(entries):
                 found = NAME.fullmatch(entry.name)
                 if found is None:

@@ -18,6 +18,11 @@ def stock(tmp_path_factory):
         return Stock.prepare(folder)
 
 
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    speed_up(monkeypatch)
+
+
 @pytest.mark.parametrize("case", CORPUS, ids=str)
 def test_a_hostile_input_harms_nothing(case, stock, tmp_path):
     seen = attack(case, stock, tmp_path)

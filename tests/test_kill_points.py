@@ -7,7 +7,7 @@ import pytest
 
 from hwlit.errors import IntegrityError
 from hwlit.resume import find_checkpoint
-from hwlit.run_directory import take_directory
+from hwlit.run_directory import remove_export, take_directory
 from hwlit.storage import remove_with_manifest, replacing_folder, write_text, write_with_manifest
 from tools.faults.steps import killed_at_each_step, step
 
@@ -112,6 +112,7 @@ def test_a_folder_that_is_killed_in_writing_holds_whole_files_and_what_was_there
         for path in (run / "adapter").rglob("*"):
             assert path.is_dir() or path.read_text() == ("mine" if path.stem == "notes" else "new")
         assert resume(run).step == 3
+        remove_export(run)
         assert not (run / "adapter" / "config.json").exists()
         export()
         assert (run / "adapter" / "config.json").read_text() == "new"

@@ -7,7 +7,7 @@ from hwlit.__main__ import main
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.resume import find_checkpoint, resume_arguments
 from hwlit.run_directory import hold_directory
-from hwlit.storage import manifests, write_with_manifest
+from hwlit.storage import manifest_path, manifests, write_with_manifest
 
 
 @pytest.fixture
@@ -43,6 +43,46 @@ def test_without_a_whole_one_nothing_begins_anew(stopped):
         damage(path)
     with pytest.raises(IntegrityError, match="none of the 3 checkpoints"):
         find_checkpoint(stopped)
+
+
+def test_a_newest_one_without_a_readable_manifest_is_passed_over_and_said(stopped, capsys):
+    manifest_path(stopped / "checkpoints" / "14.ckpt").write_text("{")
+    found = find_checkpoint(stopped)
+    assert found.checkpoint.name == "9.ckpt"
+    assert "the manifest of" in found.to_dict()["damaged"][0]
+    assert "14.ckpt is damaged" in capsys.readouterr().err
+
+
+def test_a_checkpoint_without_a_manifest_is_none_of_ours(stopped):
+    for path in (stopped / "checkpoints").glob("*.ckpt"):
+        if path.name != "7.ckpt":
+            manifest_path(path).unlink()
+    assert find_checkpoint(stopped).step == 7
+    assert not find_checkpoint(stopped).damaged
+    manifest_path(stopped / "checkpoints" / "7.ckpt").unlink()
+    with pytest.raises(IntegrityError, match="has no checkpoint that is known to be whole"):
+        find_checkpoint(stopped)
+
+
+def test_a_manifest_without_its_checkpoint_is_nothing(stopped):
+    for name in ("14.ckpt", "9.ckpt"):
+        (stopped / "checkpoints" / name).unlink()
+    found = find_checkpoint(stopped)
+    assert (found.step, found.damaged) == (7, ())
+    (stopped / "checkpoints" / "7.ckpt").unlink()
+    assert find_checkpoint(stopped).checkpoint is None
+
+
+def test_a_file_in_the_place_of_a_checkpoint_stays(tiny_fit, tmp_path):
+    run = tmp_path / "run"
+    assert main(tiny_fit) == 0
+    (run / "record.json").unlink()
+    mine = run / "checkpoints" / "epoch=1-step=14.ckpt"
+    mine.write_text("mine")
+    manifest_path(mine).unlink()
+    assert main(["fit", "--resume", str(run)]) == 0
+    assert mine.read_text() == "mine"
+    assert [p.name for p, _ in manifests(run / "checkpoints")][-1] == "epoch=1-step=14-2.ckpt"
 
 
 def test_before_the_first_checkpoint_a_run_begins_anew(tmp_path):

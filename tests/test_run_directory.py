@@ -40,7 +40,6 @@ def test_of_leftovers_only_ours_are_removed(tmp_path):
     other = f".tmp-x-{NEVER}@elsewhere.1-a1b2c3d4"  # of the run, before it came to this machine
     ours = [own("record.json"), "checkpoints/" + own("a.ckpt"), "samples/" + other]
     ours += [f"{own('adapter')}/config.json", own("predictions.csv", os.getpid())]
-    ours += ["adapter/config.json", "adapter/adapter_model.safetensors"]
     kept = [".tmp-draft", "checkpoints/.tmp-2", "checkpoints/mine.ckpt", "adapter/notes.txt"]
     kept += [own("x.csv", os.getppid())]  # another process writes it
     for name in ours + kept:
@@ -50,6 +49,20 @@ def test_of_leftovers_only_ours_are_removed(tmp_path):
     run_directory.take_directory(tmp_path, "name", resumes=True).release()
     manifest = "checkpoints/whole.ckpt.manifest.json"
     assert files(tmp_path) == {".lock", "checkpoints/whole.ckpt", manifest, *kept}
+
+
+def test_of_an_export_that_is_written_anew_only_what_is_ours_is_removed(tmp_path):
+    names = ("config.json", "adapter_model.safetensors", "notes.txt", "deep/config.json")
+    for name in names:
+        storage.write_text(tmp_path / "adapter" / name, "x")
+    run_directory.take_directory(tmp_path, "name", resumes=True).release()
+    assert (tmp_path / "adapter" / "config.json").exists(), "the resume may be refused yet"
+    run_directory.remove_export(tmp_path)
+    run_directory.remove_export(tmp_path)
+    assert files(tmp_path / "adapter") == {"notes.txt", "deep/config.json"}
+    (tmp_path / "adapter" / "config.json").mkdir()
+    with pytest.raises(ResourceError, match=r"cannot remove .*config\.json"):
+        run_directory.remove_export(tmp_path)
 
 
 def test_a_directory_that_holds_another_ones_temporary_is_not_new(tmp_path):

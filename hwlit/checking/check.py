@@ -20,8 +20,10 @@ from hwlit.data.base import TextData
 from hwlit.errors import UsageError
 from hwlit.run_directory import take_directory
 from hwlit.tasks.text_classification import TextClassification
+from hwlit.temporaries import remove_stale, temporary_prefix
 from hwlit.trainer_settings import one_device
 
+NAME = "hwlit-check"  # of the directory that a run is tried out in
 # What the run that is tried out has in place of what was asked for.
 REHEARSED = {"min_epochs": None, "min_steps": None, "enable_progress_bar": False,
              "limit_val_batches": EVAL_BATCHES, "num_sanity_val_steps": 0}  # fmt: skip
@@ -62,8 +64,10 @@ class CheckCLI(cli.HwlitCLI):
             held.release()
             say(f"{self.asked} can be written")
         # Beside the run, so that it is that disk which is tried; the rest can be tried anywhere.
-        place = None if self.findings.problems else nearest_directory(self.asked)
-        self.folder = Path(tempfile.mkdtemp(prefix=".hwlit-check-", dir=place))
+        anywhere = Path(tempfile.gettempdir())
+        place = anywhere if self.findings.problems else nearest_directory(self.asked)
+        remove_stale(place / NAME)  # of a check that was killed
+        self.folder = Path(tempfile.mkdtemp(prefix=temporary_prefix(NAME), dir=place))
         try:
             super().instantiate_classes()
         except BaseException:

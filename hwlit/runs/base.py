@@ -40,6 +40,7 @@ from hwlit.parsing import config_sha256
 from hwlit.plain_text import say
 from hwlit.records import Reading, RunRecord
 from hwlit.resume import Resumption
+from hwlit.run_directory import remove_export
 from hwlit.signals import Signals
 from hwlit.storage import replacing_folder, write_text
 from hwlit.tasks.base import Task
@@ -202,6 +203,8 @@ class Run(ABC, Generic[TaskT, DataT]):
             self._recorder.describe(resumed_from=resumption.to_dict())
         if not self._model.learns:
             return None
+        if self._trainer.is_global_zero:
+            remove_export(self._output)  # of an earlier part of the run
         self._trainer.fit(self._model, datamodule=self._data, ckpt_path=start, weights_only=True)
         if not checkpoints.validated:
             raise UsageError(

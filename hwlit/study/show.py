@@ -94,7 +94,7 @@ def show_files(folder: Path, console: PlainConsole) -> None:
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
-        size = path.stat().st_size
+        size = path.lstat().st_size
         if path.is_dir():
             size = sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
         name = str(path) + ("/" if path.is_dir() else "")

@@ -28,6 +28,8 @@ def verdict(tmp_path, ending, said="", record=None, budget=None):
         (Ending(6), "hwlit: out of memory; lower it\n", "oom", "out of memory; lower it"),
         (Ending(6), "hwlit: the disk is full\n", "failed", "the disk is full"),
         (Ending(143), "hwlit: stopped\n", "interrupted", "stopped"),
+        (Ending(129), "hwlit: stopped\n", "interrupted", "stopped"),
+        (Ending(-1), "", "interrupted", "SIGHUP"),
         (Ending(1), "", "failed", "exited with 1 and said nothing"),
         (Ending(0), "fine\n", "failed", "left no finished record"),
         (Ending(-9), "", "killed", "something else ended it"),
