@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hwlit.study.kernels import kernels_told
+
 # Categories of Unicode: controls, directions, surrogates, ends of lines and paragraphs.
 OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
 PERCENTILES = ("p50", "p90", "p95", "p99", "over_base")
@@ -50,6 +52,8 @@ def show(record: Mapping[str, Any], console: Console) -> None:
         console.print(f"always answering the commonest class: accuracy {baseline:.4f}")
     if record.get("phases"):
         console.print(_phases(record["phases"]))
+    if told := kernels_told(record.get("adapter", {})):
+        console.print(Text(told), soft_wrap=True)
     for name, reason in record["absent"].items():
         console.print(Text(f"absent  {name}: {reason}", style="dim"), soft_wrap=True)
     for remark in record.get("remarks", ()):
