@@ -105,7 +105,7 @@ def measure(asked: Namespace) -> dict[str, Any]:
         took = [{n: seconds(f, asked) for n, f in forwards.items()} for _ in range(asked.rounds)]
     return {
         name: summary([one["fp32"] / one[name] for one in took])
-        | {"of the least times": round(_least(took, "fp32") / _least(took, name), 3)}
+        | {"of the least times": float(f"{_least(took, 'fp32') / _least(took, name):.4g}")}
         | {"logits off by": round(float((found[name] - wanted).norm() / wanted.norm()), 4)}
         for name in forwards
         if name != "fp32"
@@ -127,7 +127,7 @@ def _forward(network: nn.Module, given: dict[str, Tensor]) -> Callable[[], Tenso
 def summary(ratios: Sequence[float]) -> dict[str, float]:
     """Return median and range."""
     found = {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)}
-    return {name: round(value, 3) for name, value in found.items()}
+    return {name: float(f"{value:.4g}") for name, value in found.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

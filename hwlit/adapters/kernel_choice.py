@@ -67,7 +67,7 @@ class Choice:
     Args:
         kernel: The kernel.
         rows: Rows that the times are of.
-        seconds: Median time of a call, by kernel.
+        seconds: Median time of a call, by kernel; empty where there is but one.
         dropped: Why others were given up before that, by kernel.
     """
 
@@ -142,6 +142,8 @@ class Chooser:
     @torch.no_grad()
     def _try(self, case: Case, integers: Tensor, weight: Tensor, scale: Tensor) -> Choice:
         device = integers.device
+        if len(only := self.kernels.get(device.type, (FLOAT,))) == 1:
+            return Choice(only[0], len(integers), {}, {})
         able, dropped = self._able(case, device)
         packed = {kernel: kernel.pack(weight) for kernel in able}
         if len(part := integers[: len(integers) // PART]) > 1:

@@ -26,7 +26,8 @@ def kernels_told(adapter: Mapping[str, Any]) -> str:
         converted = adapter.get("converts_to") or {}
         rows = (converted or adapter.get("quantisation") or {}).get("kernels", [])
         counts = Counter(str(row["kernel"]) for row in rows)
-        gains = [row["seconds"]["fp32"] / row["seconds"][row["kernel"]] for row in rows]
+        timed = [row for row in rows if row["seconds"]]
+        gains = [row["seconds"]["fp32"] / row["seconds"][row["kernel"]] for row in timed]
         why = converted.get("why")
     except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
         raise IntegrityError(
@@ -35,8 +36,7 @@ def kernels_told(adapter: Mapping[str, Any]) -> str:
     if not rows:
         return ""
     taken = ", ".join(f"{name} at {count}" for name, count in counts.most_common())
-    return (
-        f"8-bit products by the fastest kernel at each of {len(rows)} sizes: {taken}; "
-        f"{statistics.median(gains):.1f} times as fast as fp32 by the median"
-        + (f"; {why}" if why else "")
-    )
+    told = f"8-bit products by the fastest kernel at each of {len(rows)} sizes: {taken}"
+    if gains:
+        told += f"; {statistics.median(gains):.1f} times as fast as fp32 by the median"
+    return f"{told}; {why}" if why else told

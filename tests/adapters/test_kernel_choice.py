@@ -162,7 +162,9 @@ def test_a_trial_draws_no_random_numbers_and_leaves_its_rows(workshop):
     assert torch.equal(integers, before)
 
 
-def test_a_device_without_kernels_multiplies_in_floating_point():
-    chooser = Chooser({})
-    assert chooser.choose(*product()) == FLOAT
-    assert only(chooser).dropped == {}
+def test_a_device_without_kernels_multiplies_in_floating_point_untried(workshop):
+    fp32 = workshop.kernel("fp32", 1)
+    chooser = workshop.chooser(fp32)
+    assert chooser.choose(*product()) == fp32
+    assert (only(chooser).seconds, only(chooser).dropped, workshop.sizes) == ({}, {}, {"fp32": []})
+    assert Chooser({}).choose(*product()) == FLOAT

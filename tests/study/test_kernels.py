@@ -22,6 +22,11 @@ def test_what_multiplied_is_told_in_a_sentence(key):
     assert "2.0 times as fast as fp32" in told
 
 
+def test_a_device_with_one_kernel_has_no_times():
+    told = kernels_told({"converts_to": {"kernels": [row("fp32")], "why": "because"}})
+    assert told.endswith("sizes: fp32 at 1; because")
+
+
 def test_where_nothing_was_chosen_nothing_is_told():
     for adapter in ({}, {"converts_to": {"why": "x"}}, {"quantisation": {"got": "nf4"}}):
         assert kernels_told(adapter) == ""
