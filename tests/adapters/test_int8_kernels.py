@@ -76,3 +76,15 @@ def test_wide_layers_of_usual_weights_need_no_parts():
     integers = torch.randint(-127, 128, (4, 3072)).float()
     found = FLOAT.multiply(integers, FLOAT.pack(weight.to(torch.int8)), torch.ones(8))
     assert torch.equal(found, (integers.long() @ weight.long().t()).float())
+
+
+@pytest.mark.parametrize("kernel", KERNELS["cpu"], ids=lambda kernel: kernel.name)
+def test_kernels_are_right_on_weights_that_overflow_nowhere(kernel):
+    """Sums of pairs fit into 16 bits, so processors without VNNI have to be right as well."""
+    integers, weight, scale = matrices("random", 17, (64, 32))
+    weight = weight.sign()
+    try:
+        found = kernel.multiply(integers, kernel.pack(weight), scale)
+    except RuntimeError as error:
+        pytest.skip(f"no such kernel on this processor: {error}")
+    assert torch.equal(found, exact(integers, weight, scale))
