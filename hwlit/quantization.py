@@ -147,6 +147,7 @@ class QuantizedRun(TextRun):
         self._recorder.add({"test/accuracy_difference": paired_difference(gains)})
 
     def _probe(self) -> None:
+        super()._probe()  # which meets the last of the shapes that kernels are chosen for
         converted = copy.deepcopy(self._model.network)
         self._model.adapter.merge(converted)
         how = "counted: parameters, buffers, scales, and copies that the processor multiplies with"
@@ -156,8 +157,6 @@ class QuantizedRun(TextRun):
                 "weights/memory/source": Reading(held_bytes(self._model.network), "B", how),
             }
         )
-        del converted
-        super()._probe()
 
 
 class QuantizeCLI(cli.HwlitCLI):

@@ -6,7 +6,11 @@ linear layer of its transformer layers is quantised by each format; the head sta
 Rounds go A B C A B C, so that the machine's drift hits all alike; each round gives one ratio to
 fp32. Printed are their median and range, never times: those are of the machine; the ratio of the
 least times, which other work on the machine disturbs least (`--calls 1`, many rounds); and how far
-the logits are from those of fp32, relative to their norm.
+the logits are from those of fp32, relative to their norm. Where others work on the machine as well,
+take `--clock processor`: seconds that the process computed, all threads together.
+
+Kernels are chosen as in a run, and printed. `--kernel onednn-signed` times int8 by that kernel as
+well, whether or not it would be chosen (a slow one takes minutes: `--rounds 1 --calls 1`).
 """
 
 from __future__ import annotations
@@ -28,25 +32,41 @@ from transformers import (
     PreTrainedModel,
 )
 
-from hwlit.adapters.onednn_linear import OneDnnInt4, OneDnnInt8, fast_on_cpu
+from hwlit.adapters.int8_kernels import KERNELS
+from hwlit.adapters.kernel_choice import CHOOSER, Chooser, to_plain
+from hwlit.adapters.onednn_linear import OneDnnInt4, OneDnnInt8, OneDnnLinear
+from hwlit.devices.cpu_model import read_cpu_model
 
 SHAPES = {
     "distilbert": DistilBertConfig(),
     "minilm": BertConfig(hidden_size=384, num_hidden_layers=6, intermediate_size=1536),
 }
 FORMATS = {"int8": OneDnnInt8(), "int4": OneDnnInt4()}
+CPU = torch.device("cpu")
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
+NAMES = {kernel.name: kernel for kernel in KERNELS["cpu"]}
 
 
-def quantized(network: PreTrainedModel, name: str) -> PreTrainedModel:
-    """Return a copy of a network in a format."""
+def quantized(network: PreTrainedModel, make: Callable[[nn.Linear], nn.Module]) -> PreTrainedModel:
+    """Return a copy of a network with other linear layers."""
     network = copy.deepcopy(network)
-    if name == "bf16":
-        return network.to(torch.bfloat16)
     for path, module in list(network.base_model.named_modules()):
         if isinstance(module, nn.Linear) and "pooler" not in path:
-            layer = FORMATS[name].quantize(module, torch.device("cpu"))
-            network.base_model.set_submodule(path, layer)
+            network.base_model.set_submodule(path, make(module))
     return network
+
+
+def by_format(name: str) -> Callable[[nn.Linear], nn.Module]:
+    """Return what makes layers as a run does, which choose their kernels."""
+    return lambda linear: FORMATS[name].quantize(linear, CPU)
+
+
+def by_kernel(name: str) -> Callable[[nn.Linear], nn.Module]:
+    """Return what makes layers in int8 that multiply by one kernel, right or wrong."""
+    chooser = Chooser({"cpu": (NAMES[name],)})
+    kind = type("ByKernel", (OneDnnLinear,), {"chooser": chooser})
+    made: Callable[[nn.Linear], nn.Module] = kind.of
+    return made
 
 
 def deprecated(network: PreTrainedModel) -> nn.Module:
@@ -55,12 +75,13 @@ def deprecated(network: PreTrainedModel) -> nn.Module:
     return kept
 
 
-def seconds(forward: Callable[[], Tensor], calls: int) -> float:
-    """Return how long some calls take."""
-    start = time.perf_counter()
-    for _ in range(calls):
+def seconds(forward: Callable[[], Tensor], asked: Namespace) -> float:
+    """Return how long some calls take, by the clock that was asked for."""
+    clock = CLOCKS[asked.clock]
+    start = clock()
+    for _ in range(asked.calls):
         forward()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def measure(asked: Namespace) -> dict[str, Any]:
@@ -70,7 +91,9 @@ def measure(asked: Namespace) -> dict[str, Any]:
     ids = torch.randint(1000, 20000, (asked.batch, asked.tokens))
     given = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     networks: dict[str, nn.Module] = {"fp32": base}
-    networks |= {name: quantized(base, name) for name in ("bf16", *FORMATS)}
+    networks["bf16"] = copy.deepcopy(base).to(torch.bfloat16)
+    networks |= {name: quantized(base, by_format(name)) for name in FORMATS}
+    networks |= {f"int8 by {name}": quantized(base, by_kernel(name)) for name in asked.kernel}
     if asked.deprecated:
         networks["quantize_dynamic"] = deprecated(base)
     forwards = {name: _forward(network, given) for name, network in networks.items()}
@@ -78,13 +101,11 @@ def measure(asked: Namespace) -> dict[str, Any]:
         wanted = forwards["fp32"]()
         found = {name: forward().float() for name, forward in forwards.items()}
         for forward in forwards.values():
-            seconds(forward, asked.calls)
-        took = [
-            {n: seconds(f, asked.calls) for n, f in forwards.items()} for _ in range(asked.rounds)
-        ]
+            seconds(forward, asked)
+        took = [{n: seconds(f, asked) for n, f in forwards.items()} for _ in range(asked.rounds)]
     return {
         name: summary([one["fp32"] / one[name] for one in took])
-        | {"of the least times": round(_least(took, "fp32") / _least(took, name), 3)}
+        | {"of the least times": float(f"{_least(took, 'fp32') / _least(took, name):.4g}")}
         | {"logits off by": round(float((found[name] - wanted).norm() / wanted.norm()), 4)}
         for name in forwards
         if name != "fp32"
@@ -106,7 +127,7 @@ def _forward(network: nn.Module, given: dict[str, Tensor]) -> Callable[[], Tenso
 def summary(ratios: Sequence[float]) -> dict[str, float]:
     """Return median and range."""
     found = {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)}
-    return {name: round(value, 3) for name, value in found.items()}
+    return {name: float(f"{value:.4g}") for name, value in found.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -117,20 +138,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tokens", type=int, default=32, help="tokens of a row (default: 32)")
     parser.add_argument("--rounds", type=int, default=9, help="turns (default: 9)")
     parser.add_argument("--calls", type=int, default=10, help="calls of each a turn (default: 10)")
+    parser.add_argument("--clock", choices=list(CLOCKS), default="wall")
+    parser.add_argument("--kernel", nargs="*", choices=list(NAMES), default=[], help="this as well")
     parser.add_argument(
         "--deprecated", action="store_true", help="torch.ao's quantize_dynamic as well"
     )
     asked = parser.parse_args(arguments)
     torch.manual_seed(0)
+    speed = measure(asked)
     found = {
         "settings": vars(asked) | {"threads": torch.get_num_threads(), "torch": torch.__version__},
         "processor": {
             "capability": torch.backends.cpu.get_cpu_capability(),
             "vnni": torch.cpu._is_vnni_supported(),
             "amx": torch.cpu._is_amx_tile_supported(),
-            "multiplies integers": fast_on_cpu(),
+            "name": read_cpu_model().name,
+            "multiplies integers": OneDnnInt8().emulated(CPU) is None,
         },
-        "speed-up over fp32": measure(asked),
+        "kernels": to_plain(CHOOSER.choices),
+        "speed-up over fp32": speed,
     }
     print(json.dumps(found, indent=1))
 

@@ -35,6 +35,7 @@ from hwlit.adapters.chain import Chain
 from hwlit.adapters.formats import Format
 from hwlit.adapters.full import Full
 from hwlit.adapters.lora import Lora
+from hwlit.adapters.onednn_linear import OneDnnInt4, OneDnnInt8
 from hwlit.adapters.quantized import Quantized
 from hwlit.adapters.torchao_linear import Int4WeightOnly, Int8Dynamic, Int8WeightOnly
 from hwlit.devices.base import Device
@@ -54,6 +55,7 @@ TINY = SHAPE | {
 FORMATS: dict[str, Format] = {
     "nf4": NF4(), "int8": Int8(), "int8_weight_only": Int8WeightOnly(),
     "int8_dynamic": Int8Dynamic(), "int4_weight_only": Int4WeightOnly(),
+    "onednn_int8": OneDnnInt8(), "onednn_int4": OneDnnInt4(),
 }  # fmt: skip
 CASES = ("full", "lora", *FORMATS)
 HEADINGS = ("load peak", "train peak", "s/step", "tokens/s", "J/step", "latency", "remark")

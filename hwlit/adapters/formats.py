@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hwlit.adapters.base import plain_modules
 from hwlit.errors import UsageError
 
 LinearT = TypeVar("LinearT", bound=nn.Linear)
@@ -86,6 +87,18 @@ class Format(ABC):
         An emulated one saves memory and costs time.
         """
         return None
+
+    def facts(self, device: torch.device, shapes: Collection[tuple[int, int]]) -> dict[str, Any]:
+        """Return what the record says of how a device computes the format, plain data.
+
+        Args:
+            device: Where the network computes.
+            shapes: in_features and out_features of its quantised layers.
+
+        Returns:
+            `why`: what `emulated` says, or nothing; and what a format knows once it has computed.
+        """
+        return {"why": self.emulated(device) or ""}
 
     def transformers_config(self, skipped: Sequence[str]) -> dict[str, Any] | None:
         """Return the `quantization_config` by which transformers quantises the same layers.
@@ -221,6 +234,18 @@ def cast_linear(kind: type[LinearT], layer: nn.Linear, dtype: torch.dtype) -> Li
     if layer.bias is not None:
         cast.bias = nn.Parameter(layer.bias.detach().to(dtype), layer.bias.requires_grad)
     return cast
+
+
+def shapes(network: nn.Module, names: Sequence[str]) -> set[tuple[int, int]]:
+    """Return in_features and out_features of linear layers, wrapped or not.
+
+    Args:
+        network: The network.
+        names: The names of the layers, as if nothing were wrapped.
+    """
+    plain = dict(plain_modules(network))
+    layers = (plain[name] for name in names)
+    return {(e.in_features, e.out_features) for e in layers if isinstance(e, nn.Linear)}
 
 
 def hollow(kind: type[LinearT], layer: nn.Linear, **settings: Any) -> LinearT:

@@ -3,15 +3,15 @@
 Idea: a row x of the input is rounded to 8 bits by its own largest entry, a row w of the weights by
 its own, and the product of the integers, which is exact, is scaled once:
 y = s_x s_w (x / s_x) (w / s_w) + bias. No zero points, nothing is clipped, and no row depends on
-the others of its batch. On x86 oneDNN multiplies, by the operator that torch's inductor emits for
-quantised linear layers; elsewhere the same integers are multiplied by `torch._int_mm` or, where
-there is neither, in floating point, which gives the same values and saves no time.
+the others of its batch. Several kernels multiply integers, all to the same bits: a trial finds the
+fastest (`kernel_choice.py`), and where none is faster than fp32 the same integers multiply in
+floating point, which gives the same values and saves no time.
 
 int4 has a scale for each group of 32 weights, itself an integer of 1 to 18 times that of the row:
 the weights multiply as int8 then (7 x 18 = 126), as fast as these, and only the file is smaller.
 
-Costs: weights of one byte, and a second copy of them in the order that the processor wants, once
-the layer has computed; two passes over the input, to find the scales and to round.
+Costs: weights of one byte, and a second copy of them, once the layer has computed, where the kernel
+wants another order; the trial; two passes over the input, to find the scales and to round.
 
 Loses in accuracy to weight-only formats where few features of the input are far larger than the
 rest (large decoders); and its time where batches are so small that the passes count.
@@ -23,29 +23,24 @@ section 4.1, progressive group quantisation.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from hwlit.adapters.formats import Format, hollow, plain_linear
+from hwlit.adapters.kernel_choice import CHOOSER, Chooser, in_floating_point, to_plain
 from hwlit.adapters.rounding import (
     GROUP,
-    LARGEST,
     Rounded,
     finish,
-    float_product,
     in_groups,
     round_rows,
     round_weight,
 )
 
-ROWS = 17  # torch._int_mm on CUDA takes no fewer
-STEP = 8  # and sides that are multiples of this
 OFFSET = 8  # makes four bits of -7 to 7 positive
 
 
@@ -60,6 +55,9 @@ class OneDnnLinear(nn.Linear):
     """
 
     bits: ClassVar[int] = 8
+    chooser: ClassVar[Chooser] = CHOOSER
+    """Decides what multiplies; one for all layers of the process."""
+
     scale: Tensor
 
     def __init__(self, in_features: int, out_features: int, bias: bool, device: Any = None) -> None:
@@ -67,7 +65,7 @@ class OneDnnLinear(nn.Linear):
         weight = torch.empty_like(self.weight, dtype=torch.int8)
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.register_buffer("scale", torch.empty(out_features, device=device))
-        self._packed: tuple[Tensor, Tensor] | None = None
+        self._packed: dict[Callable[[Tensor], Any], Any] = {}
 
     @classmethod
     def of(cls, linear: nn.Linear) -> Self:
@@ -81,7 +79,7 @@ class OneDnnLinear(nn.Linear):
         """Take these weights."""
         self.weight = nn.Parameter(rounded.values.to(torch.int8), requires_grad=False)
         self.scale = rounded.scale
-        self._packed = None
+        self._packed = {}
 
     def dequantized(self) -> Tensor:
         """Return the weights that the integers stand for, (out_features, in_features), fp32."""
@@ -89,8 +87,14 @@ class OneDnnLinear(nn.Linear):
 
     @property
     def copy_bytes(self) -> int:
-        """Bytes of the second copy of the weights that a processor holds to multiply with."""
-        return self.weight.numel() if self.weight.device.type == "cpu" and fast_on_cpu() else 0
+        """Bytes that kernels hold of the weights beside them: of those chosen so far for a shape.
+
+        A layer gets a copy when it first computes with the kernel.
+        """
+        shape = self.in_features, self.out_features
+        chosen = self.chooser.chosen(self.weight.device, {shape}).values()
+        copies = {choice.kernel.pack: choice.kernel.copied for choice in chosen}
+        return self.weight.numel() * sum(copies.values())
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the outputs, (..., out_features), in the input's type."""
@@ -108,31 +112,26 @@ class OneDnnLinear(nn.Linear):
         integers, row_scale = round_rows(rows)
         return finish(self.product(integers), row_scale, self.bias)
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # what is timed is not traced
     def product(self, integers: Tensor) -> Tensor:
         """Return the same as `float_product`, as fast as the device can.
 
         Args:
             integers: Of -127 to 127, (rows, in_features), fp32.
         """
-        if integers.device.type == "cpu" and fast_on_cpu():
-            if self._packed is None:
-                packed = torch.ops.onednn.qlinear_prepack(self.weight, None)
-                self._packed = packed, torch.zeros(self.out_features, dtype=torch.int32)
-            return _onednn_product(integers, *self._packed, self.scale)
-        if integers.is_cuda and not (self.in_features % STEP or self.out_features % STEP):
-            missing = max(0, ROWS - len(integers))
-            padded = functional.pad(integers, (0, 0, 0, missing)).to(torch.int8)
-            found = torch._int_mm(padded, self.weight.t())[: len(integers)]
-            return found.float().mul_(self.scale)
-        with torch.autocast(integers.device.type, enabled=False):
-            return float_product(integers, Rounded(self.weight.float(), self.scale))
+        if not len(integers):
+            return integers.new_empty(0, self.out_features)
+        kernel = self.chooser.choose(integers, self.weight, self.scale)
+        if kernel.pack not in self._packed:
+            self._packed[kernel.pack] = kernel.pack(self.weight.detach())
+        return kernel.multiply(integers, self._packed[kernel.pack], self.scale)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what the processor wants: it can be neither copied nor saved."""
-        return {**self.__dict__, "_packed": None}
+        """Leave out what kernels want: it can be neither copied nor saved."""
+        return {**self.__dict__, "_packed": {}}
 
     def _apply(self, *arguments: Any, **named: Any) -> Self:
-        self._packed = None
+        self._packed = {}
         scale = self.scale
         super()._apply(*arguments, **named)  # type: ignore[no-untyped-call]
         # `.to(dtype)` is for weights in floating point; a scale in half precision would be wrong.
@@ -140,7 +139,7 @@ class OneDnnLinear(nn.Linear):
         return self
 
     def _load_from_state_dict(self, *arguments: Any) -> None:
-        self._packed = None
+        self._packed = {}
         super()._load_from_state_dict(*arguments)
 
 
@@ -197,38 +196,6 @@ class _Product(torch.autograd.Function):
         return of_rows, gradient.sum(0) if ctx.needs_input_grad[1] else None, None
 
 
-@functools.cache
-def fast_on_cpu() -> bool:
-    """Return whether oneDNN multiplies integers on this processor, and without an error.
-
-    Those that lack VNNI add pairs of products in 16 bits, which the largest would overflow.
-    """
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return False
-    integers = torch.full((4, 64), float(LARGEST))
-    integers[1::2] *= -1
-    weight, ones = integers.repeat(4, 1), torch.ones(16)
-    try:
-        packed = torch.ops.onednn.qlinear_prepack(weight.to(torch.int8), None)
-        found = _onednn_product(integers, packed, torch.zeros(16, dtype=torch.int32), ones)
-    except RuntimeError:  # no kernel for this processor
-        return False
-    return torch.equal(found, float_product(integers, Rounded(weight, ones)))
-
-
-def _onednn_product(integers: Tensor, packed: Tensor, zeros: Tensor, scale: Tensor) -> Tensor:
-    """Return the product by the operator that torch's inductor emits for quantised linear layers.
-
-    Source: torch/_inductor/fx_passes/quantization.py and aten/src/ATen/native/quantized/cpu/
-    qlinear.cpp of torch 2.13. The tensors of quantised types beside it are deprecated.
-    """
-    found: Tensor = torch.ops.onednn.qlinear_pointwise.default(
-        integers.to(torch.int8), 1.0, 0, packed, scale, zeros, None,
-        1.0, 0, torch.float32, "none", [], "",
-    )  # fmt: skip
-    return found
-
-
 @dataclass(frozen=True, kw_only=True)
 class OneDnnInt8(Format):
     """int8 weights by row and int8 activations by token, multiplied as integers."""
@@ -263,11 +230,23 @@ class OneDnnInt8(Format):
         return layer
 
     def emulated(self, device: torch.device) -> str | None:
-        """Return why the device does not multiply integers; None where it does."""
-        if device.type == "cuda" or (device.type == "cpu" and fast_on_cpu()):
+        """Return why the device does not multiply integers at a usual size; None where it does."""
+        choice = self.layer.chooser.typical(device)
+        if choice.kernel.integer:
             return None
-        what = "this processor (VNNI is missing)" if device.type == "cpu" else device.type
-        return f"{what} has no exact product of 8-bit integers here, so they multiply as fp32"
+        others = [*choice.dropped, *(n for n in choice.seconds if n != choice.kernel.name)]
+        what = "this processor" if device.type == "cpu" else device.type
+        tried = f" ({', '.join(others)} tried)" if others else ""
+        return (
+            f"{what} has no exact product of 8-bit integers that is faster than fp32{tried}, so "
+            "they multiply as fp32"
+        )
+
+    def facts(self, device: torch.device, shapes: Collection[tuple[int, int]]) -> dict[str, Any]:
+        """Return what multiplies at each size that was met, the times that decided, and why."""
+        if not (chosen := self.layer.chooser.chosen(device, shapes)):
+            return super().facts(device, shapes)
+        return {"why": in_floating_point(chosen), "kernels": to_plain(chosen)}
 
 
 @dataclass(frozen=True, kw_only=True)

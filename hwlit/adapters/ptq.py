@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from hwlit.adapters.base import Adapter, NoSiteError, freeze
-from hwlit.adapters.formats import Format
+from hwlit.adapters.formats import Format, shapes
 from hwlit.adapters.quantized import linear_layers
 from hwlit.adapters.quantized_state import SAVED
 from hwlit.errors import UsageError
@@ -78,10 +78,10 @@ class Ptq(Adapter):
             network.set_submodule(name, made, strict=True)
 
     def facts(self, network: nn.Module) -> dict[str, Any]:
-        """Return the format, how many layers have it, and what the device does not do itself."""
-        made, why = self.format, self.format.emulated(self.device) or ""
-        found = {"format": made.name, "bits": made.bits, "layers": len(self.sites(network))}
-        return {"converts_to": {**found, "why": why}}
+        """Return the format, how many layers have it, and how the device computes them."""
+        made, sites = self.format, self.sites(network)
+        found = {"format": made.name, "bits": made.bits, "layers": len(sites)}
+        return {"converts_to": {**found, **made.facts(self.device, shapes(network, sites))}}
 
     @property
     def title(self) -> str:

@@ -34,6 +34,7 @@ from hwlit.adapters.base import (
     modules_with_parameters,
     unfreeze,
 )
+from hwlit.adapters.formats import shapes
 from hwlit.adapters.injection import NAME
 from hwlit.adapters.onednn_linear import OneDnnInt4, OneDnnInt8
 from hwlit.adapters.quantized import linear_layers
@@ -130,12 +131,10 @@ class Qat(Adapter):
             network.set_submodule(name, made, strict=True)
 
     def facts(self, network: nn.Module) -> dict[str, Any]:
-        """Return what the layers are converted to, and whether the device computes it by itself."""
-        made = FORMATS[self.bits]
-        why = made.emulated(self.device) or ""
-        return {
-            "converts_to": {"format": made.name, "layers": len(self.rounded(network)), "why": why}
-        }
+        """Return what the layers are converted to, and how the device computes these."""
+        made, names = FORMATS[self.bits], self.rounded(network)
+        found = {"format": made.name, "layers": len(names)}
+        return {"converts_to": {**found, **made.facts(self.device, shapes(network, names))}}
 
     @property
     def title(self) -> str:

@@ -24,7 +24,7 @@ from transformers import PreTrainedModel
 
 from hwlit.adapters import bitsandbytes_linear, onednn_linear, torchao_linear
 from hwlit.adapters.base import Adapter, NotMergeableError, freeze, match, plain_modules
-from hwlit.adapters.formats import Bf16, Format, Fp32
+from hwlit.adapters.formats import Bf16, Format, Fp32, shapes
 from hwlit.errors import UsageError
 
 LADDER: tuple[Format, ...] = (bitsandbytes_linear.NF4(), bitsandbytes_linear.Int8(), Bf16(), Fp32())
@@ -134,11 +134,14 @@ class Quantized(Adapter):
         choice, sites = self._choice(network), self.sites(network)
         first = dict(plain_modules(network))[sites[0]]
         merged = choice.format.dequantize(first).weight.dtype
+        held = choice.format.facts(choice.device, shapes(network, sites))
+        if choice.asked != choice.format.name:
+            held["why"] = choice.why  # why it is another
         return {
             "quantisation": {
                 "asked": choice.asked,
                 "got": choice.format.name,
-                "why": choice.why,
+                **held,
                 "fell_back": choice.fell_back,
                 "bits": choice.format.bits,
                 "layers": len(sites),

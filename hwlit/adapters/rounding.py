@@ -15,6 +15,8 @@ from torch.nn import functional
 LARGEST = 127
 NIBBLE, GROUP_SCALES = 7, 18  # their product is the largest that fits into 8 bits
 GROUP = 32
+WHOLE = 1 << 24  # up to here fp32 has all integers
+EXACT = WHOLE // LARGEST**2  # products of 8 bits whose sum is no larger, whatever they are
 TINY = 1e-12  # in the place of a scale of 0: a row of zeros stays one
 
 
@@ -70,14 +72,41 @@ def round_weight(weight: Tensor, bits: int) -> Rounded:
 def float_product(integers: Tensor, rounded: Rounded) -> Tensor:
     """Return integers times weights and the scale of these, (rows, out_features), in fp32.
 
-    Exact while the partial sums stay below 2^24, as they do for a thousand inputs of any values,
-    and for many more where the signs differ.
+    The sums are exact and rounded once, as those of integers are.
 
     Args:
         integers: Of -127 to 127, (rows, in_features), fp32.
         rounded: The weights.
     """
-    return functional.linear(integers, rounded.values).mul_(rounded.scale)
+    return exact_product(integers, rounded.values).mul_(rounded.scale)
+
+
+def exact_product(integers: Tensor, values: Tensor) -> Tensor:
+    """Return the product of two matrices of integers, (rows, out_features), in fp32.
+
+    Where a sum can be too large for fp32, it is made of parts that are not, and these are added as
+    integers.
+
+    Args:
+        integers: Of -127 to 127, (rows, in_features), fp32.
+        values: Of -127 to 127, (out_features, in_features), fp32.
+    """
+    parts = -(-integers.shape[1] // EXACT)
+    if parts <= 1:
+        return functional.linear(integers, values)
+    pairs = zip(integers.tensor_split(parts, 1), values.tensor_split(parts, 1), strict=True)
+    sums = [functional.linear(*pair).to(torch.int32) for pair in pairs]
+    return torch.stack(sums).sum(0, dtype=torch.int32).float()
+
+
+def exact_in_one(weight: Tensor) -> bool:
+    """Return whether no sum of a product with these integers can be too large for fp32.
+
+    Args:
+        weight: Of -127 to 127, (out_features, in_features), int8.
+    """
+    sums = torch.linalg.vector_norm(weight.float(), 1, dim=1)
+    return bool((sums * LARGEST <= WHOLE).all())
 
 
 def finish(product: Tensor, row_scale: Tensor, bias: Tensor | None) -> Tensor:

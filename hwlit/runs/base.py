@@ -241,6 +241,7 @@ class Run(ABC, Generic[TaskT, DataT]):
         self._export()
         with self._phases.phase("latency"):
             self._probe()
+        self._recorder.describe(adapter=self._model.adapter_facts())  # now that it was timed
         self._phases.finish()
 
     def _illustrate(self) -> None:

@@ -14,6 +14,7 @@ from hwlit.console import PlainConsole
 from hwlit.options import parser
 from hwlit.plain_text import write_data
 from hwlit.records import read_record
+from hwlit.study.kernels import kernels_told
 
 PERCENTILES = ("p50", "p90", "p95", "p99", "over_base")
 MAIN = (
@@ -79,6 +80,8 @@ def show(record: Mapping[str, Any], console: PlainConsole) -> None:
         console.print(f"always answering the commonest class: accuracy {baseline:.4f}")
     if record.get("phases"):
         console.print(_phases(record["phases"]))
+    if told := kernels_told(record.get("adapter", {})):
+        console.print(Text(told), soft_wrap=True)
     for name, reason in record["absent"].items():
         console.print(Text(f"absent  {name}: {reason}", style="dim"), soft_wrap=True)
     for remark in record.get("remarks", ()):

@@ -4,16 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from hwlit.adapters import onednn_linear
-from hwlit.adapters.onednn_linear import OneDnnInt4, OneDnnInt8, fast_on_cpu
-from hwlit.adapters.rounding import (
-    GROUP,
-    Rounded,
-    float_product,
-    in_groups,
-    round_rows,
-    round_weight,
-)
+from hwlit.adapters.int8_kernels import FLOAT, KERNELS
+from hwlit.adapters.kernel_choice import Chooser
+from hwlit.adapters.onednn_linear import OneDnnInt4, OneDnnInt8, OneDnnLinear
+from hwlit.adapters.rounding import GROUP, in_groups, round_rows, round_weight
+from tests.adapters.fake_kernels import Workshop
 
 CPU = torch.device("cpu")
 FORMATS = pytest.mark.parametrize("format", [OneDnnInt8(), OneDnnInt4()], ids=lambda f: f.name)
@@ -55,25 +50,104 @@ def test_the_product_of_integers_is_exact(format, sides):
     assert torch.equal(layer.product(integers), wanted)
 
 
+def given(monkeypatch, *kernels):
+    """Let all layers multiply by the fastest of these."""
+    chooser = Chooser({"cpu": kernels})
+    monkeypatch.setattr(OneDnnLinear, "chooser", chooser)
+    return chooser
+
+
+@pytest.mark.parametrize("kernel", KERNELS["cpu"], ids=lambda kernel: kernel.name)
 @FORMATS
-def test_a_processor_without_the_instructions_gives_the_same_bits(format, monkeypatch):
+def test_whatever_kernel_is_chosen_the_bits_are_the_same(format, kernel, monkeypatch):
+    probe = Chooser({"cpu": (kernel, FLOAT)}, lambda device: 0.0)
+    monkeypatch.setattr(OneDnnLinear, "chooser", probe)
     _, layer = made(format)
-    rows = torch.randn(2, 3, 64)
-    fast = layer(rows)
-    monkeypatch.setattr(onednn_linear, "fast_on_cpu", lambda: False)
-    assert torch.equal(layer(rows), fast)
-    assert "VNNI" in format.emulated(CPU)
+    rows = torch.randn(2, 3, 64, requires_grad=True)
+    found = layer(rows)
+    found.sum().backward()
+    gradient, rows.grad = rows.grad, None
+    given(monkeypatch, FLOAT)
+    wanted = copy.deepcopy(layer)(rows)
+    wanted.sum().backward()
+    assert torch.equal(found, wanted)
+    assert torch.equal(rows.grad, gradient)
 
 
-def test_saturating_processors_are_found_out(monkeypatch):
-    def saturating(integers, packed, zeros, scale):
-        return float_product(integers, Rounded(packed, scale)).clamp(-32768, 32767)
+@FORMATS
+def test_where_integers_are_not_faster_fp32_multiplies_and_it_is_said(format, monkeypatch):
+    workshop = Workshop()
+    slow, fp32 = workshop.kernel("slow", 2), workshop.kernel("fp32", 1, copied=4)
+    monkeypatch.setattr(OneDnnLinear, "chooser", workshop.chooser(slow, fp32))
+    assert "(slow tried), so they multiply as fp32" in format.emulated(CPU)
+    assert format.facts(CPU, {(64, 32)}) == {"why": format.emulated(CPU)}
+    _, layer = made(format)
+    assert layer.copy_bytes == 0
+    layer(torch.randn(5, 64))
+    told = format.facts(CPU, {(64, 32)})
+    assert "at 1 of 1 sizes" in told["why"]
+    assert [row["kernel"] for row in told["kernels"]] == ["fp32"]
+    assert layer.copy_bytes == 4 * 64 * 32
 
-    monkeypatch.setattr(torch.ops.onednn, "qlinear_prepack", lambda weight, _: weight.float())
-    monkeypatch.setattr(onednn_linear, "_onednn_product", saturating)
-    fast_on_cpu.cache_clear()
-    assert not fast_on_cpu()
-    fast_on_cpu.cache_clear()
+
+@FORMATS
+def test_where_integers_are_faster_nothing_is_emulated(format, monkeypatch):
+    workshop = Workshop()
+    rows = torch.randn(5, 64)
+    few, many = (lambda n, _: n if n < 100 else 9 * n), (lambda n, _: 3 * n)
+    kernels = workshop.kernel("few", few), workshop.kernel("many", many, copied=1)
+    chooser = workshop.chooser(*kernels, workshop.kernel("fp32", 5))
+    monkeypatch.setattr(OneDnnLinear, "chooser", chooser)
+    _, layer = made(format)
+    layer(rows)
+    assert format.emulated(CPU) is None
+    assert layer.copy_bytes == 0
+    layer(rows.repeat(100, 1))
+    told = format.facts(CPU, {(64, 32)})
+    assert told["why"] == ""
+    assert [row["kernel"] for row in told["kernels"]] == ["few", "many"]
+    assert layer.copy_bytes == 64 * 32
+
+
+@FORMATS
+def test_no_rows_give_no_rows(format):
+    _, layer = made(format)
+    rows = torch.randn(0, 64, requires_grad=True)
+    assert layer(rows).shape == (0, 32)
+    assert layer(torch.randn(2, 0, 64)).shape == (2, 0, 32)
+    layer(rows).sum().backward()
+    assert rows.grad.shape == (0, 64)
+
+
+@pytest.mark.parametrize("kernel", KERNELS["cpu"], ids=lambda kernel: kernel.name)
+def test_what_was_packed_in_inference_serves_training_and_new_weights(kernel, monkeypatch):
+    given(monkeypatch, kernel)
+    _, layer = made(OneDnnInt8())
+    rows = torch.randn(3, 64)
+    with torch.inference_mode():
+        before = layer(rows)
+    learning = rows.clone().requires_grad_()
+    assert torch.equal(layer(learning), before)
+    layer(learning).sum().backward()
+    torch.testing.assert_close(learning.grad, layer.dequantized().sum(0).expand(3, -1))
+    layer.load_state_dict(OneDnnInt8().quantize(nn.Linear(64, 32), CPU).state_dict())
+    assert not torch.equal(layer(rows), before)
+
+
+@pytest.mark.filterwarnings("ignore")  # torch, about how it traces a gradient of one's own
+@pytest.mark.parametrize("kernel", KERNELS["cpu"], ids=lambda kernel: kernel.name)
+@FORMATS
+def test_a_compiled_layer_computes_the_same(format, kernel, monkeypatch):
+    given(monkeypatch, kernel)
+    _, layer = made(format)
+    rows = torch.randn(3, 64)
+    compiled = torch.compile(layer, backend="eager")
+    with torch.inference_mode():
+        assert torch.equal(compiled(rows), layer(rows))
+    learning = [rows.clone().requires_grad_() for _ in range(2)]
+    for one, run in zip(learning, (compiled, layer), strict=True):
+        run(one).sum().backward()
+    assert torch.equal(learning[0].grad, learning[1].grad)
 
 
 @FORMATS
@@ -107,8 +181,10 @@ def test_the_gradient_is_that_of_the_dequantised_layer(format):
     assert layer.weight.grad is None
 
 
+@pytest.mark.parametrize("kernel", KERNELS["cpu"], ids=lambda kernel: kernel.name)
 @FORMATS
-def test_half_precision_in_and_out_but_not_inside(format):
+def test_half_precision_in_and_out_but_not_inside(format, kernel, monkeypatch):
+    given(monkeypatch, kernel)
     _, layer = made(format)
     rows = torch.randn(4, 64).bfloat16()
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -48,6 +48,7 @@ def test_the_converted_network_is_the_trained_one_bit_for_bit(adapter, kind, tin
         assert torch.equal(task(BATCH), before)
         task.on_test_end()
     assert task.used is task.network
+    assert task.adapter_facts()["converts_to"]["kernels"]
 
 
 def test_the_gradient_goes_straight_through():

@@ -1,0 +1,42 @@
+"""What multiplied the integers of a quantised row, in a sentence."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from hwlit.errors import IntegrityError
+
+
+def kernels_told(adapter: Mapping[str, Any]) -> str:
+    """Return which kernels were the fastest, at how many sizes, and by how much.
+
+    Args:
+        adapter: What a record says of its adapter.
+
+    Returns:
+        The sentence; empty where nothing was chosen.
+
+    Raises:
+        IntegrityError: The choices are not written as a run writes them.
+    """
+    try:
+        converted = adapter.get("converts_to") or {}
+        rows = (converted or adapter.get("quantisation") or {}).get("kernels", [])
+        counts = Counter(str(row["kernel"]) for row in rows)
+        timed = [row for row in rows if row["seconds"]]
+        gains = [row["seconds"]["fp32"] / row["seconds"][row["kernel"]] for row in timed]
+        why = converted.get("why")
+    except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+        raise IntegrityError(
+            "the record's choice of kernels is damaged; run what wrote it again"
+        ) from error
+    if not rows:
+        return ""
+    taken = ", ".join(f"{name} at {count}" for name, count in counts.most_common())
+    told = f"8-bit products by the fastest kernel at each of {len(rows)} sizes: {taken}"
+    if gains:
+        told += f"; {statistics.median(gains):.1f} times as fast as fp32 by the median"
+    return f"{told}; {why}" if why else told
