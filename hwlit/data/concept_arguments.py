@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from hwlit.data.arguments import at_least, folder_of, whole, workers
 from hwlit.data.pictures import MOST_PICTURES
-from hwlit.data.prompts import check_prompts
+from hwlit.data.prompts import check_lengths, check_prompts
 from hwlit.errors import UsageError
 
 # The most of each that a run could end with; all are made ready at once.
@@ -36,6 +37,8 @@ def check_settings(given: Mapping[str, Any]) -> None:
     whole(0, MOST_PICTURES, "class_images", given["class_images"])
     for name, most in COUNTS.items():
         whole(1, most, name, given[name])
+    if not math.isfinite(guidance := given["class_guidance"]):
+        raise UsageError(f"--data.class_guidance is {guidance}; give a finite number, such as 7.5")
     prompts = len(given["test_prompts"]) + len(given["unrelated_prompts"])
     if (drawn := prompts * given["images_per_prompt"]) > MOST_PICTURES:
         raise UsageError(
@@ -47,6 +50,7 @@ def check_settings(given: Mapping[str, Any]) -> None:
             f"an epoch has {rows:,} rows, and at most {MOST_ROWS:,} are put in order at once; "
             "lower --data.epoch_steps and give more --trainer.max_epochs"
         )
+    check_lengths((given["identifier"], *given["unrelated_prompts"]))
     check_prompts(given["instance_prompt"], given["identifier"], given["test_prompts"])
     if given["class_images"] and not (given["class_prompt"] or "").strip():
         raise UsageError("--data.class_images needs --data.class_prompt: 'a photo of dog'")

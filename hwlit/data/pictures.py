@@ -249,7 +249,7 @@ def _fit(size: tuple[int, int], name: str) -> tuple[int, int]:
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode in DEEP:
-        levels = np.asarray(image).astype(np.int64)
+        levels = np.asarray(image)
         if not 0 <= levels.min() <= levels.max() < 1 << 16:
             raise ValueError("more than 16 bits a pixel; save it as 8 or 16 bits")
         return Image.fromarray((levels >> 8).astype(np.uint8)).convert("RGB")

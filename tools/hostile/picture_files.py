@@ -219,7 +219,7 @@ def _captions() -> list[Hostile]:
 def _numbers() -> list[Hostile]:
     """Return settings that would fill the memory or start a thousand processes."""
     return [
-        Hostile(f"pictures with {name} {value}", "answer",
+        Hostile(f"pictures with {name} {value[:20]}", "answer",
                 (*FIT, "checked-mug", f"--data.{name}", value), (2,), told)
         for name, value, told in (
             ("images_per_prompt", "1000000000", "images_per_prompt"),
@@ -229,6 +229,8 @@ def _numbers() -> list[Hostile]:
             ("validation_levels", "1000000000", "validation_levels"),
             ("num_workers", "100000", "num_workers"),
             ("resolution", "1000000", "resolution"),
+            ("class_guidance", ".inf", "class_guidance"),
+            ("instance_prompt", "sks " * 20_000, "80,000 characters"),
             ("test_prompts", "{a: b}", "test_prompts"),
             ("test_prompts", "[[a]]", "test_prompts"),
             ("new_tokens", "[a]", "new_tokens"),
