@@ -24,6 +24,8 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from hwlit.adapters.quantized import dequantize
 from hwlit.adapters.quantized_state import restore
+from hwlit.data.content import check_length
+from hwlit.data.files import read_bytes
 from hwlit.data.reading import with_fields
 from hwlit.data.tables import read_table
 from hwlit.errors import DataError, IntegrityError, ResourceError, UsageError
@@ -37,6 +39,7 @@ from hwlit.records import read_run
 from hwlit.storage import replacing_folder, write_text
 
 Classifier = PreTrainedModel | PeftModel
+MOST_BYTES = 1 << 30  # of a file of lines
 MISSING = '{} needs a package that is missing: pip install "hwlit[qlora]"'
 
 
@@ -226,10 +229,10 @@ def read_texts(path: Path, record: dict[str, Any], column: str | None = None) ->
         DataError: The file cannot be read, or has no such column.
     """
     if path.suffix == ".txt":
-        try:
-            return read_lines(path.read_bytes(), str(path))
-        except OSError as error:
-            raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+        lines = read_lines(read_bytes(path, MOST_BYTES, "a file of texts"), str(path))
+        for number, line in enumerate(lines, start=1):
+            check_length(path, f"line {number}", line)
+        return lines
     data = record["data"]
     column = column or data.get("text_column", "text")
     before = data.get("before", [])

@@ -144,3 +144,11 @@ def test_files_stay_readable(name):
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
             assert node.end_lineno - node.lineno < 55, node.name
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_pictures_are_opened_in_named_formats_alone(name):
+    """Pillow starts Ghostscript for Postscript, whatever a file's name ends in."""
+    for node in ast.walk(ast.parse((ROOT / name).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Image.open"):
+            assert "formats" in {keyword.arg for keyword in node.keywords}, f"line {node.lineno}"

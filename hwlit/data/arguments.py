@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from hwlit.data.labels import label_text
@@ -22,6 +24,26 @@ def at_least(least: int, name: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise UsageError(f"--data.{name} is {value!r}; give a whole number from {least}")
     return value
+
+
+def whole(least: int, most: int, name: str, value: int) -> int:
+    """Return a whole number in a range.
+
+    Raises:
+        UsageError: It is outside, or no whole number.
+    """
+    if at_least(least, name, value) > most:
+        raise UsageError(f"--data.{name} is {value}; give a whole number from {least} to {most}")
+    return value
+
+
+def workers(value: int) -> int:
+    """Return a number of worker processes that a machine can start.
+
+    Raises:
+        UsageError: It is negative, or far above the processors here.
+    """
+    return whole(0, max(64, 4 * (os.cpu_count() or 1)), "num_workers", value)
 
 
 def part_size(name: str, value: int | float) -> int | float:
@@ -71,6 +93,20 @@ def class_weights(
                 f"--data.class_weights gives {name!r} the weight {weight}; give a number above 0"
             )
     return tuple(given.get(name, 1.0) for name in names)
+
+
+def folder_of(given: str, flag: str) -> Path:
+    """Return a path whose ~ is filled in.
+
+    Raises:
+        UsageError: There is no such user.
+    """
+    try:
+        return Path(given).expanduser()
+    except RuntimeError as error:
+        raise UsageError(
+            f"{flag} {given}: there is no such user here; give a whole path"
+        ) from error
 
 
 def unquoted(name: str) -> str:

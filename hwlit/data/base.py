@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from hwlit.data.arguments import at_least, class_weights, part_size
+from hwlit.data.arguments import at_least, class_weights, part_size, workers
 from hwlit.data.batching import Collate, LengthBatchSampler
 from hwlit.data.reading import Form, Rows, read_rows
 from hwlit.data.resuming import ResumableData, ResumableLoader, loader_settings
@@ -88,7 +88,7 @@ class TextData(ResumableData, ABC):
         self.test_size = None if test_size is None else part_size("test_size", test_size)
         self.validation_size = part_size("validation_size", validation_size)
         self.train_size = None if train_size is None else at_least(1, "train_size", train_size)
-        self.num_workers = at_least(0, "num_workers", num_workers)
+        self.num_workers = workers(num_workers)
         self.pad_to_max_length = pad_to_max_length
         self.empty_texts = empty_texts
         self.class_weights = class_weights

@@ -24,7 +24,17 @@ from PIL.PngImagePlugin import PngInfo
 from tqdm.auto import tqdm
 
 from hwlit.data.captions import read_captions
-from hwlit.data.pictures import ENDINGS, Corrupt, Picture, Pictures, read_each, read_folder
+from hwlit.data.files import read_bytes
+from hwlit.data.pictures import (
+    FORMATS,
+    MOST_BYTES,
+    Corrupt,
+    Picture,
+    Pictures,
+    list_folder,
+    read_each,
+    read_folder,
+)
 from hwlit.data.tokens import PROGRESS_DELAY_S
 from hwlit.errors import IntegrityError, Interrupted
 from hwlit.networks.diffusion import load_pipeline
@@ -163,15 +173,15 @@ class ClassImages:
         """Return the numbers to draw."""
         if not self.folder.is_dir():
             return list(range(self.count))
-        files = [f for f in self.folder.iterdir() if f.suffix.lower() in ENDINGS and f.is_file()]
+        files, _ = list_folder(self.folder, FLAG)
         ours = {file: match for file in files if (match := OURS.fullmatch(file.name))}
         for file, match in ours.items():
-            with file.open("rb") as content:
-                if hashlib.file_digest(content, "sha1").hexdigest() != match[2]:
-                    raise IntegrityError(
-                        f"the class picture {file} is damaged; remove it, and it is drawn again"
-                    )
-        others = [(file.name, file) for file in sorted(files) if file not in ours]
+            content = read_bytes(file, MOST_BYTES, "a picture")
+            if hashlib.sha1(content, usedforsecurity=False).hexdigest() != match[2]:
+                raise IntegrityError(
+                    f"the class picture {file} is damaged; remove it, and it is drawn again"
+                )
+        others = [(file.name, file) for file in files if file not in ours]
         theirs, _ = read_each(others, self.corrupt, str(self.folder))
         read_captions(self.folder, [picture.name for picture in theirs])
         wanted = self.count - len(theirs)
@@ -218,7 +228,7 @@ def _order(name: str) -> tuple[bool, int, str]:
 def _said(picture: Picture) -> dict[str, str]:
     """Return what a picture of ours says of how it was drawn; older ones say nothing."""
     assert isinstance(picture.content, Path)
-    with Image.open(picture.content) as image:
+    with Image.open(picture.content, formats=FORMATS) as image:
         return {name: str(image.info[name]) for name in SAID if name in image.info}
 
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from hwlit.data.arguments import at_least
-from hwlit.data.prompts import check_prompts
+from hwlit.data.arguments import at_least, folder_of, whole, workers
+from hwlit.data.pictures import MOST_PICTURES
+from hwlit.data.prompts import check_lengths, check_prompts
 from hwlit.errors import UsageError
 
-COUNTS = ("class_steps", "images_per_prompt", "batch_size", "eval_batch_size", "epoch_steps")
+# The most of each that a run could end with; all are made ready at once.
+COUNTS = {
+    "class_steps": 1000,
+    "images_per_prompt": MOST_PICTURES,
+    "batch_size": 10_000,
+    "eval_batch_size": 10_000,
+    "epoch_steps": 1_000_000,
+    "validation_levels": 1000,
+}
+MOST_ROWS = 10_000_000
 
 
 def check_settings(given: Mapping[str, Any]) -> None:
@@ -22,10 +32,25 @@ def check_settings(given: Mapping[str, Any]) -> None:
     Raises:
         UsageError: They are refused.
     """
-    for name in ("class_images", "seed", "num_workers"):
-        at_least(0, name, given[name])
-    for name in (*COUNTS, "validation_levels"):
-        at_least(1, name, given[name])
+    at_least(0, "seed", given["seed"])
+    workers(given["num_workers"])
+    whole(0, MOST_PICTURES, "class_images", given["class_images"])
+    for name, most in COUNTS.items():
+        whole(1, most, name, given[name])
+    if not math.isfinite(guidance := given["class_guidance"]):
+        raise UsageError(f"--data.class_guidance is {guidance}; give a finite number, such as 7.5")
+    prompts = len(given["test_prompts"]) + len(given["unrelated_prompts"])
+    if (drawn := prompts * given["images_per_prompt"]) > MOST_PICTURES:
+        raise UsageError(
+            f"{drawn:,} test pictures are asked for, and at most {MOST_PICTURES:,} are drawn; "
+            "lower --data.images_per_prompt or give fewer prompts"
+        )
+    if (rows := given["epoch_steps"] * given["batch_size"]) > MOST_ROWS:
+        raise UsageError(
+            f"an epoch has {rows:,} rows, and at most {MOST_ROWS:,} are put in order at once; "
+            "lower --data.epoch_steps and give more --trainer.max_epochs"
+        )
+    check_lengths((given["identifier"], *given["unrelated_prompts"]))
     check_prompts(given["instance_prompt"], given["identifier"], given["test_prompts"])
     if given["class_images"] and not (given["class_prompt"] or "").strip():
         raise UsageError("--data.class_images needs --data.class_prompt: 'a photo of dog'")
@@ -41,6 +66,6 @@ def check_settings(given: Mapping[str, Any]) -> None:
 
 
 def _check_folder(given: str | None) -> None:
-    folder = None if given is None else Path(given).expanduser()
+    folder = None if given is None else folder_of(given, "--data.class_images_path")
     if folder is not None and not folder.is_dir() and (folder.exists() or folder.is_symlink()):
         raise UsageError(f"--data.class_images_path {given} is no folder; give one, or a new name")

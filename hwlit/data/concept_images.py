@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from hwlit.data.arguments import folder_of
 from hwlit.data.class_images import ClassImages
 from hwlit.data.concept_arguments import check_settings
 from hwlit.data.concept_order import ConceptBatchSampler, FixedBatchSampler
@@ -265,7 +265,7 @@ class ConceptImages(ResumableData):
             size=self.size,
             dtype=dtype_of(self.trainer),
             corrupt=self.corrupt,
-            given=None if given is None else Path(given).expanduser(),
+            given=None if given is None else folder_of(given, "--data.class_images_path"),
         )
 
     def _pictures(self) -> tuple[Picture, ...]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from hwlit.data.arguments import folder_of
 from hwlit.data.captions import read_captions
-from hwlit.data.hub import read_images
-from hwlit.data.pictures import Corrupt, Picture, Pictures, read_all, read_folder
+from hwlit.data.hub import NAME, read_images
+from hwlit.data.pictures import ENDINGS, Corrupt, Picture, Pictures, read_all, read_folder
 from hwlit.errors import DataError
 from hwlit.networks.pocket import concepts
+
+FILE_ENDINGS = (*ENDINGS, ".csv", ".json", ".jsonl", ".parquet", ".tar", ".txt", ".zip")
 
 
 @dataclass(frozen=True)
@@ -63,15 +66,17 @@ def read_concept(path: str, subject: str | None, corrupt: Corrupt) -> Concept:
 
     Raises:
         DataError: There is no picture, or one cannot be read, or a caption is not as it should be.
+        UsageError: The path names a user that is not there.
     """
-    folder = Path(path).expanduser()
+    folder = folder_of(path, "--data.path")
     if not folder.exists():
         folder = concepts().get(path, folder)
     if folder.is_dir():
         found = read_folder(folder, corrupt)
         return Concept(found, read_captions(folder, [picture.name for picture in found.found]))
-    odd = folder.exists() or folder.is_symlink() or folder.is_absolute()
-    if odd or path.startswith((".", "~")) or path.count("/") != 1:
+    # Nothing that looks like a path here is asked of the hub.
+    here = os.path.lexists(folder) or folder.suffix.lower() in FILE_ENDINGS
+    if here or folder.parent.is_dir() or not NAME.fullmatch(path):
         raise DataError(
             f"{path} is no folder; give that of the concept's pictures, a hub set such as "
             f"google/dreambooth, or one of {', '.join(concepts())}, by --data.path"

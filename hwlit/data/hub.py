@@ -6,11 +6,16 @@ import re
 from pathlib import Path
 
 from datasets import Dataset, Image, load_dataset
+from datasets import config as datasets_config
 from huggingface_hub import hf_hub_download
+from huggingface_hub.constants import HF_HUB_CACHE
 
+from hwlit.data.files import read_bytes
+from hwlit.data.pictures import MOST_BYTES
 from hwlit.data.reading import Rows
 from hwlit.errors import DataError
 
+NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _COMMIT = re.compile(r"@([0-9a-f]{40})/")
 
 
@@ -28,6 +33,7 @@ def read_part(name: str, part: str, classes: int) -> Rows:
     Raises:
         DataError: The data set cannot be loaded, or is not as expected.
     """
+    _check_name(name)
     try:
         dataset = load_dataset(name, split=part)
     except Exception as error:  # of three libraries, with no common base
@@ -57,6 +63,7 @@ def read_images(name: str, subject: str | None) -> tuple[list[tuple[str, bytes]]
     Raises:
         DataError: The data set cannot be loaded, has no column `image`, or is of several subjects.
     """
+    _check_name(name)
     try:
         dataset = load_dataset(name, subject, split="train")
         columns = dataset.column_names
@@ -74,7 +81,7 @@ def read_images(name: str, subject: str | None) -> tuple[list[tuple[str, bytes]]
     found = []
     for row, cell in enumerate(dataset["image"]):
         path = Path(cell["path"] or f"{row:02d}")
-        content = cell["bytes"] if cell["bytes"] is not None else path.read_bytes()
+        content = cell["bytes"] if cell["bytes"] is not None else _downloaded(name, path)
         found.append((path.name, content))
     return found, _revision(dataset)
 
@@ -97,6 +104,31 @@ def download(name: str, file: str) -> tuple[Path, str]:
     except Exception as error:  # of three libraries, with no common base
         raise _unavailable(name, error) from error
     return path, path.parent.name
+
+
+def _check_name(name: str) -> None:
+    """Refuse what is no name of a hub data set, or would be read from a folder of that name.
+
+    `load_dataset` takes paths, addresses and its own loaders as well.
+    """
+    if not NAME.fullmatch(name) or Path(name).exists():
+        what = "a path here" if Path(name).exists() else "no owner/name"
+        raise DataError(
+            f"{name} is {what}, where the name of a data set on the hub is needed; work in another "
+            "folder or give a file with --data.path"
+        )
+
+
+def _downloaded(name: str, path: Path) -> bytes:
+    """Return the bytes of a picture that lies beside its table, and was downloaded with it."""
+    caches = datasets_config.HF_DATASETS_CACHE, datasets_config.DOWNLOADED_DATASETS_PATH
+    folders = [Path(folder).resolve() for folder in (*caches, HF_HUB_CACHE)]
+    if not any(path.resolve().is_relative_to(folder) for folder in folders):
+        raise DataError(
+            f"{name} names {str(path)[:80]}, a file of this machine, as one of its pictures; do "
+            "not use this data set"
+        )
+    return read_bytes(path, MOST_BYTES, "a picture")
 
 
 def _unavailable(name: str, error: Exception) -> DataError:

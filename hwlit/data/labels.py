@@ -39,7 +39,7 @@ def label_text(value: Any) -> str | None:
         The text; None for null and NaN.
 
     Raises:
-        TypeError: It is none of these.
+        TypeError: It is none of these, or infinite.
     """
     if value is None or isinstance(value, str):
         return value
@@ -48,6 +48,8 @@ def label_text(value: Any) -> str | None:
     if isinstance(value, float):
         if math.isnan(value):
             return None
+        if math.isinf(value):
+            raise TypeError("infinity is no label")
         return str(int(value)) if value.is_integer() else repr(value)
     if isinstance(value, int):
         return str(value)

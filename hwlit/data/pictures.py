@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from hwlit.data.files import read_bytes
 from hwlit.errors import DataError
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -22,6 +23,13 @@ CONVERTED_FIRST = (
     ".arw", ".avif", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jxl", ".nef", ".orf", ".raf",
     ".raw", ".rw2",
 )  # fmt: skip
+# What may lie in a file, whatever its name ends in. Pillow knows many more, and starts Ghostscript
+# for one of them; those of cameras and of the web are enough. JPEG includes the MPO of phones.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+# Medium format cameras have 102 million; each takes up to 20 bytes of memory while it is converted.
+MOST_PIXELS = 128_000_000
+MOST_BYTES = 1 << 30  # of a file: more than MOST_PIXELS of three channels, 16 bits, uncompressed
+MOST_PICTURES = 10_000  # of a folder; each is read whole to see that it can be
 WHITE = (255, 255, 255, 255)
 # Of anything smaller or longer next to nothing is left in a square.
 SMALLEST_SIDE, LONGEST_ASPECT = 8, 20
@@ -94,25 +102,29 @@ def decode(content: bytes, name: str) -> Image.Image:
         name: What to call it in an error.
 
     Raises:
-        DataError: It cannot be decoded, or has more pixels than Pillow takes for harmless.
+        DataError: It cannot be decoded, is of another format than `FORMATS`, or has more pixels
+            than `MOST_PIXELS`.
     """
     try:
         with warnings.catch_warnings():
-            # Told from the header, before anything is unpacked.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            # Ours is the lower limit, and is told below.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             warnings.filterwarnings("ignore", module=r"PIL\b.*", category=UserWarning)
-            with Image.open(io.BytesIO(content)) as image:
-                image.load()
-                return _rgb(ImageOps.exif_transpose(image))
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                # Told from the header, before anything is unpacked.
+                if image.width * image.height > MOST_PIXELS:
+                    raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
+                ImageOps.exif_transpose(image, in_place=True)
+                return _rgb(image)
+    except Image.DecompressionBombError as error:
         raise DataError(
-            f"{name} has more than {Image.MAX_IMAGE_PIXELS:,} pixels, as a decompression bomb has; "
-            "make it smaller or remove it"
+            f"{name} has more than {MOST_PIXELS:,} pixels ({str(error).partition(' exceeds')[0]}), "
+            "as a decompression bomb has; make it smaller or remove it"
         ) from error
     except Exception as error:  # of many decoders, with no common base
         reason = str(error).partition("\n")[0] or type(error).__name__
         if isinstance(error, UnidentifiedImageError):
-            reason = "no picture that can be recognised"
+            reason = f"no picture of a known format ({', '.join(FORMATS)})"
         raise DataError(f"{name} cannot be read ({reason}); replace or remove it") from error
 
 
@@ -127,28 +139,50 @@ def read_folder(folder: Path, corrupt: Corrupt, flag: str = "--data.path") -> Pi
     Raises:
         DataError: The folder cannot be read or holds no picture, or one of them cannot be read.
     """
+    wanted, others = list_folder(folder, flag)
+    if not wanted:
+        known = ", ".join(f"{count} of {ending}" for ending, count in others.items())
+        held = (
+            f"holds no picture ({', '.join(ENDINGS)}), but {known[:500]}" if known else "is empty"
+        )
+        raise DataError(f"{folder} {held}; give the folder that the pictures lie in by {flag}")
+    return Pictures(
+        *read_all([(file.name, file) for file in wanted], corrupt, str(folder)),
+        others,
+    )
+
+
+def list_folder(folder: Path, flag: str) -> tuple[list[Path], dict[str, int]]:
+    """Return the files of a folder that are pictures by their endings, by name; count the others.
+
+    Args:
+        folder: The folder.
+        flag: What it was given by.
+
+    Raises:
+        DataError: It cannot be listed, or holds more pictures than are read.
+    """
+    wanted: list[Path] = []
+    others: Counter[str] = Counter()
     try:
-        entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
-        files = [entry for entry in entries if entry.is_file()]  # False for a loop of links
+        for entry in folder.iterdir():
+            if not entry.is_file():  # a loop of links is none either, nor is a pipe
+                others["no file"] += 1
+            elif entry.suffix.lower() in ENDINGS:
+                wanted.append(entry)
+            else:
+                others[entry.suffix.lower() or "no ending"] += 1
     except OSError as error:
         raise DataError(
             f"the pictures in {folder} cannot be listed ({error.strerror}); give another folder "
             f"by {flag}"
         ) from error
-    wanted = [file for file in files if file.suffix.lower() in ENDINGS]
-    others = Counter(
-        (entry.suffix.lower() or "no ending") if entry in files else "no file"
-        for entry in entries
-        if entry not in wanted
-    )
-    if not wanted:
-        known = ", ".join(f"{count} of {ending}" for ending, count in sorted(others.items()))
-        held = f"holds no picture ({', '.join(ENDINGS)}), but {known}" if known else "is empty"
-        raise DataError(f"{folder} {held}; give the folder that the pictures lie in by {flag}")
-    return Pictures(
-        *read_all([(file.name, file) for file in wanted], corrupt, str(folder)),
-        dict(sorted(others.items())),
-    )
+    if len(wanted) > MOST_PICTURES:
+        raise DataError(
+            f"{folder} holds {len(wanted):,} pictures, and at most {MOST_PICTURES:,} are read; "
+            f"give a folder of fewer by {flag}"
+        )
+    return sorted(wanted, key=lambda file: file.name), dict(sorted(others.items()))
 
 
 def read_all(
@@ -200,11 +234,7 @@ def read_each(
 def _bytes(content: Path | bytes, name: str) -> bytes:
     if isinstance(content, bytes):
         return content
-    try:
-        return content.read_bytes()
-    except OSError as error:
-        why = error.strerror or error
-        raise DataError(f"{name} cannot be read ({why}); replace or remove it") from error
+    return read_bytes(content, MOST_BYTES, "a picture")
 
 
 def _fit(size: tuple[int, int], name: str) -> tuple[int, int]:
@@ -219,7 +249,7 @@ def _fit(size: tuple[int, int], name: str) -> tuple[int, int]:
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode in DEEP:
-        levels = np.asarray(image).astype(np.int64)
+        levels = np.asarray(image)
         if not 0 <= levels.min() <= levels.max() < 1 << 16:
             raise ValueError("more than 16 bits a pixel; save it as 8 or 16 bits")
         return Image.fromarray((levels >> 8).astype(np.uint8)).convert("RGB")

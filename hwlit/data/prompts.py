@@ -13,6 +13,7 @@ from hwlit.networks.tokenizers import written_out
 # Byte-pair vocabularies are in the order of how often their pieces are merged. Above this share of
 # CLIP's lie rare ones, such as the customary "sks" (0.97).
 COMMON_SHARE = 0.8
+LONGEST = 10_000  # characters of a prompt; encoders read some 300 of them
 PUNCTUATION = ".,;:!?\"'()[]{}"  # around a word; <new1> keeps its own
 PLACEHOLDER = re.compile(r"\{(.*?)\}")
 
@@ -41,6 +42,20 @@ def check_prompts(instance_prompt: str, identifier: str, test_prompts: Sequence[
         raise UsageError("--data.test_prompts needs at least one prompt, none of them empty")
 
 
+def check_lengths(prompts: Iterable[str | None]) -> None:
+    """Refuse prompts that are no prompts.
+
+    Raises:
+        UsageError: One is very long.
+    """
+    for prompt in prompts:
+        if len(prompt or "") > LONGEST:
+            raise UsageError(
+                f"the prompt {str(prompt)[:40]!r}... has {len(str(prompt)):,} characters, and a "
+                f"prompt has at most {LONGEST:,}; shorten it"
+            )
+
+
 def check_new_tokens(new_tokens: Iterable[str], prompts: Sequence[str]) -> None:
     """Refuse a new token that nothing is said with.
 
@@ -64,7 +79,11 @@ def find_identifier(
         instance_prompt: The prompt of its pictures.
         class_prompt: The prompt of the class, which lacks them, if there is one.
         new_tokens: Words that are learned; they stand for the concept where there is no other.
+
+    Raises:
+        UsageError: A prompt is very long.
     """
+    check_lengths((instance_prompt, class_prompt))
     known = None if class_prompt is None else _words(class_prompt.lower())
     words = _words(instance_prompt)
     told = [] if known is None else [word for word in words if word.lower() not in known]
@@ -101,10 +120,11 @@ def filled_in(
         class_prompt: The prompt of the class, if there is one.
 
     Raises:
-        UsageError: A placeholder is unknown, or there are no words for it.
+        UsageError: A prompt is very long, a placeholder is unknown, or there are no words for it.
     """
     if prompts is None:
         return (instance_prompt,)
+    check_lengths((identifier, *prompts))
     words = {"identifier": identifier, "class": find_class(instance_prompt, identifier)}
     asked = dict.fromkeys(name for prompt in prompts for name in PLACEHOLDER.findall(prompt))
     for name in asked:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwlit.data.content import read_content
-from hwlit.data.csv_records import Record, check_swallowed, read_records, split_lines
+from hwlit.data.content import check_length, read_content
+from hwlit.data.csv_records import Record, check_swallowed, read_records, split_lines, told_names
 from hwlit.errors import DataError
 
 
@@ -133,6 +133,7 @@ def _read(
         check_swallowed(path, records, lines, ",", len(names), known)
         for record in records:
             _check_label(path, record, label, form)
+            check_length(path, f"line {record.first}", max(record.fields, key=len))
     rows = [dict(zip(names, record.fields, strict=True)) for record in records]
     return rows, content.encoding
 
@@ -143,7 +144,7 @@ def _matching_form(path: Path, names: list[str], forms: Sequence[Form]) -> Form:
             return form
     wanted = " or ".join(", ".join([*form.before, *form.text, form.label]) for form in forms)
     raise DataError(
-        f"{path} lacks a column: it has {', '.join(map(repr, names))[:500]}, needed are {wanted}; "
+        f"{path} lacks a column: it has {told_names(names)}, needed are {wanted}; "
         "rename the columns in its first line"
     )
 

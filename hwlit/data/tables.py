@@ -6,25 +6,26 @@ JSON lines: one object a line (https://jsonlines.org), https://www.rfc-editor.or
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-from pyarrow import parquet
-
-from hwlit.data.content import check_file, read_content
+from hwlit.data.content import check_length, read_content
 from hwlit.data.csv_records import (
-    check_names,
+    check_columns,
     check_swallowed,
     known_fields,
     read_records,
     split_lines,
 )
+from hwlit.data.files import check_file
+from hwlit.data.parquet_files import read_parquet
 from hwlit.errors import DataError
 
 ENDINGS = ".csv, .tsv, .jsonl, .ndjson and .parquet"
+NAMES_KEPT = 1000  # of the columns of JSON lines, to say what there is instead of one that is not
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Table:
                     f"{self.path}: {self.place(row)} has the {column} {str(value)[:80]}, which is "
                     "no text; quote it or choose another column"
                 )
+            check_length(self.path, self.place(row), value)
             try:
                 value.encode()
             except UnicodeEncodeError as error:
@@ -85,6 +87,7 @@ def read_table(path: str | Path, wanted: Mapping[str, str], label: str | None = 
     Raises:
         DataError: The file cannot be read as it is, without losing or changing a row, or lacks a
             column; the message names the line, byte or columns.
+        ResourceError: It takes more memory than is free.
     """
     path = Path(path)
     match path.suffix.lower():
@@ -102,20 +105,11 @@ def read_table(path: str | Path, wanted: Mapping[str, str], label: str | None = 
     )
 
 
-def _check_columns(path: Path, names: list[str], wanted: Mapping[str, str]) -> None:
-    for column, remedy in wanted.items():
-        if column not in names:
-            seen = ", ".join(map(repr, names))[:500]
-            if len(names) == 1 and any(mark in names[0] for mark in ",;|\t"):
-                remedy = "part its columns by commas (.csv) or tabs (.tsv)"
-            raise DataError(f"{path} has no column {column!r}, only {seen}; {remedy}")
-
-
 def _read_csv(path: Path, wanted: Mapping[str, str], label: str | None, delimiter: str) -> Table:
     content = read_content(path, "CSV")
     lines = split_lines(content.text)
     names, records = read_records(path, lines, delimiter)
-    _check_columns(path, names, wanted)
+    check_columns(path, names, wanted)
     known = known_fields(names, records, label)
     check_swallowed(path, records, lines, delimiter, len(names), known)
     columns = {column: names.index(column) for column in wanted}
@@ -126,15 +120,19 @@ def _read_csv(path: Path, wanted: Mapping[str, str], label: str | None, delimite
 def _read_json_lines(path: Path, wanted: Mapping[str, str]) -> Table:
     content = read_content(path, "JSON lines")
     lines = content.text.rstrip("\r\n").split("\n")
-    objects = [_object(path, number, line) for number, line in enumerate(lines, start=1)]
-    _check_columns(path, list(dict.fromkeys(name for found in objects for name in found)), wanted)
-    for number, found in enumerate(objects, start=1):
+    rows: list[dict[str, Any]] = []
+    names: dict[str, None] = {}
+    for number, line in enumerate(lines, start=1):
+        found = _object(path, number, line)
+        rows.append({column: found[column] for column in wanted if column in found})
+        names |= dict.fromkeys(found if len(names) < NAMES_KEPT else rows[-1])
+    check_columns(path, list(names), wanted)
+    for number, row in enumerate(rows, start=1):
         for column in wanted:
-            if column not in found:
+            if column not in row:
                 raise DataError(
                     f"{path}: line {number} has no {column!r}; add it or remove the line"
                 )
-    rows = [{column: found[column] for column in wanted} for found in objects]
     return Table(path, rows, list(range(1, len(rows) + 1)), content.encoding)
 
 
@@ -142,9 +140,8 @@ def _object(path: Path, number: int, line: str) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise DataError(f"{path}: line {number} has {twice!r} twice; remove one of them")
+            twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+            raise DataError(f"{path}: line {number} has {twice[:80]!r} twice; remove one of them")
         return found
 
     try:
@@ -162,16 +159,7 @@ def _object(path: Path, number: int, line: str) -> dict[str, Any]:
 
 
 def _read_parquet(path: Path, wanted: Mapping[str, str]) -> Table:
-    check_file(path)
-    try:
-        with parquet.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            check_names(path, names)
-            _check_columns(path, names, wanted)
-            columns = file.read(columns=list(wanted)).to_pydict()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{path} cannot be read as Parquet ({reason}); write it anew") from error
+    columns = read_parquet(path, wanted)
     rows = [
         dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
     ]

@@ -11,6 +11,8 @@ from hwlit.data.reading import Rows
 from hwlit.data.tables import Table, read_table
 from hwlit.errors import DataError, UsageError
 
+LONGEST_LABEL = 500  # characters; labels become names of classes
+
 
 class TextFiles(TextData):
     """Your own labelled texts: `path`, and `test_path` where you have a test file.
@@ -130,6 +132,12 @@ class TextFiles(TextData):
                 raise DataError(
                     f"{table.path}: {table.place(row)} has no label ({found!r}); add it or remove "
                     "the row"
+                )
+            if len(value) > LONGEST_LABEL:
+                raise DataError(
+                    f"{table.path}: {table.place(row)} has a label of {len(value):,} characters, "
+                    f"and a label has at most {LONGEST_LABEL}; name the right column by "
+                    "--data.label_column"
                 )
             values.append(value)
         return values

@@ -120,7 +120,7 @@ def check_redraw(
     with tempfile.TemporaryDirectory() as out:
         told = _run(job | {"out": out}, folder, timeout, device)
         drawn = {
-            " + ".join(files): _levels([Image.open(f"{out}/{w}-{i}.png") for i in range(len(live))])
+            " + ".join(files): _levels([_drawn(out, w, i) for i in range(len(live))])
             for w, files in enumerate(told["ways"])
         }
     ours, before, limit = _levels(live), _levels(untuned), TOLERANCES[dtype]
@@ -204,6 +204,10 @@ def _unread(folder: Path, read: set[str]) -> dict[str, str]:
             told = (why for start, why in UNREAD.items() if path.name.startswith(start))
             found[path.name] = next(told, PART)
     return found
+
+
+def _drawn(folder: str, way: int, number: int) -> Image.Image:
+    return Image.open(f"{folder}/{way}-{number}.png", formats=("PNG",))
 
 
 def _levels(pictures: Sequence[Image.Image]) -> Levels:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from hwlit.errors import UsageError
 from hwlit.networks.pipelines import picture_sizes
 
+MOST_PIXELS = 8192  # a side; far more than any pipeline draws
+
 
 def picture_side(pretrained: str, flag: str, asked: int | None) -> int:
     """Return the side of the squares in pixels; None asks for the pipeline's own.
@@ -20,8 +22,8 @@ def picture_side(pretrained: str, flag: str, asked: int | None) -> int:
     usual, multiple = picture_sizes(pretrained)
     if asked is None:
         return usual
-    if asked < 1:
-        raise UsageError(f"{flag} is {asked!r}; give a whole number from 1")
+    if not 1 <= asked <= MOST_PIXELS:
+        raise UsageError(f"{flag} is {asked!r}; give a whole number from 1 to {MOST_PIXELS}")
     if asked % multiple:
         lower = asked // multiple * multiple
         near = " or ".join(str(side) for side in (lower, lower + multiple) if side)

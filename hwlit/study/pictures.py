@@ -17,6 +17,7 @@ from hwlit.study.methods import Method
 SIDE = 256  # pixels; larger pictures are scaled down
 PER_CELL = 2  # pictures of one prompt by one method
 PROMPTS = 16
+MOST_PIXELS = 64_000_000  # no pipeline draws more; told from the header, before it is unpacked
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,15 @@ def _by_prompt(run: Run, stem: str) -> dict[str, list[Picture]]:
     identifier = run.record.get("data", {}).get("identifier")
     for path in _files(run, stem):
         try:
-            with Image.open(path) as picture:
+            with Image.open(path, formats=("PNG",)) as picture:  # no other is written
+                if picture.width * picture.height > MOST_PIXELS:
+                    continue
                 prompt = str(picture.info.get("prompt", path.stem))
                 common = prompt.replace(str(identifier), "[concept]") if identifier else prompt
                 if len(found.setdefault(common, [])) < PER_CELL:
                     alt = f"{prompt}, seed {picture.info.get('seed', '?')}"
                     found[common].append(Picture(_embedded(picture), alt))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        except Exception:  # of decoders, with no common base
             continue  # damaged, or no picture: the cell stays empty
     return {prompt: pictures for prompt, pictures in found.items() if pictures}
 

@@ -1,6 +1,6 @@
 import pytest
 
-from hwlit.data.arguments import class_weights
+from hwlit.data.arguments import class_weights, folder_of, whole, workers
 from hwlit.errors import UsageError
 
 
@@ -29,3 +29,20 @@ def test_a_mapping_weighs_the_classes_it_names():
 def test_other_weights_are_refused(asked, told):
     with pytest.raises(UsageError, match=told):
         class_weights(asked, ("a", "b"), [0, 1])
+
+
+def test_what_would_fill_the_memory_or_start_a_thousand_processes_is_refused():
+    assert workers(0) == 0
+    for value in (-1, 100_000, 1.5, True):
+        with pytest.raises(UsageError, match="num_workers is"):
+            workers(value)
+    assert whole(1, 3, "x", 3) == 3
+    with pytest.raises(UsageError, match=r"--data\.x is 4; give a whole number from 1 to 3"):
+        whole(1, 3, "x", 4)
+
+
+def test_a_folder_of_a_user_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/you")
+    assert str(folder_of("~/dogs", "--data.path")) == "/home/you/dogs"
+    with pytest.raises(UsageError, match="no such user"):
+        folder_of("~no-such-user/dogs", "--data.path")

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from hwlit.data.captions import read_captions
@@ -38,3 +40,26 @@ def test_captions_are_utf_8(tmp_path):
     (tmp_path / "a.txt").write_bytes("café".encode("latin-1"))
     with pytest.raises(DataError, match="is not UTF-8"):
         read_captions(tmp_path, NAMES)
+
+
+@pytest.mark.parametrize("name", ["../a.jpg", "/a.jpg", "C:\\a.jpg", "x\\..\\..\\a.jpg"])
+def test_names_outside_of_the_folder_are_refused(tmp_path, name):
+    (tmp_path / "metadata.jsonl").write_text(json.dumps({"file_name": name, "text": "t"}))
+    with pytest.raises(DataError, match=r"line 1 of .* which is outside of its folder"):
+        read_captions(tmp_path, NAMES)
+
+
+def test_a_line_separator_of_unicode_ends_no_line(tmp_path):
+    row = {"file_name": "a.jpg", "text": "one\u2028two"}
+    (tmp_path / "metadata.jsonl").write_text(
+        json.dumps(row, ensure_ascii=False) + "\r\n", encoding="utf-8"
+    )
+    assert read_captions(tmp_path, NAMES) == {"a.jpg": "one two"}
+
+
+def test_a_caption_that_is_no_file_is_refused_and_not_passed_over(tmp_path):
+    for target, told in (("/dev/zero", "is a device"), ("nowhere", "does not exist")):
+        (tmp_path / "a.txt").symlink_to(target)
+        with pytest.raises(DataError, match=rf"a\.txt {told}"):
+            read_captions(tmp_path, NAMES)
+        (tmp_path / "a.txt").unlink()

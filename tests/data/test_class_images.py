@@ -180,3 +180,10 @@ def test_nothing_is_loaded_where_nothing_is_missing(make, monkeypatch):
     make().complete("cpu")
     monkeypatch.setattr(module, "load_pipeline", None)
     assert make().complete("cpu") == 0
+
+
+def test_a_picture_without_end_under_a_name_of_ours_is_refused(make, theirs):
+    with (theirs / f"0-{'0' * 40}.png").open("wb") as file:
+        file.truncate(10 << 30)
+    with pytest.raises(DataError, match=r"has 10\.0 GiB, and a picture has at most 1\.0 GiB"):
+        make(given=theirs).complete("cpu")

@@ -8,6 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from PIL import Image
 
+from hwlit.data import concepts
 from hwlit.data.concept_images import ConceptImages
 from hwlit.data.framing import framed
 from hwlit.errors import DataError, UsageError
@@ -241,6 +242,13 @@ def test_sample_batches_have_the_asked_sizes(make):
         ({"batch_size": 0}, "batch_size is 0"),
         ({"epoch_steps": 0}, "epoch_steps is 0"),
         ({"class_images": -1}, "class_images is -1"),
+        ({"class_guidance": float("inf")}, "class_guidance is inf; give a finite number"),
+        ({"instance_prompt": "sks " * 300_000}, "has 1,200,000 characters, and a prompt has at"),
+        ({"identifier": "sks " * 300_000}, "has 1,200,000 characters"),
+        ({"unrelated_prompts": ("a" * 10_001,)}, "has 10,001 characters"),
+        ({"class_images": 10**12}, "class_images is 10"),
+        ({"images_per_prompt": 9999, "unrelated_prompts": ("a cat",)}, "19,998 test pictures"),
+        ({"epoch_steps": 10**6, "batch_size": 100}, "an epoch has 100,000,000 rows"),
         ({"test_prompts": ()}, "test_prompts needs at least one"),
     ],
 )
@@ -249,8 +257,20 @@ def test_settings_that_cannot_be_used(make, given, told):
         make(**given)
 
 
-@pytest.mark.parametrize("path", ["/no/such/folder", "./missing", "word", "a/b/c", __file__])
-def test_what_is_no_folder_is_refused(make, path):
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/no/such/folder", "./missing", "word", "a/b/c", __file__, "photos/dog.jpg", "dogs/"),
+        *("here/missing", "zip::http://x/y.zip", "s3://x/y", "memory:/x", "hf:/x"),
+    ],
+)
+def test_what_is_no_folder_is_refused(make, path, tmp_path, monkeypatch):
+    def ask(*given):
+        raise AssertionError("the hub was asked")
+
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(concepts, "read_images", ask)
     with pytest.raises(DataError, match="is no folder; give that of the concept's pictures"):
         make(path=path).prepare_data()
 

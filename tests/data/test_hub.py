@@ -137,3 +137,28 @@ def test_a_set_without_pictures_is_refused(serve_pictures):
     serve_pictures(label=[0])
     with pytest.raises(DataError, match="none is image; give a folder"):
         hub.read_images("some/texts", None)
+
+
+@pytest.mark.parametrize("name", ["csv", "a/b/c", "../x", "hf://datasets/x/y", "s3:/x", "a/..", ""])
+def test_what_is_no_name_is_not_loaded(name):
+    with pytest.raises(
+        DataError, match=r"is (no owner/name|a path here), where the name of a data"
+    ):
+        hub.read_images(name, None)
+
+
+def test_a_folder_does_not_stand_for_the_hubs_data_set(tmp_path, monkeypatch):
+    (tmp_path / "stanfordnlp" / "imdb").mkdir(parents=True)
+    (tmp_path / "stanfordnlp" / "imdb" / "train.csv").write_text("text,label\nmine,0\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="stanfordnlp/imdb is a path here"):
+        hub.read_part("stanfordnlp/imdb", "train", 2)
+
+
+def test_a_set_reads_no_picture_of_this_machine(serve_pictures, tmp_path, monkeypatch):
+    pictures("red")[0].save(tmp_path / "private.png")
+    serve_pictures(image=[{"bytes": None, "path": str(tmp_path / "private.png")}])
+    with pytest.raises(DataError, match=r"names .*private\.png, a file of this machine"):
+        hub.read_images("some/set", None)
+    monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path))  # downloaded with the set
+    assert hub.read_images("some/set", None)[0][0][0] == "private.png"

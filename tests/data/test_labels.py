@@ -21,7 +21,7 @@ def test_a_label_is_text_by_one_rule(value, text):
     assert label_text(value) == text
 
 
-@pytest.mark.parametrize("value", [[1], {"a": 1}, b"x"])
+@pytest.mark.parametrize("value", [[1], {"a": 1}, b"x", math.inf, -math.inf])
 def test_other_things_are_no_labels(value):
     with pytest.raises(TypeError):
         label_text(value)

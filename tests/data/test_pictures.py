@@ -1,11 +1,13 @@
 import io
 import os
+import warnings
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hwlit.data.pictures import decode, read_folder
+from hwlit.data import pictures
+from hwlit.data.pictures import FORMATS, MOST_PIXELS, decode, read_folder
 from hwlit.errors import DataError
 
 RED = (200, 10, 20)
@@ -117,11 +119,12 @@ def test_floating_point_has_no_scale():
 def test_a_decompression_bomb_is_refused_before_it_unpacks(monkeypatch):
     content = encoded(Image.new("1", (3000, 3000)), "png")
     assert len(content) < 5000
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000_000)
-    with pytest.raises(DataError, match=r"x\.png has more than 1,000,000 pixels"):
+    monkeypatch.setattr(pictures, "MOST_PIXELS", 5_000_000)
+    told = r"x\.png has more than 5,000,000 pixels \(3000 x 3000 pixels\), .*; make it smaller"
+    with pytest.raises(DataError, match=told):
         decode(content, "x.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5_000_000)  # between warning and refusal
-    with pytest.raises(DataError, match=r"x\.png has more than 5,000,000 pixels"):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000_000)  # told by Pillow
+    with pytest.raises(DataError, match=r"5,000,000 pixels \(Image size \(9000000 pixels\)\)"):
         decode(content, "x.png")
 
 
@@ -189,3 +192,44 @@ def test_a_folder_without_pictures_says_what_it_holds(tmp_path):
     (tmp_path / "a.heic").write_bytes(b"x")
     with pytest.raises(DataError, match=r"but 1 of \.heic; give the folder"):
         read_folder(tmp_path, "skip")
+
+
+def test_other_formats_that_pillow_knows_are_refused(tmp_path):
+    others = ("EPS", "ICO", "ICNS", "JPEG2000", "PCX", "PDF", "PPM", "SGI", "TGA", "XBM", "DDS")
+    assert not {*others} & {*FORMATS}
+    for kind in others:
+        content = encoded(Image.new("1" if kind == "XBM" else "RGB", (16, 16)), kind)
+        with pytest.raises(DataError, match="no picture of a known format"):
+            decode(content, "x.png")
+
+
+def test_a_photo_of_a_hundred_megapixels_is_read(monkeypatch):
+    assert 11_648 * 8_736 < MOST_PIXELS < 13_000 * 13_000
+    # Pillow's own limit lies below, and its warning reaches nobody.
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    content = encoded(colours(), "png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert decode(content, "x").size == (8, 4)
+
+
+def test_of_an_animation_of_many_frames_one_is_read():
+    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue")]
+    content = encoded(frames[0], "gif", save_all=True, append_images=frames[1:], duration=10)
+    last = content.rindex(b"\x21\xf9")  # where the second frame begins; again and again
+    content = content[:last] + content[last:-1] * 100_000 + content[-1:]
+    assert decode(content, "x").size == (16, 16)
+
+
+def test_more_pictures_than_are_read_are_refused(folder, monkeypatch):
+    monkeypatch.setattr(pictures, "MOST_PICTURES", 2)
+    with pytest.raises(DataError, match="holds 3 pictures, and at most 2 are read"):
+        read_folder(folder, "skip")
+
+
+def test_a_picture_that_became_a_pipe_is_not_waited_for(folder):
+    found = read_folder(folder, "error").found[0]
+    (folder / "a.jpg").unlink()
+    os.mkfifo(folder / "a.jpg")
+    with pytest.raises(DataError, match=r"a\.jpg is a named pipe"):
+        found.load()

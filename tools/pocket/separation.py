@@ -53,7 +53,7 @@ def main() -> None:
     pipe.set_progress_bar_config(disable=True)
     for name, (scene, _) in CONCEPTS.items():
         files = sorted((assets / "concepts" / name).glob("*.png"))
-        own = features(clip, [Image.open(file).convert("RGB") for file in files])
+        own = features(clip, [Image.open(file, formats=("PNG",)).convert("RGB") for file in files])
         base = features(clip, class_pictures(pipe, scene.thing))
         among = (own @ own.T)[~torch.eye(len(own), dtype=torch.bool)]
         against = own @ base.T
