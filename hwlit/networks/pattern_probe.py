@@ -14,6 +14,9 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+if sys.platform != "win32":
+    import resource
+
 MEMORY = 4 << 30  # bytes of addresses; Python and the library map one tenth
 SECONDS = 5  # of the processor, for everything
 LONGEST = 0.5  # seconds of the processor for a line; an honest pattern takes a thousandth of that
@@ -39,7 +42,12 @@ def texts(patterns: list[str]) -> Iterator[str]:
 def try_out(parts: dict[str, Any], patterns: list[str]) -> str:
     """Return what is wrong; nothing where all is well."""
     plain = {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}
-    empty = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": []}
+    empty: dict[str, Any] = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [],
+    }
     rest = {"post_processor": None, "decoder": None, "model": plain}
     tokenizer = Tokenizer.from_str(json.dumps({**empty, **rest, **parts}))
     for text in texts(patterns):
@@ -58,11 +66,7 @@ def try_out(parts: dict[str, Any], patterns: list[str]) -> str:
 def main() -> None:
     """Try what standard input names."""
     job = json.load(sys.stdin)
-    try:
-        import resource
-    except ImportError:  # Windows
-        pass
-    else:
+    if sys.platform != "win32":
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
