@@ -128,7 +128,7 @@ def writing(path: Path) -> Iterator[None]:
     except HwlitError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) or is_out_of_space(error):
+        if isinstance(error, OSError) or "os error" in str(error):  # as libraries in Rust say it
             reason = getattr(error, "strerror", None) or one_line(error)
             raise ResourceError(f"cannot write {path}: {reason}") from error
         raise

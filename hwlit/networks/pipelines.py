@@ -133,8 +133,6 @@ def check_parts(folder: Path) -> None:
     tokenizers = tuple(n.replace("text_encoder", "tokenizer") for n in weights[2:])
     for part in (*weights, *tokenizers, "scheduler"):
         listed = (index.get(part) or [None, None])[1]
-        if (folder / part).is_dir():
-            vet(folder / part)
         if listed is None or (lacking := _lacking(folder / part, part in weights)):
             what = f"no {lacking}" if listed else f"not in {INDEX}"
             raise UsageError(
@@ -145,6 +143,7 @@ def check_parts(folder: Path) -> None:
             raise UsageError(
                 f"the {part} of {folder} is a {listed}; hwlit takes a {part_class(part).__name__}"
             )
+        vet(folder / part)
 
 
 def _lacking(folder: Path, weights: bool) -> str:
