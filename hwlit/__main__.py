@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import errno
 import importlib
 import itertools
 import os
@@ -16,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from hwlit import __version__, quiet
-from hwlit.errors import HwlitError, Interrupted, ResourceError, UsageError
+from hwlit.errors import HwlitError, Interrupted, UsageError, is_panic, translated
 from hwlit.options import export_parser, generate_parser, parser, predict_parser, quantize_parser
 from hwlit.output import is_first_process
 from hwlit.shipped import adapter_card, adapter_folder, adapters, config_names, find_config
@@ -70,7 +69,6 @@ removed afterwards. Data, model, labels, a few training steps, checkpoint, expor
 time; each problem with its remedy. Ends with ok, or with the exit code of the first problem.
 
 `hwlit fit --help` lists the options."""
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 CONFIG = ("--config", "-c")
 READERS = ("compare", "report", "advise")
 COMMANDS = (
@@ -103,10 +101,10 @@ def main(arguments: list[str]) -> int:
     except Exception as error:  # a bug of ours or of a library: still one sentence
         if debug:
             traceback.print_exc()
+        if (known := translated(error)) is not None:
+            print(f"hwlit: {known}", file=sys.stderr)
+            return known.exit_code
         reason = " ".join(str(error).split())[:500] or "no message"
-        if isinstance(error, OSError) and error.errno in NO_SPACE:
-            print(f"hwlit: the disk is full or a limit is reached ({reason})", file=sys.stderr)
-            return ResourceError.exit_code
         print(f"hwlit: {type(error).__name__}: {reason}; --debug shows where", file=sys.stderr)
         return 1
     except Interrupted as error:
@@ -116,6 +114,11 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("hwlit: interrupted", file=sys.stderr)
         return 130
+    except BaseException as error:  # a library in Rust gave up
+        if not is_panic(error) or (known := translated(error)) is None:
+            raise
+        print(f"hwlit: {known}", file=sys.stderr)
+        return known.exit_code
 
 
 def run() -> None:
@@ -226,7 +229,7 @@ def _show(arguments: list[str]) -> int:
     options.add_argument("run", type=Path, help="the run's directory")
     options.add_argument("--json", action="store_true", help="print the record itself")
     asked = options.parse_args(arguments)
-    from hwlit.records import read_record
+    from hwlit.records import read_record, using
 
     record = read_record(asked.run)
     if asked.json:
@@ -237,7 +240,8 @@ def _show(arguments: list[str]) -> int:
     from hwlit.study.show import show, show_files
 
     console = Console()
-    show(record, console)
+    with using(asked.run):
+        show(record, console)
     show_files(asked.run, console)
     return 0
 

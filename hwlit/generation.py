@@ -23,7 +23,7 @@ from hwlit.exports.diffusers_lora import WEIGHTS
 from hwlit.exports.png import write_png
 from hwlit.networks.diffusion import load_pipeline
 from hwlit.networks.sampling import draw
-from hwlit.records import read_record
+from hwlit.records import need, read_record
 from hwlit.shifts import check_base, folded, learned_shifts
 from hwlit.yaml_files import read_config
 
@@ -96,6 +96,8 @@ def generate(run: Path, request: Request, out: Path, device: str = "cpu") -> lis
     """
     record = read_record(run)
     model = _model_of(run)
+    need(run, record, "model.pretrained", "model.sha256", "model.hub_id", "model.dtype")
+    need(run, record, "adapter.name", "adapter.class")
     _check_writable(out)
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -35,7 +35,7 @@ from hwlit.networks.loading import loading
 from hwlit.networks.quantization_config import MISSING, read_quantization
 from hwlit.networks.text import load_classifier, weights_sha256
 from hwlit.networks.vetting import ADAPTER, vet
-from hwlit.records import read_record
+from hwlit.records import need, read_record
 from hwlit.storage import write_text
 
 Classifier = PreTrainedModel | PeftModel
@@ -135,6 +135,7 @@ def load(run: Path, record: dict[str, Any]) -> tuple[Classifier, PreTrainedToken
     """
     if "labels" not in record.get("model", {"labels": ()}):
         raise UsageError(f"{run} labels no texts: it draws pictures, by hwlit generate")
+    need(run, record, "model.labels", "model.pretrained", "model.sha256", "data.max_length")
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     folder = run / "adapter"
     if not (folder / "config.json").is_file():

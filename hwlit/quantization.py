@@ -25,7 +25,7 @@ from hwlit.adapters.onednn_linear import OneDnnInt4, OneDnnInt8, OneDnnLinear
 from hwlit.adapters.ptq import Ptq
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.parsing import config_sha256
-from hwlit.records import Reading, read_record
+from hwlit.records import Reading, need, read_record
 from hwlit.resume import QUANTIZED, Resumption
 from hwlit.runs.text import TextRun
 from hwlit.storage import verify, write_text
@@ -61,7 +61,7 @@ class Source:
                 f"{self.folder} has no best checkpoint to quantise; train it again"
             )
         if best is not None:
-            path = self.folder / best["path"]
+            path = self.folder / "checkpoints" / Path(best["path"]).name  # never outside the run
             verify(path)
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
             model.on_load_checkpoint(checkpoint)
@@ -204,6 +204,7 @@ def quantize(run: Path, name: str, output: Path | None, accelerator: str) -> int
     record = read_record(run)
     if "labels" not in record.get("model", {"labels": ()}):
         raise UsageError(f"{run} draws pictures, and only classifiers of texts can be quantised")
+    need(run, record, "model.labels", "adapter.name", "config_sha256", "comparability")
     if record["status"] != "ok":
         raise UsageError(f"{run} has the status {record['status']}; quantise one that is finished")
     if "converts_to" in record["adapter"]:
