@@ -98,7 +98,16 @@ def main(arguments: list[str]) -> int:
             traceback.print_exc()
         print(f"hwlit: {error}", file=sys.stderr)
         return error.exit_code
-    except Exception as error:  # a bug of ours or of a library: still one sentence
+    except Interrupted as error:
+        if is_first_process():  # of several, one speaks for all
+            print("; ".join([f"hwlit: {error}", *error.__notes__]), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("hwlit: interrupted", file=sys.stderr)
+        return 130
+    except BaseException as error:  # a bug of ours or of a library: still one sentence
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
         if debug:
             traceback.print_exc()
         if (known := translated(error)) is not None:
@@ -107,18 +116,6 @@ def main(arguments: list[str]) -> int:
         reason = " ".join(str(error).split())[:500] or "no message"
         print(f"hwlit: {type(error).__name__}: {reason}; --debug shows where", file=sys.stderr)
         return 1
-    except Interrupted as error:
-        if is_first_process():  # of several, one speaks for all
-            print("; ".join([f"hwlit: {error}", *error.__notes__]), file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("hwlit: interrupted", file=sys.stderr)
-        return 130
-    except BaseException as error:  # a library in Rust gave up
-        if not is_panic(error) or (known := translated(error)) is None:
-            raise
-        print(f"hwlit: {known}", file=sys.stderr)
-        return known.exit_code
 
 
 def run() -> None:
@@ -239,9 +236,8 @@ def _show(arguments: list[str]) -> int:
 
     from hwlit.study.show import show, show_files
 
-    console = Console()
     with using(asked.run):
-        show(record, console)
+        show(record, console := Console())
     show_files(asked.run, console)
     return 0
 

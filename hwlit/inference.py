@@ -33,7 +33,7 @@ from hwlit.networks.empty import empty_classifier
 from hwlit.networks.exported import adapted, again, whole_classifier
 from hwlit.networks.loading import loading
 from hwlit.networks.quantization_config import MISSING, read_quantization
-from hwlit.networks.text import load_classifier, weights_sha256
+from hwlit.networks.text import has_vocabulary, load_classifier, weights_sha256
 from hwlit.networks.vetting import ADAPTER, vet
 from hwlit.records import need, read_record
 from hwlit.storage import write_text
@@ -143,6 +143,8 @@ def load(run: Path, record: dict[str, Any]) -> tuple[Classifier, PreTrainedToken
     vet(folder)
     with loading(f"the tokenizer of {run}", again, IntegrityError):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    if not has_vocabulary(tokenizer, folder):
+        raise IntegrityError(f"{folder} holds no tokenizer; bring the run's own files back")
     if is_quantized(folder):
         return restore(empty_classifier(folder), *read_quantized(folder)), tokenizer
     if not (folder / ADAPTER).is_file():

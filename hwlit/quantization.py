@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 import yaml
 from torch import nn
 
@@ -24,6 +23,7 @@ from hwlit.adapters.formats import Format
 from hwlit.adapters.onednn_linear import OneDnnInt4, OneDnnInt8, OneDnnLinear
 from hwlit.adapters.ptq import Ptq
 from hwlit.errors import IntegrityError, UsageError
+from hwlit.networks.plain_checkpoint import read_checkpoint
 from hwlit.parsing import config_sha256
 from hwlit.records import Reading, need, read_record
 from hwlit.resume import QUANTIZED, Resumption
@@ -63,7 +63,7 @@ class Source:
         if best is not None:
             path = self.folder / "checkpoints" / Path(best["path"]).name  # never outside the run
             verify(path)
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+            checkpoint = read_checkpoint(path)
             model.on_load_checkpoint(checkpoint)
             model.load_state_dict(checkpoint["state_dict"], strict=False)
         model.adapter.merge(model.network)

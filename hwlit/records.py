@@ -61,7 +61,8 @@ FIELDS = {
         (
             "readings.*.value", "readings.*.low?", "readings.*.high?", "per_class?.*.precision?",
             "per_class?.*.recall?", "per_class?.*.f1?", "per_class?.*.support?",
-            "phases?.*.wall_time", "phases?.*.share?", "phases?.*.peak_memory?.*", "phases?.*.energy?.*", "step_times?.*",
+            "phases?.*.wall_time", "phases?.*.share?", "phases?.*.peak_memory?.*",
+            "phases?.*.energy?.*", "step_times?.*",
             "data?.max_length?", "data?.majority_class_accuracy?", "resumed_from?.step",
             "check?.rows?", "check?.max_abs_difference?", "check?.pictures?",
             "check?.mean_pixel_difference?", "check?.max_pixel_difference?",

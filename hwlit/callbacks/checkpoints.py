@@ -25,6 +25,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from hwlit.callbacks.loggers import MetricsFile
 from hwlit.errors import IntegrityError, UsageError
+from hwlit.networks.plain_checkpoint import read_checkpoint
 from hwlit.signals import Signals
 from hwlit.storage import (
     copy_with_manifest,
@@ -78,8 +79,7 @@ class DurableCheckpointIO(XLACheckpointIO):
             IntegrityError: It is damaged or not one of ours.
         """
         verify(Path(path))
-        loaded: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
-        return loaded
+        return read_checkpoint(Path(path), map_location)
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Remove a checkpoint and its manifest."""

@@ -17,8 +17,8 @@ from tokenizers import Tokenizer
 if sys.platform != "win32":
     import resource
 
-MEMORY = 4 << 30  # bytes of addresses; Python and the library map one tenth
-SECONDS = 5  # of the processor, for everything
+MEMORY = 2 << 30  # bytes of addresses; Python and the library map one tenth
+SECONDS = 3  # of the processor, for everything
 LONGEST = 0.5  # seconds of the processor for a line; an honest pattern takes a thousandth of that
 GROWTH = 64  # characters that may be made of one
 LETTERS = 64
@@ -27,7 +27,7 @@ PLAIN = "It's 12.50 EUR for the_2nd aaaaaaa bbb -- see https://example.org/a?b=c
 
 def texts(patterns: list[str]) -> Iterator[str]:
     """Yield lines of text: ordinary ones, and runs of what the patterns are written with."""
-    yield PLAIN * 20
+    yield PLAIN
     written = "".join(dict.fromkeys("".join(patterns)))
     letters = "".join(dict.fromkeys("a1 _-.\n" + written))[:LETTERS]
     for letter in letters:
@@ -37,6 +37,7 @@ def texts(patterns: list[str]) -> Iterator[str]:
                 yield letter * length + end + written
     words = " ".join(["word", "zebra", "x1"] * 100)
     yield from (words + end + written for end in ("", "!", ":", "\x00"))
+    yield PLAIN * 20
 
 
 def try_out(parts: dict[str, Any], patterns: list[str]) -> str:

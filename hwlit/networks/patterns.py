@@ -17,7 +17,7 @@ from typing import Any
 from hwlit.errors import UsageError
 from hwlit.networks import pattern_probe
 
-SECONDS = 60.0  # under any load; the process ends itself after five of the processor
+SECONDS = 60.0  # under any load; the process ends itself after three of the processor
 LONGEST_LITERAL = 64  # characters that a normaliser may put for each match, untried
 MOST_CHARACTERS = 1_000  # of one word, within which a tokenizer looks for every piece
 # As tokenizer.json has them; that of GPT-4 is also of Llama 3, and nearly of Qwen.

@@ -113,8 +113,7 @@ def load_tokenizer(pretrained: str) -> PreTrainedTokenizerBase:
             location, trust_remote_code=False, revision=_commit(folder)
         )
     files = set(tokenizer.vocab_files_names.values())
-    # Without a vocabulary some tokenizers are made all the same, and know no word.
-    if Path(location).is_dir() and not any((folder / file).is_file() for file in files):
+    if Path(location).is_dir() and not has_vocabulary(tokenizer, folder):
         raise UsageError(
             f"model folder {folder} holds no tokenizer ({', '.join(sorted(files))}); "
             "save one beside the weights with save_pretrained"
@@ -128,6 +127,14 @@ def load_tokenizer(pretrained: str) -> PreTrainedTokenizerBase:
     # Either side gives the same logits; the right one keeps positions as in pretraining.
     tokenizer.padding_side = "right"
     return tokenizer
+
+
+def has_vocabulary(tokenizer: PreTrainedTokenizerBase, folder: Path) -> bool:
+    """Return whether a folder holds any file of words for a tokenizer that was made from it.
+
+    Without one some tokenizers are made all the same, and know no word.
+    """
+    return any((folder / file).is_file() for file in tokenizer.vocab_files_names.values())
 
 
 def load_classifier(
