@@ -33,8 +33,14 @@ FIELDS = {
     **dict.fromkeys(
         (
             "adapter?", "source?", "model?", "device?", "data?", "versions?", "comparability?",
-            "curves?", "check?", "code?", "encoders?", "confusion_matrix?", "best_checkpoint?",
-            "resumed_from?", "adapter?.quantisation?",
+            "curves?", "check?", "encoders?",
+        ),
+        "object",
+    ),
+    **dict.fromkeys(
+        (
+            "code?", "confusion_matrix?", "best_checkpoint?", "resumed_from?",
+            "adapter?.quantisation?",
         ),
         "object or null",
     ),

@@ -24,8 +24,8 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
         IntegrityError: It is damaged, is no checkpoint, or holds more than plain data and tensors.
     """
     wrong = (
-        f"{path} is no checkpoint of hwlit, or it is damaged; what else it holds could be code, and "
-        "is not read; use another checkpoint"
+        f"{path} is damaged, or no checkpoint of hwlit: what else it holds could be code, and is "
+        "not read; use another checkpoint"
     )
     try:
         with zipfile.ZipFile(path) as archive:  # torch never packs what it saves

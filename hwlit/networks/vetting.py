@@ -15,7 +15,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from hwlit.errors import IntegrityError, UsageError, one_line
+from hwlit.errors import IntegrityError, UsageError, is_out_of_memory, one_line
 from hwlit.networks.allowed import ADAPTER_RULES, RULES, Rule
 from hwlit.networks.patterns import check_patterns
 
@@ -179,6 +179,8 @@ def shapes(path: Path) -> dict[str, list[int]]:
         with safe_open(path, "pt") as file:
             return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
+        if is_out_of_memory(error):
+            raise
         raise IntegrityError(f"{path} is damaged ({one_line(error)}); fetch it again") from error
 
 

@@ -55,7 +55,7 @@ def show(record: Mapping[str, Any], console: Console) -> None:
     for remark in record.get("remarks", ()):
         console.print(Text(f"note    {remark}"), soft_wrap=True)
     if "check" in record:
-        console.print(f"reload check: {_check(record['check'])}", soft_wrap=True)
+        console.print(Text(f"reload check: {_check(record['check'])}"), soft_wrap=True)
 
 
 def show_files(folder: Path, console: Console) -> None:
@@ -148,7 +148,7 @@ def _measures(readings: Mapping[str, Any]) -> Table:
         value = in_unit(reading["value"], reading["unit"])
         if name.endswith("_share") or name == "fit/monitor_overhead":
             value = f"{100 * reading['value']:.3g} %"
-        table.add_row(name, value, interval, reading["method"].partition(":")[0])
+        table.add_row(name, Text(value), interval, Text(reading["method"].partition(":")[0]))
     return table
 
 
@@ -160,16 +160,16 @@ def _latencies(readings: Mapping[str, Any]) -> Table:
     names.sort(key=lambda n: (inputs.index(n.split("/")[2]), order.index(n.split("/")[1])))
     for name in names:
         stem = name.removesuffix("/p50")
-        cells = []
+        cells: list[str | Text] = []
         for percentile in PERCENTILES:
             reading = readings.get(f"{stem}/{percentile}")
             ratio = percentile == "over_base"
             cells.append(
                 "" if reading is None
                 else f"{reading['value']:.2f}x" if ratio
-                else in_unit(reading["value"], reading["unit"])
+                else Text(in_unit(reading["value"], reading["unit"]))
             )  # fmt: skip
-        table.add_row(stem.removeprefix("latency/"), *cells)
+        table.add_row(Text(stem.removeprefix("latency/")), *cells)
     return table
 
 
@@ -187,7 +187,7 @@ def _phases(rows: list[Mapping[str, Any]]) -> Table:
         memory = next(iter(row["peak_memory"].values()), None)
         energy = in_unit(sum(row["energy"].values()), "J") if row["energy"] else ""
         table.add_row(
-            row["name"],
+            Text(row["name"]),
             in_unit(row["wall_time"], "s"),
             f"{100 * row['share']:.1f} %",
             "" if memory is None else in_unit(memory, "B"),
