@@ -97,7 +97,9 @@ def one_line(error: BaseException) -> str:
 def translated(error: BaseException) -> HwlitError | None:
     """Return what an exception of a library means to the user; None where that is not known."""
     if is_out_of_memory(error):
-        return ResourceError(OUT_OF_MEMORY)
+        return ResourceError(
+            "out of memory; end other programs, lower the batch size, or take a smaller model"
+        )
     if is_out_of_space(error):
         return ResourceError(f"the disk is full or a limit is reached ({one_line(error)})")
     if is_pickle(error):

@@ -146,7 +146,9 @@ def load(run: Path, record: dict[str, Any]) -> tuple[Classifier, PreTrainedToken
     if not has_vocabulary(tokenizer, folder):
         raise IntegrityError(f"{folder} holds no tokenizer; bring the run's own files back")
     if is_quantized(folder):
-        return restore(empty_classifier(folder), *read_quantized(folder)), tokenizer
+        plain = empty_classifier(folder)
+        with loading(f"the quantised weights of {run}", again, IntegrityError):
+            return restore(plain, *read_quantized(folder)), tokenizer
     if not (folder / ADAPTER).is_file():
         return whole_classifier(folder, f"the model of {run}"), tokenizer
     model = record["model"]

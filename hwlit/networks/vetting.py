@@ -6,6 +6,7 @@ open other files or build other models by them. What does so is named and refuse
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -174,10 +175,16 @@ def shapes(path: Path) -> dict[str, list[int]]:
     Raises:
         IntegrityError: It is damaged.
     """
+    with _opened(path) as file:
+        return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         check_plain(path)
         with safe_open(path, "pt") as file:
-            return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+            yield file
     except (SafetensorError, OSError) as error:
         if is_out_of_memory(error):
             raise
@@ -219,14 +226,47 @@ def _check_rank(folder: Path) -> None:
             f"{folder} holds no {ADAPTER_WEIGHTS}, and weights in another format, which could hold "
             "code, are not read; bring the run's own file back"
         )
-    widest = max(
-        (max(shape, default=1) for shape in shapes(folder / ADAPTER_WEIGHTS).values()), default=1
-    )
-    for name, value in _pairs(
-        {n: v for n, v in config.items() if n in ("r", "init_r", "rank_pattern")}
-    ):
+    _refuse_wide(path, config, folder / ADAPTER_WEIGHTS)
+
+
+def vet_lora(path: Path) -> None:
+    """Refuse a LoRA file of diffusers whose header asks for more than to be read.
+
+    Args:
+        path: The file; PEFT makes its layers by the settings of each part in its header.
+
+    Raises:
+        UsageError: It does.
+        IntegrityError: It is damaged.
+    """
+    header = metadata(path).get("lora_adapter_metadata", "{}")
+    try:
+        found = json.loads(header)
+        settings = {name.rpartition(".")[2]: value for name, value in found.items()}
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise IntegrityError(f"{path} is damaged ({one_line(error)}); fetch it again") from error
+    for name, value in found.items():  # one name may stand for several parts
+        vet_values(str(path), {name.rpartition(".")[2]: value}, {**RULES, **ADAPTER_RULES})
+    _refuse_wide(path, settings, path)
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """Return the header of a safetensors file.
+
+    Raises:
+        IntegrityError: It is damaged.
+    """
+    with _opened(path) as file:
+        return file.metadata() or {}
+
+
+def _refuse_wide(path: Path, config: dict[str, Any], weights: Path) -> None:
+    """Refuse settings of an adapter that make wider layers than any of its tensors."""
+    widest = max((max(shape, default=1) for shape in shapes(weights).values()), default=1)
+    ranks = {n: value for n, value in config.items() if n in ("r", "init_r", "rank_pattern")}
+    for name, value in _pairs(ranks):
         if isinstance(value, int) and value > max(widest, 256):
             raise IntegrityError(
-                f"{path} has {name}: {value:,}, but no tensor of {ADAPTER_WEIGHTS} is so wide; "
-                "bring the run's own files back"
+                f"{path} has {name}: {value:,}, but no tensor of {weights.name} is so wide; bring "
+                "the run's own files back"
             )

@@ -109,12 +109,15 @@ def _used() -> list[Hostile]:
             ("quantise by a record without comparability", QUANTIZE, {"comparability": ...}),
             ("quantise by an adapter that is null", QUANTIZE, {"adapter": None}),
             ("quantise by a checkpoint that is a list", QUANTIZE, {"best_checkpoint": ["a"]}),
-            ("quantise by a checkpoint elsewhere", QUANTIZE, {"best_checkpoint__path": "../../x.ckpt"}),
+            (
+                "quantise by a checkpoint elsewhere", QUANTIZE,
+                {"best_checkpoint__path": "../../x.ckpt"},
+            ),
         )
     ] + [
         Hostile(
-            "compare beside a damaged record", "answer", ("compare", "{stock}/finished", "evil"), (0,), "",
-            _changed(readings=[]),
+            "compare beside a damaged record", "answer", ("compare", "{stock}/finished", "evil"),
+            (0,), "", _changed(readings=[]),
         ),
         Hostile(
             "a record of markup", "screen", SHOW, (0,), "",
@@ -128,8 +131,8 @@ def _used() -> list[Hostile]:
             ),
         ),
         Hostile(
-            "advise from a damaged record alone", "answer", ("advise", "evil", "--max-time", "1h"), (5,), "",
-            _changed(phases="x"),
+            "advise from a damaged record alone", "answer", ("advise", "evil", "--max-time", "1h"),
+            (5,), "", _changed(phases="x"),
         ),
     ]  # fmt: skip
 
