@@ -10,7 +10,7 @@ from hwlit.errors import IntegrityError, UsageError
 from hwlit.networks import hub
 from hwlit.networks.loading import check_size
 from hwlit.networks.text import load_classifier, load_tokenizer
-from hwlit.networks.vetting import held_values, vet, vet_values
+from hwlit.networks.vetting import held_values, vet, vet_lora, vet_values
 from tools.faults.workload import write_model
 
 HARMLESS = {
@@ -119,3 +119,28 @@ def test_shards_beside_their_list_are_let_through(model):
     (model / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
     with pytest.raises(IntegrityError, match=r"names '\.\./other\.safetensors'"):
         vet(model)
+
+
+@pytest.mark.parametrize(
+    ("header", "kind", "told"),
+    [
+        ({"unet.megatron_config": {"a": 1}}, UsageError, "imports or fetches code"),
+        ({"text_encoder.corda_config": {"cache_file": "x.pt"}}, UsageError, "opens other files"),
+        ({"unet.init_lora_weights": "eva"}, UsageError, "made anew"),
+        ({"unet.r": 10**9}, IntegrityError, "no tensor of lora.safetensors is so wide"),
+        ([1], IntegrityError, "damaged"),
+    ],
+)
+def test_the_header_of_a_lora_file_is_looked_at(header, kind, told, tmp_path):
+    """PEFT makes a config of it, as of adapter_config.json."""
+    path = tmp_path / "lora.safetensors"
+    save_file({"a": torch.zeros(4, 8)}, path, {"lora_adapter_metadata": json.dumps(header)})
+    with pytest.raises(kind, match=told):
+        vet_lora(path)
+
+
+def test_a_lora_file_of_ours_is_let_through(tmp_path):
+    settings = {"unet.r": 4, "unet.lora_alpha": 8, "unet.target_modules": ["to_q"]}
+    path = tmp_path / "lora.safetensors"
+    save_file({"a": torch.zeros(4, 8)}, path, {"lora_adapter_metadata": json.dumps(settings)})
+    vet_lora(path)

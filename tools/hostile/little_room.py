@@ -28,7 +28,7 @@ def cases() -> list[Hostile]:
         _limited("fit", ("fit", "SMALL"), 30_000),
         Hostile(
             "weights of 9 GiB of holes where 8 are to be had", "answer",
-            ("fit", "SMALL", "--model.pretrained", "evil"), (6,), "out of memory", _holes,
+            ("predict", "evil", "--text", "storm"), (6,), "out of memory", _holes,
             process=True, little_memory=True,
         ),
     ]  # fmt: skip
@@ -60,7 +60,7 @@ def _unlimited(here: Path, printed: str) -> None:
 
 
 def _holes(here: Path, stock: Stock) -> None:
-    path = stock.copy("model", here / "evil") / "model.safetensors"
+    path = stock.copy("finished", here / "evil") / "adapter" / "adapter_model.safetensors"
     size = 9 << 30
     header = json.dumps({"a": {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}})
     path.write_bytes(struct.pack("<Q", len(header)) + header.encode())
