@@ -8,7 +8,6 @@ if __name__ == "__main__" and not sys.flags.safe_path:
     del sys.path[0]  # by `python -m` the working directory, whose files may be a stranger's
 
 import difflib
-import errno
 import importlib
 import itertools
 import os
@@ -19,7 +18,7 @@ import traceback
 from pathlib import Path
 
 from hwlit import __version__, quiet, surroundings
-from hwlit.errors import HwlitError, Interrupted, ResourceError, UsageError
+from hwlit.errors import HwlitError, Interrupted, UsageError, is_panic, translated
 from hwlit.options import export_options, generate_parser, parser, predict_parser, quantize_parser
 from hwlit.output import is_first_process
 from hwlit.plain_text import plain_streams, say
@@ -77,7 +76,6 @@ removed afterwards. Data, model, labels, a few training steps, checkpoint, expor
 time; each problem with its remedy. Ends with ok, or with the exit code of the first problem.
 
 `hwlit fit --help` lists the options."""
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 CONFIG = ("--config", "-c")
 READERS = ("show", "compare", "report", "advise")
 COMMANDS = (
@@ -107,14 +105,6 @@ def main(arguments: list[str]) -> int:
         _trace(debug)
         say(f"hwlit: {error}", error=True)
         return error.exit_code
-    except Exception as error:  # a bug of ours or of a library: still one sentence
-        _trace(debug)
-        reason = " ".join(str(error).split())[:500] or "no message"
-        if isinstance(error, OSError) and error.errno in NO_SPACE:
-            say(f"hwlit: the disk is full or a limit is reached ({reason})", error=True)
-            return ResourceError.exit_code
-        say(f"hwlit: {type(error).__name__}: {reason}; --debug shows where", error=True)
-        return 1
     except Interrupted as error:
         if is_first_process():  # of several, one speaks for all
             say("; ".join([f"hwlit: {error}", *error.__notes__]), error=True)
@@ -122,6 +112,16 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         say("hwlit: interrupted", error=True)
         return 130
+    except BaseException as error:  # a bug of ours or of a library: still one sentence
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
+        _trace(debug)
+        if (known := translated(error)) is not None:
+            say(f"hwlit: {known}", error=True)
+            return known.exit_code
+        reason = " ".join(str(error).split())[:500] or "no message"
+        say(f"hwlit: {type(error).__name__}: {reason}; --debug shows where", error=True)
+        return 1
 
 
 def shows_only(arguments: list[str]) -> bool:

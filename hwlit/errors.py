@@ -3,6 +3,13 @@
 Standard library only: the front end maps these to exit codes without importing torch.
 """
 
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+
 from hwlit.plain_text import printable
 
 
@@ -52,11 +59,86 @@ OUT_OF_MEMORY = (
 )
 
 
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# What libraries say that keep no error number: safetensors, and torch's writer of files.
+FULL = ("No space left", "File too large", "Disk quota exceeded", "file write failed")
+# Of torch's allocator, C++'s, extensions that fail without saying why, threads and the loader of
+# shared libraries.
+NO_MEMORY = (
+    "allocate memory", "bad_alloc", "error return without exception set", "start new thread",
+    "failed to map segment",
+)  # fmt: skip
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an exception says so: Python's, torch's, or that of torch's CPU allocator."""
     # By name, for nothing here imports torch; its CPU allocator raises a plain RuntimeError.
     named = type(error).__name__ == "OutOfMemoryError"
-    return named or isinstance(error, MemoryError) or "allocate memory" in str(error)
+    told = any(words in str(error) for words in NO_MEMORY)
+    return named or told or isinstance(error, MemoryError)
+
+
+def is_out_of_space(error: BaseException) -> bool:
+    """Return whether an exception says that a disk is full or a limit on files is reached."""
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
+        return True
+    return any(words in str(error) for words in FULL)
+
+
+def is_panic(error: BaseException) -> bool:
+    """Return whether a library in Rust gave up: what it raises then is no `Exception`."""
+    return type(error).__name__ == "PanicException"
+
+
+def is_pickle(error: BaseException) -> bool:
+    """Return whether torch refused a file that could hold code, or is no file of torch at all."""
+    return type(error).__name__ == "UnpicklingError"
+
+
+def one_line(error: BaseException) -> str:
+    """Return the first line of what an exception says, without its stop."""
+    return (str(error).strip() or "no message").partition("\n")[0].rstrip(". :")[:300]
+
+
+def translated(error: BaseException) -> HwlitError | None:
+    """Return what an exception of a library means to the user; None where that is not known."""
+    if is_out_of_memory(error):
+        return ResourceError(
+            "out of memory; end other programs, lower the batch size, or take a smaller model"
+        )
+    if is_out_of_space(error):
+        return ResourceError(f"the disk is full or a limit is reached ({one_line(error)})")
+    if is_pickle(error):
+        return IntegrityError(
+            "a file of weights is damaged, or holds more than tensors, which could be code, and is "
+            "not loaded; give one that hwlit wrote, or weights as .safetensors"
+        )
+    if type(error).__name__ == "SafetensorError":
+        return IntegrityError(f"a safetensors file is damaged ({one_line(error)}); fetch it again")
+    if is_panic(error):
+        return IntegrityError(
+            f"a tokenizer cannot read a text ({one_line(error)}): its tokenizer.json is damaged, "
+            "or its patterns do not end; take another"
+        )
+    return None
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say of whatever goes wrong with a file that is written by a library, which it was.
+
+    Raises:
+        ResourceError: The disk is full, a limit is reached, or the place cannot be written.
+    """
+    try:
+        yield
+    except HwlitError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) or "os error" in str(error):  # as libraries in Rust say it
+            reason = getattr(error, "strerror", None) or one_line(error)
+            raise ResourceError(f"cannot write {path}: {reason}") from error
+        raise
 
 
 class Interrupted(BaseException):

@@ -21,10 +21,12 @@ from hwlit.exports.contact_sheet import contact_sheet
 from hwlit.exports.diffusers_lora import WEIGHTS
 from hwlit.exports.png import write_png
 from hwlit.networks.diffusion import load_pipeline
+from hwlit.networks.loading import loading
 from hwlit.networks.sampling import draw
+from hwlit.networks.vetting import vet_lora
 from hwlit.paths import last_name
 from hwlit.plain_text import say
-from hwlit.records import read_run
+from hwlit.records import need, read_run
 from hwlit.shifts import check_base, folded, learned_shifts
 from hwlit.yaml_files import read_config
 
@@ -97,6 +99,8 @@ def generate(run: Path, request: Request, out: Path, device: str = "cpu") -> lis
     """
     record = read_run(run)
     model = _model_of(run)
+    need(run, record, "model.pretrained", "model.sha256", "model.hub_id", "model.dtype")
+    need(run, record, "adapter.name", "adapter.class")
     _check_writable(out)
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -181,7 +185,12 @@ def load(run: Path, record: dict[str, Any], request: Request, dtype: torch.dtype
                 "way between the two; leave --strength out"
             )
         return _interpolated(pipeline, tuned, strength)
-    pipeline.load_lora_weights(str(folder), adapter_name="own")
+    vet_lora(folder / WEIGHTS)
+    with loading(f"the LoRA file of {run}", lambda error: "bring it back", IntegrityError):
+        # By its name: else a pickled one would do as well.
+        pipeline.load_lora_weights(
+            str(folder), weight_name=WEIGHTS, use_safetensors=True, adapter_name="own"
+        )
     if strength == 1:
         return pipeline
     if not record["adapter"].get("dora"):
@@ -211,18 +220,32 @@ def _interpolated(base: Pipeline, tuned: Pipeline, strength: float) -> Pipeline:
 
 
 def _model_of(run: Path) -> dict[str, Any]:
-    """Return the settings of a run's task.
+    """Return how a run's task draws: `sampling_steps`, `guidance` and `picture_size`.
 
     Raises:
         UsageError: It is another task, or there is no readable config.
+        IntegrityError: The config is none of a run.
     """
-    model = read_config(run / "config.yaml")["model"]
-    if model["class_path"] != TASK:
-        kind = model["class_path"].rpartition(".")[2]
-        raise UsageError(
-            f"{run} is a run of {kind}, which draws nothing; label texts by hwlit predict"
-        )
-    return dict(model["init_args"])
+    config = read_config(run / "config.yaml")
+    try:
+        model, kind = config["model"], str(config["model"]["class_path"])
+        if kind != TASK:
+            raise UsageError(
+                f"{run} is a run of {kind.rpartition('.')[2]}, which draws nothing; label texts by "
+                "hwlit predict"
+            )
+        asked = model["init_args"]
+        size = asked["picture_size"]
+        return {
+            "sampling_steps": int(asked["sampling_steps"]),
+            "guidance": float(asked["guidance"]),
+            "picture_size": None if size is None else int(size),
+        }
+    except (LookupError, TypeError, ValueError) as error:
+        raise IntegrityError(
+            f"{run / 'config.yaml'} is no config of a run ({type(error).__name__}: {error}); bring "
+            "it back"
+        ) from error
 
 
 def _strength(request: Request) -> float:

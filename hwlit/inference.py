@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,11 @@ import torch
 from peft import PeftModel
 from tqdm import tqdm
 from transformers import (
-    AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.quantizers.auto import AutoQuantizationConfig
 from transformers.utils import logging as transformers_logging
-from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from hwlit.adapters.quantized import dequantize
 from hwlit.adapters.quantized_state import restore
@@ -28,19 +24,22 @@ from hwlit.data.content import check_length
 from hwlit.data.files import read_bytes
 from hwlit.data.reading import with_fields
 from hwlit.data.tables import read_table
-from hwlit.errors import DataError, IntegrityError, ResourceError, UsageError
+from hwlit.errors import DataError, IntegrityError, ResourceError, UsageError, writing
 from hwlit.exports.peft_folder import BASE
 from hwlit.exports.quantized_folder import is_quantized, read_quantized
 from hwlit.exports.stock_classifier import encode
 from hwlit.networks.empty import empty_classifier
-from hwlit.networks.text import load_classifier, weights_sha256
+from hwlit.networks.exported import adapted, again, whole_classifier
+from hwlit.networks.loading import loading
+from hwlit.networks.quantization_config import MISSING, read_quantization
+from hwlit.networks.text import has_vocabulary, load_classifier, weights_sha256
+from hwlit.networks.vetting import ADAPTER, vet
 from hwlit.plain_text import is_screen, printable, write_data
-from hwlit.records import read_run
+from hwlit.records import need, read_run
 from hwlit.storage import replacing_folder, write_text
 
 Classifier = PreTrainedModel | PeftModel
 MOST_BYTES = 1 << 30  # of a file of lines
-MISSING = '{} needs a package that is missing: pip install "hwlit[qlora]"'
 
 
 def predict(
@@ -75,6 +74,11 @@ def predict(
     labels = record["model"]["labels"]
     max_length = int(record["data"]["max_length"])
     shares = probabilities(network, tokenizer, texts, max_length, batch_size)
+    if shares.shape[1] != len(labels):
+        raise IntegrityError(
+            f"the record of {run} has {len(labels)} labels, but its model tells {shares.shape[1]} "
+            "classes apart; bring the run's own files back"
+        )
     shown = printable if output is None and is_screen() else str
     file = io.StringIO()
     # Quoted, for a lone carriage return in a text would else end the row.
@@ -99,6 +103,7 @@ def export_merged(run: Path, folder: Path) -> None:
     Raises:
         UsageError: The folder holds something already.
         IntegrityError: The run holds no exported model.
+        ResourceError: The folder cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"--merged {folder} holds something already; give a new folder")
@@ -107,7 +112,7 @@ def export_merged(run: Path, folder: Path) -> None:
     if isinstance(network, PeftModel):
         network = _merged(network, run, record)
     dequantize(network)
-    with replacing_folder(folder) as staged:
+    with writing(folder), replacing_folder(folder) as staged:
         network.save_pretrained(staged)
         tokenizer.save_pretrained(staged)
 
@@ -125,18 +130,22 @@ def load(run: Path, record: dict[str, Any]) -> tuple[Classifier, PreTrainedToken
     """
     if "labels" not in record.get("model", {"labels": ()}):
         raise UsageError(f"{run} labels no texts: it draws pictures, by hwlit generate")
+    need(run, record, "model.labels", "model.pretrained", "model.sha256", "data.max_length")
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     folder = run / "adapter"
     if not (folder / "config.json").is_file():
         raise IntegrityError(f"{run} holds no exported model: its status is {record['status']}")
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    vet(folder)
+    with loading(f"the tokenizer of {run}", again, IntegrityError):
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    if not has_vocabulary(tokenizer, folder):
+        raise IntegrityError(f"{folder} holds no tokenizer; bring the run's own files back")
     if is_quantized(folder):
-        return restore(empty_classifier(folder), *read_quantized(folder)), tokenizer
-    if not (folder / "adapter_config.json").is_file():
-        network = AutoModelForSequenceClassification.from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-        )
-        return network.eval(), tokenizer
+        plain = empty_classifier(folder)
+        with loading(f"the quantised weights of {run}", again, IntegrityError):
+            return restore(plain, *read_quantized(folder)), tokenizer
+    if not (folder / ADAPTER).is_file():
+        return whole_classifier(folder, f"the model of {run}"), tokenizer
     model = record["model"]
     if weights_sha256(model["pretrained"]) != model["sha256"]:
         raise IntegrityError(
@@ -148,28 +157,11 @@ def load(run: Path, record: dict[str, Any]) -> tuple[Classifier, PreTrainedToken
         base = load_classifier(
             model["pretrained"], tuple(model["labels"]), quantization=quantization
         ).network
-    except ImportError as error:  # of a package that quantises
-        raise UsageError(MISSING.format(folder / BASE)) from error
-    return PeftModel.from_pretrained(base, folder).eval(), tokenizer
-
-
-def read_quantization(path: Path) -> QuantizationConfigMixin:
-    """Read how the base of an adapter is quantised.
-
-    Raises:
-        IntegrityError: The file is damaged.
-        UsageError: The package that it needs is missing.
-    """
-    try:
-        config = AutoQuantizationConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except ImportError as error:
-        raise UsageError(MISSING.format(path)) from error
-    except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
-        raise IntegrityError(
-            f"{path} is damaged ({' '.join(str(error).split())}); bring the run's own file back"
-        ) from error
-    assert isinstance(config, QuantizationConfigMixin)
-    return config
+    except UsageError as error:
+        if isinstance(error.__cause__, ImportError):  # of a package that quantises
+            raise UsageError(MISSING.format(folder / BASE)) from error
+        raise
+    return adapted(base, run).eval(), tokenizer
 
 
 def _merged(network: PeftModel, run: Path, record: dict[str, Any]) -> PreTrainedModel:
@@ -185,7 +177,7 @@ def _merged(network: PeftModel, run: Path, record: dict[str, Any]) -> PreTrained
     base = network.unload()
     dequantize(base)
     plain.load_state_dict(base.state_dict())
-    folded = PeftModel.from_pretrained(plain, run / "adapter").merge_and_unload(safe_merge=True)
+    folded = adapted(plain, run).merge_and_unload(safe_merge=True)
     assert isinstance(folded, PreTrainedModel)
     return folded
 
@@ -206,6 +198,9 @@ def probabilities(
         texts: What to label.
         max_length: Longer texts are cut to this many tokens.
         batch_size: Texts per call; those of like length go together.
+
+    Raises:
+        IntegrityError: A probability is not finite.
     """
     # The longest first: if memory runs out, it does so at once.
     order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
@@ -214,6 +209,11 @@ def probabilities(
         rows = order[start : start + batch_size]
         inputs = encode(tokenizer, [texts[i] for i in rows], max_length)
         shares[rows] = network(**inputs.to(network.device)).logits.float().softmax(dim=-1).cpu()
+    if not shares.isfinite().all():
+        raise IntegrityError(
+            "the model answers with numbers that are not finite: its weights are damaged, or too "
+            "large for their precision; bring the run's own files back"
+        )
     return shares
 
 

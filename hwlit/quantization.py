@@ -26,7 +26,7 @@ from hwlit.adapters.ptq import Ptq
 from hwlit.checkpoint_file import read_checkpoint
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.parsing import config_sha256
-from hwlit.records import Reading, read_run
+from hwlit.records import Reading, need, read_run
 from hwlit.resume import QUANTIZED, Resumption
 from hwlit.run_directory import (
     Held,
@@ -250,6 +250,7 @@ def quantize(run: Path, name: str, output: Path | None, accelerator: str) -> int
     record = read_run(run)
     if "labels" not in record.get("model", {"labels": ()}):
         raise UsageError(f"{run} draws pictures, and only classifiers of texts can be quantised")
+    need(run, record, "model.labels", "adapter.name", "config_sha256", "comparability")
     if record["status"] != "ok":
         raise UsageError(f"{run} has the status {record['status']}; quantise one that is finished")
     if "converts_to" in record["adapter"]:

@@ -5,10 +5,12 @@ Needs neither torch nor Lightning, so that records can be read where they are no
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,75 @@ from hwlit.run_directory import check_plain, check_plain_file
 from hwlit.storage import write_text
 
 SCHEMA = 1
+LARGEST_FILE = 64 << 20  # bytes; a step takes a dozen
+LARGEST = 1e100
+MISSING = object()
+# Of each field that anything reads: its name, with `*` for each of a list or an object and `?`
+# where it may be missing, and what it must be. What holds others comes before them.
+FIELDS = {
+    "status": "text",
+    "readings": "object",
+    "absent": "object",
+    **dict.fromkeys(
+        (
+            "adapter?", "source?", "model?", "device?", "data?", "versions?", "comparability?",
+            "curves?", "check?", "encoders?",
+        ),
+        "object",
+    ),
+    **dict.fromkeys(
+        (
+            "code?", "confusion_matrix?", "best_checkpoint?", "resumed_from?",
+            "adapter?.quantisation?",
+        ),
+        "object or null",
+    ),
+    **dict.fromkeys(
+        (
+            "phases?", "per_class?", "per_prompt?", "step_times?", "remarks?", "data?.before?",
+            "model?.labels?",
+        ),
+        "list",
+    ),
+    **dict.fromkeys(("readings.*", "phases?.*", "per_class?.*", "per_prompt?.*"), "object"),
+    **dict.fromkeys(("phases?.*.peak_memory?", "phases?.*.energy?"), "object"),
+    **dict.fromkeys(
+        (
+            "absent.*", "readings.*.unit", "readings.*.method", "per_class?.*.label",
+            "phases?.*.name", "remarks?.*", "name?", "adapter?.name?", "adapter?.class?",
+            "model?.pretrained?", "model?.hub_id?", "model?.sha256?", "model?.labels?.*",
+            "device?.name?", "data?.text_column?", "data?.before?.*", "config_sha256?",
+            "best_checkpoint?.path", "versions?.*",
+        ),
+        "text",
+    ),
+    **dict.fromkeys(
+        (
+            "readings.*.value", "readings.*.low?", "readings.*.high?", "per_class?.*.precision?",
+            "per_class?.*.recall?", "per_class?.*.f1?", "per_class?.*.support?",
+            "phases?.*.wall_time", "phases?.*.share?", "phases?.*.peak_memory?.*",
+            "phases?.*.energy?.*", "step_times?.*",
+            "data?.max_length?", "data?.majority_class_accuracy?", "resumed_from?.step",
+            "check?.rows?", "check?.max_abs_difference?", "check?.pictures?",
+            "check?.mean_pixel_difference?", "check?.max_pixel_difference?",
+            "check?.mean_difference_from_base?",
+        ),
+        "number",
+    ),
+    "seed?": "number or null",
+    "error?": "text or null",
+    "model?.dtype?": "precision",
+}  # fmt: skip
+FITS: Mapping[str, Callable[[Any], bool]] = {
+    "text": lambda value: isinstance(value, str),
+    "text or null": lambda value: value is None or isinstance(value, str),
+    "number": lambda value: _is_number(value),
+    "number or null": lambda value: value is None or _is_number(value),
+    "object": lambda value: isinstance(value, dict),
+    "object or null": lambda value: value is None or isinstance(value, dict),
+    "list": lambda value: isinstance(value, list),
+    "precision": lambda value: value in ("float32", "float16", "bfloat16", "float64"),
+}
 
 
 @dataclass(frozen=True)
@@ -94,9 +165,13 @@ def read_json(path: Path) -> Any:
     """Read a JSON file; what of a text is no Unicode becomes a question mark.
 
     Raises:
-        OSError: It cannot be read.
-        ValueError: It is no JSON; NaN and infinity are not.
+        OSError: It cannot be read, or is no plain file.
+        ValueError: It is no JSON, for which NaN and infinity are none, or larger than any of ours.
     """
+    if not path.is_file() and path.exists():  # a pipe would never end
+        raise OSError(errno.EINVAL, "it is no plain file")
+    if (size := path.stat().st_size) > LARGEST_FILE:
+        raise ValueError(f"it has {size:,} bytes, and none of ours has over {LARGEST_FILE:,}")
     data = path.read_bytes()
     try:
         return orjson.loads(data)
@@ -113,7 +188,8 @@ def read_record(run: Path) -> dict[str, Any]:
     """Read `record.json` of a run directory as plain data.
 
     Raises:
-        IntegrityError: There is no record, it is a link, or it is not one of ours.
+        IntegrityError: There is no record, it is a link, it is not one of ours, or a field is of
+            another type.
     """
     path = run / "record.json"
     check_plain_file(path)
@@ -135,6 +211,8 @@ def read_record(run: Path) -> dict[str, Any]:
     known = isinstance(record, Mapping) and record.get("schema") == SCHEMA
     if not known or not {"status", "readings", "absent"} <= record.keys():
         raise IntegrityError(f"{path} is not a record of schema {SCHEMA}; was it written by hwlit?")
+    for name, kind in FIELDS.items():
+        _check(path, record, name, kind)
     return dict(record)
 
 
@@ -146,3 +224,64 @@ def read_run(run: Path) -> dict[str, Any]:
     """
     check_plain(run)
     return read_record(run)
+
+
+def need(run: Path, record: Mapping[str, Any], *names: str) -> None:
+    """Refuse a record that lacks what its use needs.
+
+    Args:
+        run: The run's directory.
+        record: Its record, as `read_record` gives it.
+        names: Names of fields, such as `model.pretrained`, of those that `read_record` looks at.
+
+    Raises:
+        IntegrityError: One is missing.
+    """
+    kinds = {name.replace("?", ""): kind for name, kind in FIELDS.items()}
+    for name in names:
+        above = name.rpartition(".")[0]
+        for part in (above, name) if above else (name,):
+            _check(run / "record.json", record, part, kinds[part])
+
+
+@contextlib.contextmanager
+def using(run: Path) -> Iterator[None]:
+    """Say that a record is damaged where whatever reads it finds no sense in a field.
+
+    Raises:
+        IntegrityError: It is.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        told = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise IntegrityError(
+            f"{run / 'record.json'} is damaged, or of another version ({told}); bring the file back"
+        ) from error
+
+
+def _check(path: Path, record: Any, name: str, kind: str) -> None:
+    for where, found in _found(record, name.split("."), ""):
+        if not FITS[kind](found):
+            told = "is missing" if found is MISSING else f"is no {kind}"
+            raise IntegrityError(f"{path} is damaged: {where} {told}; bring the file back")
+
+
+def _found(value: Any, path: list[str], where: str) -> Iterator[tuple[str, Any]]:
+    """Yield what lies below a value at a path, with its full name."""
+    if not path:
+        yield where, value
+        return
+    name, rest = path[0], path[1:]
+    inner: Iterable[tuple[Any, Any]] = ()  # of null, where that may be
+    if name == "*" and isinstance(value, dict | list):
+        inner = value.items() if isinstance(value, dict) else enumerate(value)
+    elif isinstance(value, dict) and not (name.endswith("?") and name[:-1] not in value):
+        inner = [(name.rstrip("?"), value.get(name.rstrip("?"), MISSING))]
+    for key, found in inner:
+        yield from _found(found, rest, f"{where}.{key}" if where else str(key))
+
+
+def _is_number(value: Any) -> bool:
+    # Nothing that is measured is beyond that, and squares of it are still numbers.
+    return type(value) in (int, float) and -LARGEST < value < LARGEST

@@ -16,7 +16,7 @@ from hwlit.exports.diffusers_lora import write_diffusers_lora
 from hwlit.networks.diffusion import DiffusionNetwork, load_diffusion
 from hwlit.networks.pipelines import weights_sha256
 from hwlit.paths import last_name
-from hwlit.records import read_run
+from hwlit.records import need, read_run, using
 
 CLASS = f"{SVDiff.__module__}.{SVDiff.__qualname__}"
 
@@ -36,14 +36,15 @@ def shifted(run: Path, record: dict[str, Any]) -> tuple[SVDiff, DiffusionNetwork
     """
     model, settings = record["model"], record["adapter"]
     check_base(run, record)
-    adapter = SVDiff(
-        targets=tuple(settings["sites"]),
-        norms=settings["norms"],
-        norms_per_channel=settings["norms_per_channel"],
-        norm_rate=settings["norm_rate"],
-    )
-    dtype = vars(torch)[model["dtype"]]
-    network = load_diffusion(model["pretrained"], dtype, model["train_text_encoder"])
+    with using(run):
+        adapter = SVDiff(
+            targets=tuple(settings["sites"]),
+            norms=settings["norms"],
+            norms_per_channel=settings["norms_per_channel"],
+            norm_rate=settings["norm_rate"],
+        )
+        dtype, learns = vars(torch)[model["dtype"]], bool(model["train_text_encoder"])
+    network = load_diffusion(model["pretrained"], dtype, learns)
     adapter.attach(network)
     load_shifts(network, _read(run))
     return adapter, network.eval()
@@ -78,6 +79,8 @@ def export_lora(run: Path, folder: Path, rank: int) -> float:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"--lora {folder} holds something already; give a new folder")
     record = read_run(run)
+    need(run, record, "model.pretrained", "model.sha256", "model.hub_id", "model.dtype")
+    need(run, record, "adapter.name", "adapter.class")
     if not learned_shifts(record):
         what = record["adapter"]["name"]
         raise UsageError(f"{run} is a run of {what}; --lora writes runs of SVDiff as LoRA")

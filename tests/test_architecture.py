@@ -74,7 +74,11 @@ LOCAL_IMPORTS = {
     "study/ray_cluster.py": {"ray"},
 }
 # What another process reads from standard output, as data.
-SCRIPTS = ("exports/stock_pipeline.py", "exports/stock_classifier.py")
+SCRIPTS = (
+    "exports/stock_pipeline.py",
+    "exports/stock_classifier.py",
+    "networks/pattern_probe.py",
+)
 FILES = [p.relative_to(ROOT).as_posix() for p in sorted(ROOT.rglob("*.py"))]
 MODULES = [name for name in FILES if name not in ("__init__.py", "__main__.py")]
 

@@ -208,7 +208,7 @@ def _models() -> list[BadInput]:
         _fit(2, "do not fit its config.json", model, "other_shape"),
         _fit(2, "holds no tokenizer", model, "no_tokenizer"),
         _fit(2, "custom code", model, "own_code"),
-        _fit(5, "are damaged", model, "cut_off"),
+        _fit(5, "is damaged", model, "cut_off"),
         _fit(2, "./nope does not exist", model, "./nope"),
         _fit(2, "--model.pretrained is empty", model, ""),
         _fit(2, "give the folder of a downloaded model", model, "no/such-model"),

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from hwlit.errors import UsageError
+from hwlit.errors import IntegrityError, UsageError
 from hwlit.exports.diffusers_lora import WEIGHTS
 from hwlit.run_directory import check_plain
 from hwlit.storage import replacing
@@ -37,6 +37,7 @@ def write_kohya_lora(source: Path, target: Path) -> Path:
         The file.
 
     Raises:
+        IntegrityError: Its header or a tensor is none of a LoRA file.
         UsageError: The target exists or ends otherwise, the source holds no such file, or its
             layers are not plain LoRA's.
         IntegrityError: The source holds a link.
@@ -53,13 +54,18 @@ def write_kohya_lora(source: Path, target: Path) -> Path:
             f"{source} holds no readable {WEIGHTS}, which runs of LoRA on a picture model leave; "
             "give such a run"
         ) from error
-    settings = json.loads(header.get("lora_adapter_metadata", "{}"))
+    try:
+        settings = dict(json.loads(header.get("lora_adapter_metadata", "{}")))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise IntegrityError(f"{source / WEIGHTS} is damaged ({error}); train again") from error
     xl = any(name.startswith("text_encoder_2.") for name in tensors)
     prefixes = {"unet": "lora_unet", "text_encoder": "lora_te1" if xl else "lora_te"}
     prefixes["text_encoder_2"] = "lora_te2"
     found: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         part, _, inner = name.partition(".")
+        if part not in prefixes or not tensor.ndim:
+            raise IntegrityError(f"{source / WEIGHTS} is damaged ({name}); train again")
         layer, kind = _layer(inner)
         key = f"{prefixes[part]}_{layer.replace('.', '_')}"
         found[f"{key}.{kind}.weight"] = tensor
@@ -83,5 +89,8 @@ def _layer(name: str) -> tuple[str, str]:
 
 def _alpha(settings: dict[str, object], part: str, rank: int) -> float:
     """Return the alpha by which a loader scales: update = alpha / rank * up down."""
-    alpha = float(str(settings.get(f"{part}.lora_alpha", rank)))
+    try:
+        alpha = float(str(settings.get(f"{part}.lora_alpha", rank)))
+    except ValueError as error:
+        raise IntegrityError(f"its alpha is no number ({error}); train again") from error
     return alpha * rank**0.5 if settings.get(f"{part}.use_rslora") else alpha

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, CLIPModel
 
 from hwlit.metrics.encoders import Encoder
+from hwlit.networks.loading import loading
 from hwlit.networks.pocket import pocket_clip_path
 
 
@@ -34,7 +35,8 @@ class Clip(Encoder):
     def __init__(self, checkpoint: str, device: str = "cpu") -> None:
         location = str(pocket_clip_path()) if checkpoint == "pocket-clip" else checkpoint
         super().__init__(checkpoint, location, CLIPModel, ("clip",), device)
-        self._tokenizer = AutoTokenizer.from_pretrained(self.location, trust_remote_code=False)
+        with loading(f"the tokenizer of {checkpoint!r}", lambda error: "give another checkpoint"):
+            self._tokenizer = AutoTokenizer.from_pretrained(self.location, trust_remote_code=False)
         self._length = self.network.config.get_text_config().max_position_embeddings
 
     def images(self, pictures: Sequence[Image.Image]) -> Tensor:

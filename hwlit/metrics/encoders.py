@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.functional import normalize
-from transformers import AutoConfig, AutoImageProcessor, PreTrainedModel
+from transformers import AutoConfig, AutoImageProcessor, AutoModel, PreTrainedModel
 
-from hwlit.errors import IntegrityError, UsageError
-from hwlit.networks.hub import reach, why_not
+from hwlit.errors import UsageError
+from hwlit.networks.hub import vetted, why_not
+from hwlit.networks.loading import check_size, loading
 
 BATCH = 32  # pictures or texts per call
 
@@ -42,14 +42,16 @@ class Encoder:
         self.location = location
         self._device = device
         otherwise = "give a folder that holds model.safetensors, or a hub id that lies in the cache"
-        reach(location, otherwise=otherwise)
-        try:
-            config = AutoConfig.from_pretrained(location, trust_remote_code=False)
+        folder, what = vetted(location, otherwise), f"the checkpoint {checkpoint!r}"
+        with loading(what, lambda error: why_not(error, otherwise)):
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
             if config.model_type not in types:
                 raise UsageError(
                     f"{checkpoint!r} is a {config.model_type!r} network, and not one of "
                     f"{', '.join(types)}; give another checkpoint"
                 )
+            empty: Any = AutoModel
+            check_size(lambda: empty.from_config(config), folder, what)
             self.network: PreTrainedModel
             self.network, info = model.from_pretrained(
                 location,
@@ -62,16 +64,6 @@ class Encoder:
             self._prepare = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
                 location, backend="pil", trust_remote_code=False
             )
-        except SafetensorError as error:
-            raise IntegrityError(
-                f"the weights of {checkpoint!r} are damaged ({error}); fetch them again"
-            ) from error
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            reason = str(error).strip().partition("\n")[0].rstrip(". :")
-            raise UsageError(
-                f"the checkpoint {checkpoint!r} cannot be loaded ({type(error).__name__}: "
-                f"{reason}); {why_not(error, otherwise)}"
-            ) from error
         # A pooler is not used, and DINO's checkpoints have none.
         if missing := [k for k in sorted(info["missing_keys"]) if not k.startswith("pooler.")]:
             raise UsageError(

@@ -9,12 +9,13 @@ from typing import Any
 import diffusers
 import torch
 from diffusers.utils import logging as diffusers_logging
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from transformers import CLIPTokenizer, PreTrainedModel
 
-from hwlit.errors import IntegrityError, UsageError
+from hwlit.errors import UsageError
+from hwlit.networks.loading import check_size, loading
 from hwlit.networks.pipelines import (
+    empty_part,
     part_class,
     pipeline_class,
     pipeline_folder,
@@ -245,7 +246,9 @@ def load_pipeline(
         IntegrityError: The weights are damaged.
     """
     own = network.parts if network is not None else {}
-    parts = own | {
+    names = [n.replace("text_encoder", "tokenizer") for n in text_encoder_names(pretrained)]
+    parts = dict(zip(names, load_tokenizers(pretrained), strict=True)) | own
+    parts |= {
         name: load_part(pretrained, name, dtype).to(device)
         for name in ("unet", *text_encoder_names(pretrained))
         if name not in own
@@ -259,7 +262,10 @@ def load_pipeline(
     else:
         without |= {"add_watermarker": False}
     diffusers_logging.disable_progress_bar()
-    pipeline = diffusers.DiffusionPipeline.from_pretrained(folder, **parts, **without)
+    with loading(f"the pipeline {pretrained!r}", lambda error: "fetch it again"):
+        pipeline = diffusers.DiffusionPipeline.from_pretrained(
+            folder, use_safetensors=True, trust_remote_code=False, **parts, **without
+        )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
@@ -271,28 +277,17 @@ def load_part(pretrained: str, part: str, dtype: torch.dtype) -> Any:
         UsageError: Its weights do not fit its config.
         IntegrityError: They are damaged.
     """
-    folder = pipeline_folder(pretrained) / part
-    for file in folder.glob("*.safetensors"):
-        try:
-            with safe_open(file, "pt"):
-                pass
-        except (SafetensorError, OSError) as error:
-            raise IntegrityError(f"{file} is damaged ({error}); fetch it again") from error
+    folder, what = pipeline_folder(pretrained) / part, f"the {part} of {pretrained!r}"
     kind = part_class(part)
     name = "dtype" if issubclass(kind, PreTrainedModel) else "torch_dtype"
-    try:
+    with loading(what, lambda error: "give a pipeline whose files belong together"):
+        check_size(lambda: empty_part(folder), folder, what)
         module, info = kind.from_pretrained(
             folder, use_safetensors=True, output_loading_info=True, **{name: dtype}
         )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).strip().partition("\n")[0].rstrip(". :")
-        raise UsageError(
-            f"the {part} of {pretrained!r} cannot be loaded ({type(error).__name__}: {reason}); "
-            "give a pipeline whose files belong together"
-        ) from error
     if missing := sorted(info["missing_keys"]):
         raise UsageError(
-            f"the {part} of {pretrained!r} lacks {len(missing)} tensors that its config.json asks "
+            f"{what} lacks {len(missing)} tensors that its config.json asks "
             f"for, such as {missing[0]}; give a pipeline whose files belong together"
         )
     return module.eval().requires_grad_(False)

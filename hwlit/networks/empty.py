@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from hwlit.errors import IntegrityError
+from hwlit.networks.loading import check_size, loading
+from hwlit.networks.vetting import vet
 
 
 def empty_classifier(folder: Path) -> PreTrainedModel:
@@ -16,13 +19,13 @@ def empty_classifier(folder: Path) -> PreTrainedModel:
     Raises:
         IntegrityError: There is no readable config.
     """
-    try:
+    vet(folder)
+    made_by: Any = AutoModelForSequenceClassification
+    what = f"the classifier {folder}"
+    with loading(what, lambda error: "quantise the run again", IntegrityError):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        check_size(lambda: made_by.from_config(config), folder, what)
         with torch.random.fork_rng():  # what it draws is thrown away
-            network = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
-                config, dtype=torch.float32
-            )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise IntegrityError(f"{folder} holds no readable config.json ({error})") from error
-    plain: PreTrainedModel = network.eval()
-    return plain
+            network: PreTrainedModel = made_by.from_config(config, dtype=torch.float32)
+    network.train(False)
+    return network

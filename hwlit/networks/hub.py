@@ -5,10 +5,21 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from huggingface_hub import constants, get_session, is_offline_mode, try_to_load_from_cache
-from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
+from huggingface_hub import (
+    constants,
+    get_session,
+    is_offline_mode,
+    snapshot_download,
+    try_to_load_from_cache,
+)
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HFValidationError,
+    RepositoryNotFoundError,
+)
 
-from hwlit.errors import UsageError
+from hwlit.errors import UsageError, one_line
+from hwlit.networks.vetting import CONFIGS, INDEXES, VOCABULARIES, vet
 
 TIMEOUT_S = 10.0
 WITHOUT_NETWORK = (
@@ -47,8 +58,38 @@ def reach(location: str, file: str = "config.json", otherwise: str = WITHOUT_NET
 
 def why_not(error: Exception, otherwise: str = WITHOUT_NETWORK) -> str:
     """Return what to do where the hub did not give a model; else what to do without a network."""
-    if isinstance(error.__cause__, GatedRepoError):
-        return "ask for access on its page at the hub, then log in: hf auth login"
-    if isinstance(error.__cause__, RepositoryNotFoundError):
-        return "there is none of that name at the hub, or it is private: hf auth login"
+    for reason in (error, error.__cause__):
+        if isinstance(reason, GatedRepoError):
+            return "ask for access on its page at the hub, then log in: hf auth login"
+        if isinstance(reason, RepositoryNotFoundError):
+            return "there is none of that name at the hub, or it is private: hf auth login"
     return otherwise
+
+
+def vetted(location: str, otherwise: str = WITHOUT_NETWORK) -> Path:
+    """Return the local folder of a model, after its configs were looked at; see `vet`.
+
+    Args:
+        location: A folder, or a hub id, of which configs and vocabulary are fetched.
+        otherwise: What to do without a network.
+
+    Raises:
+        UsageError: It cannot be found, or its files ask for more than to be read.
+        IntegrityError: A file is damaged.
+    """
+    folder = Path(location) if Path(location).is_dir() else _fetched(location, otherwise)
+    vet(folder)
+    return folder
+
+
+@cache
+def _fetched(location: str, otherwise: str) -> Path:
+    reach(location, otherwise=otherwise)
+    try:
+        found = snapshot_download(location, allow_patterns=[*CONFIGS, *INDEXES, *VOCABULARIES])
+    except Exception as error:  # of the HTTP library too
+        raise UsageError(
+            f"the model {location!r} cannot be loaded ({type(error).__name__}: {one_line(error)}); "
+            f"{why_not(error, otherwise)}"
+        ) from error
+    return Path(found)

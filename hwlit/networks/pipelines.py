@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
-from huggingface_hub import try_to_load_from_cache
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 from torch import nn
 from transformers import (
@@ -21,11 +20,13 @@ from transformers import (
 
 from hwlit.errors import UsageError
 from hwlit.networks.hub import reach, why_not
+from hwlit.networks.loading import loading
+from hwlit.networks.pipeline_index import INDEX, check_named, read_index, read_object
 from hwlit.networks.pocket import pocket_sd_path
 from hwlit.networks.text import Source
+from hwlit.networks.vetting import vet
 from hwlit.storage import sha256
 
-INDEX = "model_index.json"
 # Folders of each kind of pipeline that hold weights, and those that hold tokenizers.
 # Source: the constructors of diffusers.StableDiffusionPipeline and StableDiffusionXLPipeline.
 WEIGHTS = {
@@ -89,7 +90,9 @@ def pipeline_folder(pretrained: str) -> Path:
 @cache
 def _fetched(location: str) -> Path:
     reach(location, INDEX)
-    try:
+    with loading(f"the pipeline {location!r}", why_not):
+        # The index first: by what it names, the rest is fetched.
+        pipeline_class(Path(hf_hub_download(location, INDEX)).parent)
         folder = diffusers.DiffusionPipeline.download(
             location,
             use_safetensors=True,
@@ -98,12 +101,6 @@ def _fetched(location: str) -> Path:
             feature_extractor=None,
             image_encoder=None,
         )
-    except Exception as error:  # of four libraries, with no common base
-        reason = str(error).strip().partition("\n")[0].rstrip(". :")
-        raise UsageError(
-            f"the pipeline {location!r} cannot be fetched ({type(error).__name__}: {reason}); "
-            f"{why_not(error)}"
-        ) from error
     check_parts(Path(folder))
     return Path(folder)
 
@@ -114,12 +111,14 @@ def pipeline_class(folder: Path) -> str:
     Raises:
         UsageError: The folder holds no pipeline, or one of another kind.
     """
-    name = str(_index(folder).get("_class_name"))
+    index = read_index(folder)
+    name = str(index.get("_class_name"))
     if name not in WEIGHTS:
         raise UsageError(
             f"{folder} holds a {name}; give one of the classes {', '.join(WEIGHTS)} by "
             "--model.pretrained"
         )
+    check_named(folder, index)
     return name
 
 
@@ -129,8 +128,8 @@ def check_parts(folder: Path) -> None:
     Raises:
         UsageError: It does, or a part is of a class that is not supported.
     """
-    index = _index(folder)
-    weights = WEIGHTS[pipeline_class(folder)]
+    weights, index = WEIGHTS[pipeline_class(folder)], read_index(folder)
+    vet(folder)
     tokenizers = tuple(n.replace("text_encoder", "tokenizer") for n in weights[2:])
     for part in (*weights, *tokenizers, "scheduler"):
         listed = (index.get(part) or [None, None])[1]
@@ -144,6 +143,7 @@ def check_parts(folder: Path) -> None:
             raise UsageError(
                 f"the {part} of {folder} is a {listed}; hwlit takes a {part_class(part).__name__}"
             )
+        vet(folder / part)
 
 
 def _lacking(folder: Path, weights: bool) -> str:
@@ -181,11 +181,8 @@ def load_noise_schedule(pretrained: str) -> diffusers.DDPMScheduler:
         UsageError: They cannot be read, or the network predicts neither noise nor velocity.
     """
     path = pipeline_folder(pretrained) / "scheduler" / "scheduler_config.json"
-    try:
-        schedule = diffusers.DDPMScheduler.from_config(_read(path))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).strip().partition("\n")[0].rstrip(". :")
-        raise UsageError(f"{path} cannot be read ({reason}); fetch it again") from error
+    with loading(f"the noise levels of {path}", lambda error: "fetch it again"):
+        schedule = diffusers.DDPMScheduler.from_config(read_object(path))
     if (kind := schedule.config.prediction_type) not in ("epsilon", "v_prediction"):
         raise UsageError(
             f"{pretrained} predicts {kind!r}; give a pipeline that predicts epsilon or v_prediction"
@@ -250,33 +247,13 @@ def _size(folder: Path) -> int:
     return sum(parameter.numel() for parameter in empty_part(folder).parameters())
 
 
-def _index(folder: Path) -> dict[str, Any]:
-    try:
-        return _read(folder / INDEX)
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"pipeline folder {folder} holds no readable {INDEX}; give the folder that a "
-            "pipeline's save_pretrained wrote"
-        ) from error
-
-
 def part_config(folder: Path) -> dict[str, Any]:
     """Return the config of a part that holds weights.
 
     Raises:
         UsageError: It cannot be read.
     """
-    try:
-        return _read(folder / "config.json")
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{folder} holds no readable config.json; fetch it again") from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(found, dict):
-        raise ValueError("no JSON object")
-    return found
+    return read_object(folder / "config.json")
 
 
 def _is_cached(location: str) -> bool:

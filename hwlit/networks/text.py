@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -17,13 +17,14 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils.hub import cached_file
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
-from hwlit.errors import IntegrityError, UsageError
+from hwlit.errors import UsageError
 from hwlit.networks import small_llama
-from hwlit.networks.hub import reach, why_not
+from hwlit.networks.hub import vetted, why_not
+from hwlit.networks.loading import check_size, loading
 from hwlit.networks.minilm import HUB_ID, minilm_path
+from hwlit.networks.vetting import ADAPTER
 from hwlit.storage import sha256
 
 # Tokens that mean padding, in the order of preference. A token that ends texts is the last resort:
@@ -78,6 +79,11 @@ def find_pretrained(pretrained: str) -> Source:
     if folder.is_file():
         raise UsageError(f"--model.pretrained {pretrained} is a file; give the model's folder")
     if folder.is_dir():
+        if (folder / ADAPTER).is_file():
+            raise UsageError(
+                f"model folder {folder} holds an adapter of PEFT; give the model that it belongs "
+                "to, or fold it in first: hwlit export RUN --merged DIR"
+            )
         if not (folder / "config.json").is_file():
             raise UsageError(
                 f"model folder {folder} holds no config.json; give the folder that "
@@ -100,18 +106,14 @@ def load_tokenizer(pretrained: str) -> PreTrainedTokenizerBase:
     Raises:
         UsageError: It cannot be found, or has no token that could pad.
     """
-    source = find_pretrained(pretrained)
-    reach(source.location)
-    try:
+    location = find_pretrained(pretrained).location
+    folder = vetted(location)
+    with loading(f"the tokenizer {pretrained!r}", _instead(pretrained)):
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            source.location, trust_remote_code=False
+            location, trust_remote_code=False, revision=_commit(folder)
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(_not_loaded("tokenizer", pretrained, error)) from error
     files = set(tokenizer.vocab_files_names.values())
-    folder = Path(source.location)
-    # Without a vocabulary some tokenizers are made all the same, and know no word.
-    if folder.is_dir() and not any((folder / file).is_file() for file in files):
+    if Path(location).is_dir() and not has_vocabulary(tokenizer, folder):
         raise UsageError(
             f"model folder {folder} holds no tokenizer ({', '.join(sorted(files))}); "
             "save one beside the weights with save_pretrained"
@@ -125,6 +127,14 @@ def load_tokenizer(pretrained: str) -> PreTrainedTokenizerBase:
     # Either side gives the same logits; the right one keeps positions as in pretraining.
     tokenizer.padding_side = "right"
     return tokenizer
+
+
+def has_vocabulary(tokenizer: PreTrainedTokenizerBase, folder: Path) -> bool:
+    """Return whether a folder holds any file of words for a tokenizer that was made from it.
+
+    Without one some tokenizers are made all the same, and know no word.
+    """
+    return any((folder / file).is_file() for file in tokenizer.vocab_files_names.values())
 
 
 def load_classifier(
@@ -146,31 +156,28 @@ def load_classifier(
             network, is quantised already, or needs code of its own.
         IntegrityError: The weights are damaged.
     """
-    source = find_pretrained(pretrained)
-    reach(source.location)
+    location, what = find_pretrained(pretrained).location, f"the model {pretrained!r}"
+    folder = vetted(location)
     names: dict[str, Any] = {
         "num_labels": len(labels),
         "id2label": dict(enumerate(labels)),
         "label2id": {label: index for index, label in enumerate(labels)},
     }
-    names |= {} if quantization is None else {"quantization_config": quantization}
-    try:
-        _refuse_quantised(source.location, pretrained)
-        network, info = AutoModelForSequenceClassification.from_pretrained(
-            source.location,
+    made_by: Any = AutoModelForSequenceClassification
+    with loading(what, _instead(pretrained)):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **names)
+        check_size(lambda: made_by.from_config(config, dtype=dtype), folder, what)
+        network, info = made_by.from_pretrained(
+            location,
             dtype=dtype,
             use_safetensors=True,
             trust_remote_code=False,
             ignore_mismatched_sizes=True,  # a head for other labels; it counts as fresh below
             output_loading_info=True,
+            revision=_commit(folder),
             **names,
+            **({} if quantization is None else {"quantization_config": quantization}),
         )
-    except SafetensorError as error:
-        raise IntegrityError(
-            f"the weights of {pretrained!r} are damaged ({error}); fetch them again"
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise UsageError(_not_loaded("model", pretrained, error)) from error
     _refuse_other_weights(network, info, pretrained)
     _keep_packing(network)
     network.config.problem_type = "single_label_classification"
@@ -221,15 +228,9 @@ def weights_folder(pretrained: str) -> Path:
     """Return the local folder of a model; for one from the hub, its snapshot in the cache.
 
     Raises:
-        UsageError: The model cannot be found.
+        UsageError: The model cannot be found, or its files ask for more than to be read.
     """
-    location = find_pretrained(pretrained).location
-    if Path(location).is_dir():
-        return Path(location)
-    try:
-        return Path(str(cached_file(location, "config.json"))).parent
-    except OSError as error:
-        raise UsageError(_not_loaded("model", pretrained, error)) from error
+    return vetted(find_pretrained(pretrained).location)
 
 
 def weights_sha256(pretrained: str) -> str:
@@ -242,7 +243,10 @@ def weights_sha256(pretrained: str) -> str:
 
 def revision(pretrained: str) -> str | None:
     """Return the commit of a model from the hub; None for a folder of one's own."""
-    folder = weights_folder(pretrained)
+    return _commit(weights_folder(pretrained))
+
+
+def _commit(folder: Path) -> str | None:
     return folder.name if folder.parent.name == "snapshots" else None
 
 
@@ -275,24 +279,8 @@ def _keep_packing(network: nn.Module) -> None:
             vars(layer)["support_avx512bf16_for_cpu"] = False
 
 
-def _refuse_quantised(location: str, pretrained: str) -> None:
-    """Refuse weights that were saved in fewer bits: what they were is lost.
-
-    Raises:
-        UsageError: They are.
-    """
-    config = AutoConfig.from_pretrained(location, trust_remote_code=False)
-    if "quantization_config" in vars(config):
-        raise UsageError(
-            f"the weights of {pretrained!r} are quantised already; give the model in full "
-            "precision, and quantise it by --model.adapter qlora_4bit or qlora_8bit"
-        )
-
-
-def _not_loaded(what: str, pretrained: str, error: Exception) -> str:
-    """Say in one sentence why a model did not load and what to give instead."""
-    reason = str(error).strip().partition("\n")[0].rstrip(". :")
-    told = f"the {what} {pretrained!r} cannot be loaded ({type(error).__name__}: {reason})"
+def _instead(pretrained: str) -> Callable[[Exception], str]:
+    """Return what to give instead of a model that did not load."""
     if Path(pretrained).expanduser().is_dir():
-        return f"{told}; give the folder of a text model as save_pretrained wrote it"
-    return f"{told}; {why_not(error)}"
+        return lambda error: "give the folder of a text model as save_pretrained wrote it"
+    return why_not

@@ -8,6 +8,7 @@ from diffusers.loaders import TextualInversionLoaderMixin
 from transformers import CLIPTokenizer
 
 from hwlit.errors import UsageError
+from hwlit.networks.loading import loading
 from hwlit.networks.pipelines import part_config, pipeline_folder, text_encoder_names
 
 
@@ -24,14 +25,8 @@ def load_tokenizers(pretrained: str) -> tuple[CLIPTokenizer, ...]:
 def _tokenizer(encoder: Path) -> CLIPTokenizer:
     """Load the tokenizer that belongs to a text encoder's folder."""
     folder = encoder.with_name(encoder.name.replace("text_encoder", "tokenizer"))
-    try:
+    with loading(f"the tokenizer {folder}", lambda error: "fetch it again"):
         tokenizer: CLIPTokenizer = CLIPTokenizer.from_pretrained(folder)
-    except Exception as error:  # of a library in Rust, with no common base
-        reason = str(error).strip().partition("\n")[0].rstrip(". :")
-        raise UsageError(
-            f"the tokenizer {folder} cannot be read ({type(error).__name__}: {reason}); fetch it "
-            "again"
-        ) from error
     if len(tokenizer) > (size := int(part_config(encoder)["vocab_size"])):
         raise UsageError(
             f"the tokenizer {folder} has {len(tokenizer):,} words, but its text encoder {size:,}; "

@@ -13,7 +13,7 @@ from rich.text import Text
 from hwlit.console import PlainConsole
 from hwlit.options import parser
 from hwlit.plain_text import write_data
-from hwlit.records import read_record
+from hwlit.records import read_record, using
 from hwlit.study.kernels import kernels_told
 
 PERCENTILES = ("p50", "p90", "p95", "p99", "over_base")
@@ -57,7 +57,8 @@ def show_run(record: Mapping[str, Any], folder: Path) -> None:
         folder: The run's directory.
     """
     console = PlainConsole()
-    show(record, console)
+    with using(folder):
+        show(record, console)
     show_files(folder, console)
 
 
@@ -87,7 +88,7 @@ def show(record: Mapping[str, Any], console: PlainConsole) -> None:
     for remark in record.get("remarks", ()):
         console.print(Text(f"note    {remark}"), soft_wrap=True)
     if "check" in record:
-        console.print(f"reload check: {_check(record['check'])}", soft_wrap=True)
+        console.print(Text(f"reload check: {_check(record['check'])}"), soft_wrap=True)
 
 
 def show_files(folder: Path, console: PlainConsole) -> None:
@@ -176,7 +177,7 @@ def _measures(readings: Mapping[str, Any]) -> Table:
         value = in_unit(reading["value"], reading["unit"])
         if name.endswith("_share") or name == "fit/monitor_overhead":
             value = f"{100 * reading['value']:.3g} %"
-        table.add_row(name, value, interval, reading["method"].partition(":")[0])
+        table.add_row(name, Text(value), interval, Text(reading["method"].partition(":")[0]))
     return table
 
 
@@ -188,16 +189,16 @@ def _latencies(readings: Mapping[str, Any]) -> Table:
     names.sort(key=lambda n: (inputs.index(n.split("/")[2]), order.index(n.split("/")[1])))
     for name in names:
         stem = name.removesuffix("/p50")
-        cells = []
+        cells: list[str | Text] = []
         for percentile in PERCENTILES:
             reading = readings.get(f"{stem}/{percentile}")
             ratio = percentile == "over_base"
             cells.append(
                 "" if reading is None
                 else f"{reading['value']:.2f}x" if ratio
-                else in_unit(reading["value"], reading["unit"])
+                else Text(in_unit(reading["value"], reading["unit"]))
             )  # fmt: skip
-        table.add_row(stem.removeprefix("latency/"), *cells)
+        table.add_row(Text(stem.removeprefix("latency/")), *cells)
     return table
 
 
@@ -215,7 +216,7 @@ def _phases(rows: list[Mapping[str, Any]]) -> Table:
         memory = next(iter(row["peak_memory"].values()), None)
         energy = in_unit(sum(row["energy"].values()), "J") if row["energy"] else ""
         table.add_row(
-            row["name"],
+            Text(row["name"]),
             in_unit(row["wall_time"], "s"),
             f"{100 * row['share']:.1f} %",
             "" if memory is None else in_unit(memory, "B"),

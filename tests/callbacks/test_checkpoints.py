@@ -1,3 +1,4 @@
+import zipfile
 from contextlib import nullcontext
 
 import pytest
@@ -5,7 +6,7 @@ import torch
 
 from hwlit.callbacks.checkpoints import DurableCheckpointIO
 from hwlit.errors import IntegrityError
-from hwlit.storage import manifest_path
+from hwlit.storage import manifest_path, write_with_manifest
 
 
 @pytest.fixture
@@ -47,3 +48,21 @@ def test_a_checkpoint_runs_no_code(io, tmp_path):
     with pytest.raises(IntegrityError, match="no checkpoint of plain data"):
         io.load_checkpoint(tmp_path / "a.ckpt", weights_only=False)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_packed_checkpoint_is_not_unpacked(io, tmp_path):
+    """What is packed may unpack to any size."""
+    io.save_checkpoint({**CHECKPOINT, "much": torch.zeros(100_000)}, tmp_path / "plain.ckpt")
+
+    def pack(file):
+        with (
+            zipfile.ZipFile(tmp_path / "plain.ckpt") as plain,
+            zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed,
+        ):
+            for entry in plain.infolist():
+                packed.writestr(entry.filename, plain.read(entry))
+
+    write_with_manifest(tmp_path / "packed.ckpt", pack, {"step": 4, "epoch": 1})
+    assert io.load_checkpoint(tmp_path / "plain.ckpt")["much"].shape == (100_000,)
+    with pytest.raises(IntegrityError, match="no checkpoint of plain data"):
+        io.load_checkpoint(tmp_path / "packed.ckpt")

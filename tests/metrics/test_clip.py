@@ -98,7 +98,7 @@ def spoil_names(folder):
         (
             lambda f: (f / "model.safetensors").write_bytes(b"damaged!"),
             IntegrityError,
-            "are damaged",
+            "is damaged",
         ),
     ],
     ids=["type", "names", "weights", "config", "preprocessor", "damaged"],

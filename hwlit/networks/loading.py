@@ -1,0 +1,84 @@
+"""Loading what a stranger wrote: looked at first, and one sentence for whatever a library says."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from hwlit.errors import (
+    HwlitError,
+    IntegrityError,
+    UsageError,
+    is_panic,
+    one_line,
+    translated,
+)
+from hwlit.networks.vetting import held_values
+
+# Heads and poolers that no file holds; beyond it, a config makes another network than was saved.
+SPARE_VALUES = 1 << 24
+OWN_CODE = (
+    "it needs code of its own (auto_map), and hwlit runs no custom code; give a model of a type "
+    "that transformers knows"
+)
+
+
+@contextlib.contextmanager
+def loading(
+    what: str, instead: Callable[[Exception], str], kind: type[HwlitError] = UsageError
+) -> Iterator[None]:
+    """Say in one sentence why something did not load.
+
+    Args:
+        what: What it is, such as "the model 'mine'".
+        instead: Returns what to give instead.
+        kind: What is raised where neither memory nor disk nor damaged weights are the reason.
+
+    Raises:
+        HwlitError: It did not load; of the kind, or as `translated` says.
+    """
+    try:
+        yield
+    except HwlitError:
+        raise
+    except BaseException as error:  # of libraries with no common base, some of them in Rust
+        if isinstance(error, Exception) and (known := translated(error)) is not None:
+            if isinstance(known, IntegrityError):
+                known = IntegrityError(f"{what}: {known}")
+            raise known from error
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
+        told = f"{what} cannot be loaded ({type(error).__name__}: {one_line(error)})"
+        if "trust_remote_code" in str(error):  # the library's advice is to run it all the same
+            told = f"{what} cannot be loaded: {OWN_CODE}"
+            raise kind(told) from error
+        advice = instead(error) if isinstance(error, Exception) else "fetch it again"
+        raise kind(f"{told}; {advice}") from error
+
+
+def check_size(make: Callable[[], nn.Module], folder: Path, what: str) -> None:
+    """Refuse a config that makes a much larger network than the weights beside it.
+
+    Args:
+        make: Makes the network by the config.
+        folder: Holds config and weights; where it holds none yet, nothing is compared.
+        what: What it is, such as "the model 'mine'".
+
+    Raises:
+        UsageError: It does.
+        IntegrityError: The weights are damaged.
+    """
+    held = held_values(folder)
+    if not held:
+        return
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        asked = sum(parameter.numel() for parameter in make().parameters())
+    if asked > 2 * held + SPARE_VALUES:
+        raise UsageError(
+            f"the config.json of {what} asks for {asked:,} values, but its weights hold {held:,}; "
+            "give a model whose files belong together"
+        )

@@ -1,0 +1,272 @@
+"""What the files of a stranger's model ask for, looked at as data before a library reads them.
+
+transformers, diffusers and PEFT take names from these files and import packages, fetch kernels,
+open other files or build other models by them. What does so is named and refused; see `allowed`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from hwlit.errors import IntegrityError, UsageError, is_out_of_memory, one_line
+from hwlit.networks.allowed import ADAPTER_RULES, RULES, Rule
+from hwlit.networks.patterns import check_patterns
+
+LARGEST_CONFIG = 16 << 20  # bytes; a thousand labels take 50 kB
+LARGEST_VOCABULARY = 256 << 20  # bytes; that of Gemma 3, the largest in use, is 33 MB
+# Deeper or wider than any network there is; a library would build it before it looks at a weight.
+LARGEST = {
+    "layers": 1_000,
+    "n_layer": 1_000,
+    "depth": 1_000,
+    "num_labels": 1_000_000,
+    "num_train_timesteps": 100_000,
+}
+LARGEST |= {"num_experts": 10_000, "num_local_experts": 10_000, "n_routed_experts": 10_000}
+PICTURE_SIDE = 4_096  # pixels that a picture may be enlarged to before an encoder reads it
+PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
+ADAPTER, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+# What the libraries read; other files of a folder are no concern of ours.
+CONFIGS = (
+    "config.json", "model_index.json", "scheduler_config.json", "generation_config.json",
+    "tokenizer_config.json", "special_tokens_map.json", *PREPROCESSORS, ADAPTER,
+)  # fmt: skip
+INDEXES = ("model.safetensors.index.json", "diffusion_pytorch_model.safetensors.index.json")
+PATTERNS = ("tokenizer.json", "tekken.json")
+VOCABULARIES = (
+    *PATTERNS, "vocab.json", "added_tokens.json", "vocab.txt", "merges.txt", "tokenizer.model",
+    "spiece.model", "sentencepiece.bpe.model",
+)  # fmt: skip
+
+
+def read_plain(path: Path, largest: int = LARGEST_CONFIG) -> Any:
+    """Read a JSON file of a model as plain data.
+
+    Raises:
+        UsageError: It is no plain file, too large, or no JSON.
+    """
+    try:
+        check_plain(path)
+        if (size := path.stat().st_size) > largest:
+            raise UsageError(
+                f"{path} has {size:,} bytes, and none of its kind needs more than {largest:,}; "
+                "fetch the model again"
+            )
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{path} is not a valid JSON file ({one_line(error)}); fetch the model again"
+        ) from error
+
+
+def check_plain(path: Path) -> None:
+    """Refuse what is no file: a pipe or a device would never end.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is no plain file; fetch the model again")
+
+
+def vet(folder: Path) -> None:
+    """Refuse a folder of a model, tokenizer or adapter whose files ask for more than to be read.
+
+    Args:
+        folder: The folder; what lies in folders within it is not looked at.
+
+    Raises:
+        UsageError: A key names code, packages, kernels or other files; a size is beyond reason; a
+            pattern of the tokenizer does not end; a file is no JSON.
+        IntegrityError: A list of weight files names others.
+    """
+    files = {path.name: path.stat() for path in folder.iterdir() if path.exists()}
+    stamp = tuple(sorted((name, at.st_size, at.st_mtime_ns) for name, at in files.items()))
+    _vet(folder, stamp)
+
+
+@cache  # a run asks several times, and a vocabulary may take a second to read
+def _vet(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> None:
+    for name, size, _ in stamp:
+        path = folder / name
+        if path.suffix in (".safetensors", ".json", ".txt", ".model", ".jinja", ".bin"):
+            check_plain(path)
+        if name in VOCABULARIES and size > LARGEST_VOCABULARY:
+            raise UsageError(f"{path} has {size:,} bytes, and no vocabulary does; fetch it again")
+        if name in PATTERNS:
+            check_patterns(path, read_plain(path, LARGEST_VOCABULARY))
+        if name in INDEXES:
+            _check_index(path)
+        if name in CONFIGS:
+            rules = {**RULES, **ADAPTER_RULES} if name == ADAPTER else RULES
+            found = read_plain(path)
+            vet_values(str(path), found, rules, name in PREPROCESSORS)
+            if isinstance(found, dict) and found.get("auto_map"):
+                told = f"{path} names code of its own (auto_map), which is not run"
+                print(f"hwlit: {told}; what transformers knows takes its place", file=sys.stderr)
+    if (folder / ADAPTER).is_file():
+        _check_rank(folder)
+
+
+def vet_values(
+    where: str, values: Any, rules: Mapping[str, Rule] = RULES, of_pictures: bool = False
+) -> None:
+    """Refuse a config that asks for more than to be read.
+
+    Args:
+        where: What to call it in an error.
+        values: It, as plain data.
+        rules: What its keys may hold.
+        of_pictures: Whether it says how pictures are prepared.
+
+    Raises:
+        UsageError: It does.
+    """
+    for name, value in _pairs(values):
+        rule = rules.get(name)
+        if rule is not None and not rule.allows(value):
+            told = json.dumps(value)
+            told = told if len(told) < 80 else f"{told[:80]}..."
+            raise UsageError(f"{where} has {name}: {told}, {rule.why}; {rule.instead}")
+        largest = LARGEST.get(name, LARGEST["layers"] if name.endswith("layers") else None)
+        if of_pictures and name in ("height", "width", "shortest_edge", "longest_edge", "size"):
+            largest = PICTURE_SIDE
+        if largest is not None and isinstance(value, int | float) and value > largest:
+            raise UsageError(
+                f"{where} has {name}: {value:,}, and no model has more than {largest:,}; fetch it "
+                "again"
+            )
+
+
+def _pairs(values: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every key of nested data with its value; not recursively, for it may be deep."""
+    waiting = [values]
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, dict):
+            yield from inner.items()
+        waiting += (
+            inner.values() if isinstance(inner, dict) else inner if isinstance(inner, list) else ()
+        )
+
+
+def held_values(folder: Path) -> int:
+    """Return how many values the weight files of a folder hold, by their headers.
+
+    Raises:
+        IntegrityError: One is damaged.
+    """
+    return sum(
+        _size(shape) for path in folder.glob("*.safetensors") for shape in shapes(path).values()
+    )
+
+
+def shapes(path: Path) -> dict[str, list[int]]:
+    """Return the shapes of the tensors of a safetensors file by name.
+
+    Raises:
+        IntegrityError: It is damaged.
+    """
+    with _opened(path) as file:
+        return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        check_plain(path)
+        with safe_open(path, "pt") as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise IntegrityError(f"{path} is damaged ({one_line(error)}); fetch it again") from error
+
+
+def _size(shape: list[int]) -> int:
+    size = 1
+    for side in shape:
+        size *= side
+    return size
+
+
+def _check_index(path: Path) -> None:
+    """Refuse a list of weight files that names files elsewhere, or none that are there."""
+    found = read_plain(path)
+    files = found.get("weight_map") if isinstance(found, dict) else None
+    names = set(files.values()) if isinstance(files, dict) else {None}
+    for name in names:
+        if (
+            not isinstance(name, str)
+            or Path(name).name != name
+            or not name.endswith(".safetensors")
+        ):
+            raise IntegrityError(
+                f"{path} names {name!r} as a file of weights, which is no .safetensors beside it; "
+                "fetch the model again"
+            )
+
+
+def _check_rank(folder: Path) -> None:
+    """Refuse an adapter whose config makes larger layers than its weights fill."""
+    path = folder / ADAPTER
+    config = read_plain(path)
+    if not isinstance(config, dict):
+        raise IntegrityError(f"{path} is no JSON object; bring the run's own file back")
+    if not (folder / ADAPTER_WEIGHTS).is_file():
+        raise IntegrityError(
+            f"{folder} holds no {ADAPTER_WEIGHTS}, and weights in another format, which could hold "
+            "code, are not read; bring the run's own file back"
+        )
+    _refuse_wide(path, config, folder / ADAPTER_WEIGHTS)
+
+
+def vet_lora(path: Path) -> None:
+    """Refuse a LoRA file of diffusers whose header asks for more than to be read.
+
+    Args:
+        path: The file; PEFT makes its layers by the settings of each part in its header.
+
+    Raises:
+        UsageError: It does.
+        IntegrityError: It is damaged.
+    """
+    header = metadata(path).get("lora_adapter_metadata", "{}")
+    try:
+        found = json.loads(header)
+        settings = {name.rpartition(".")[2]: value for name, value in found.items()}
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise IntegrityError(f"{path} is damaged ({one_line(error)}); fetch it again") from error
+    for name, value in found.items():  # one name may stand for several parts
+        vet_values(str(path), {name.rpartition(".")[2]: value}, {**RULES, **ADAPTER_RULES})
+    _refuse_wide(path, settings, path)
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """Return the header of a safetensors file.
+
+    Raises:
+        IntegrityError: It is damaged.
+    """
+    with _opened(path) as file:
+        return file.metadata() or {}
+
+
+def _refuse_wide(path: Path, config: dict[str, Any], weights: Path) -> None:
+    """Refuse settings of an adapter that make wider layers than any of its tensors."""
+    widest = max((max(shape, default=1) for shape in shapes(weights).values()), default=1)
+    ranks = {n: value for n, value in config.items() if n in ("r", "init_r", "rank_pattern")}
+    for name, value in _pairs(ranks):
+        if isinstance(value, int) and value > max(widest, 256):
+            raise IntegrityError(
+                f"{path} has {name}: {value:,}, but no tensor of {weights.name} is so wide; bring "
+                "the run's own files back"
+            )

@@ -1,0 +1,67 @@
+"""Little room: files that may not grow, and weights larger than the memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import sys
+from pathlib import Path
+
+from tools.hostile.case import Hostile, Stock
+
+if sys.platform != "win32":
+    import resource
+
+
+def cases() -> list[Hostile]:
+    """Return the cases; none where there are no such limits."""
+    if sys.platform == "win32":
+        return []
+    texts = tuple(word for n in range(200) for word in ("--text", f"storm {n}"))
+    merge = ("export", "evil", "--merged", "out")
+    return [
+        _limited("export --merged", merge, 20_000),
+        _limited("export --merged, of a config", merge, 100),
+        _limited("predict --output", ("predict", "evil", *texts, "--output", "out.csv"), 1_000),
+        _limited("quantize", ("quantize", "evil", "--format", "int8", "--output", "out"), 100),
+        _limited("fit", ("fit", "SMALL"), 30_000),
+        Hostile(
+            "weights of 9 GiB of holes where 8 are to be had", "answer",
+            ("predict", "evil", "--text", "storm"), (6,), "out of memory", _holes,
+            process=True, little_memory=True,
+        ),
+    ]  # fmt: skip
+
+
+def _limited(name: str, arguments: tuple[str, ...], most: int) -> Hostile:
+    """Return a case in which no file may have more than so many bytes."""
+
+    def prepare(here: Path, stock: Stock) -> None:
+        stock.copy("finished", here / "evil")
+        resource.setrlimit(
+            resource.RLIMIT_FSIZE, (most, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+        )
+
+    return Hostile(
+        f"{name}: files of at most {most:,} bytes", "files", arguments, (6,), "File too large",
+        prepare, _unlimited,
+    )  # fmt: skip
+
+
+def _unlimited(here: Path, printed: str) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    left = [path.name for path in here.rglob(".tmp-*")]
+    assert not left, f"left behind: {left}"
+    for checkpoint in here.rglob("*.ckpt"):
+        manifest = checkpoint.with_name(checkpoint.name + ".manifest.json")
+        assert manifest.is_file(), f"{checkpoint.name} has no manifest"
+
+
+def _holes(here: Path, stock: Stock) -> None:
+    path = stock.copy("finished", here / "evil") / "adapter" / "adapter_model.safetensors"
+    size = 9 << 30
+    header = json.dumps({"a": {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}})
+    path.write_bytes(struct.pack("<Q", len(header)) + header.encode())
+    os.truncate(path, 8 + len(header) + size)
