@@ -63,7 +63,8 @@ def check_patterns(path: Path, tokenizer: Any) -> None:
     job = json.dumps({"parts": parts, "patterns": list(_patterns(parts))})
     try:
         done = subprocess.run(
-            [sys.executable, "-I", pattern_probe.__file__],
+            # Not isolated, for packages may lie where PYTHONPATH says; but never in this folder.
+            [sys.executable, "-P", pattern_probe.__file__],
             input=job, capture_output=True, text=True, timeout=SECONDS, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
