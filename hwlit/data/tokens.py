@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,7 +25,8 @@ from hwlit.exports.stock_classifier import blank_token
 from hwlit.storage import cache_directory, verify, write_with_manifest
 
 SCHEMA = 1
-CHUNK_TEXTS = 1000
+# Texts at once: a tokenizer takes some hundred bytes of memory a character before it cuts them.
+CHUNK_TEXTS, CHUNK_CHARACTERS = 1000, 10_000_000
 PROGRESS_DELAY_S = 2.0
 
 
@@ -143,8 +144,7 @@ def _encoded(
     truncated: list[bool] = []
     blank = [blank_token(tokenizer)]
     with tqdm(total=len(texts), desc="tokenising", unit=" texts", delay=PROGRESS_DELAY_S) as bar:
-        for start in range(0, len(texts), CHUNK_TEXTS):
-            chunk = list(texts[start : start + CHUNK_TEXTS])
+        for chunk in _chunks(texts):
             for encoding in tokenizer(chunk, truncation=True, max_length=max_length).encodings:
                 if any(encoding.type_ids):
                     raise UsageError(
@@ -160,6 +160,20 @@ def _encoded(
         pa.array(np.array(truncated, dtype=np.uint8)),
     ]
     return pa.RecordBatch.from_arrays(columns, names=["input_ids", "truncated"])
+
+
+def _chunks(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the texts in order, as many at once as memory is sure to hold."""
+    chunk: list[str] = []
+    characters = 0
+    for text in texts:
+        if len(chunk) == CHUNK_TEXTS or (chunk and characters + len(text) > CHUNK_CHARACTERS):
+            yield chunk
+            chunk, characters = [], 0
+        chunk.append(text)
+        characters += len(text)
+    if chunk:
+        yield chunk
 
 
 def _opened(path: Path) -> Tokens:

@@ -49,9 +49,14 @@ def test_a_text_of_just_the_maximum_is_not_truncated():
     assert tokens.truncated.tolist() == [0, 1]
 
 
-def test_many_texts_are_the_same_in_chunks(monkeypatch):
-    monkeypatch.setattr(module, "CHUNK_TEXTS", 4)
-    tokens = tokenise(TEXTS * 3, small_tokenizer(), 20)
+@pytest.mark.parametrize("limit", [{"CHUNK_TEXTS": 4}, {"CHUNK_CHARACTERS": 12}])
+def test_many_texts_are_the_same_in_chunks(monkeypatch, limit):
+    tokenizer = small_tokenizer()
+    for name, value in limit.items():
+        monkeypatch.setattr(module, name, value)
+    assert 2 < sum(1 for _ in module._chunks(TEXTS * 3)) < 18
+    assert [text for chunk in module._chunks(TEXTS * 3) for text in chunk] == TEXTS * 3
+    tokens = tokenise(TEXTS * 3, tokenizer, 20)
     assert [tokens[i].tolist() for i in range(18)] == small_tokenizer()(TEXTS * 3)["input_ids"]
 
 
