@@ -16,7 +16,7 @@ from hwlit.storage import verify
 # What Lightning, task and callbacks read of it without asking.
 PARTS: dict[str, type] = {
     "state_dict": dict, "global_step": int, "epoch": int, "loops": dict, "callbacks": dict,
-    "optimizer_states": list, "lr_schedulers": list, "should_stop": bool,
+    "optimizer_states": list, "lr_schedulers": list,
 }  # fmt: skip
 
 

@@ -59,7 +59,10 @@ OUT_OF_MEMORY = (
 )
 
 
+LONGEST_NAME = 200  # characters of a file's name that a sentence shows
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# A name that no file can have, or one that leads nowhere.
+NO_FILE = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EACCES, errno.EISDIR, errno.ENXIO)
 # What libraries say that keep no error number: safetensors, and torch's writer of files.
 FULL = ("No space left", "File too large", "Disk quota exceeded", "file write failed")
 # Of torch's allocator, C++'s, extensions that fail without saying why, threads and the loader of
@@ -108,6 +111,14 @@ def translated(error: BaseException) -> HwlitError | None:
         )
     if is_out_of_space(error):
         return ResourceError(f"the disk is full or a limit is reached ({one_line(error)})")
+    if isinstance(error, OSError) and error.errno in NO_FILE and error.filename is not None:
+        name = str(error.filename)
+        shown = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
+        return UsageError(f"{shown!r} cannot be read: {error.strerror}; give another path")
+    if isinstance(error, RuntimeError) and "home directory" in str(error):  # of pathlib
+        return UsageError("a path begins with ~ and a name that is no user here; write it out")
+    if isinstance(error, ValueError) and "null byte" in str(error):  # of the operating system
+        return UsageError("a path holds a NUL character; give another path")
     if is_pickle(error):
         return IntegrityError(
             "a file of weights is damaged, or holds more than tensors, which could be code, and is "

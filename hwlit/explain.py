@@ -51,15 +51,16 @@ class _Walk:
         self._allowed = frozenset(allowed)
         self._classes: dict[str, type] = {}  # by key, the last one named
         self._files: list[Path] = []  # that are being read
+        self._learns = True
 
     def first_problem(self, words: Sequence[str]) -> str | None:
-        problems: list[str] = []
         # The first round learns which classes are named anywhere, whatever the order.
-        for _ in range(2):
-            problems = [
-                told for given, source in sources(words) for told in self._source(given, source)
-            ]
-        return problems[0] if problems else None
+        for self._learns in (True, False):
+            for given, source in sources(words):
+                for told in self._source(given, source):
+                    if not self._learns:
+                        return told
+        return None
 
     def _source(self, given: Any, source: str) -> Iterator[str]:
         if isinstance(given, Problem):
@@ -85,7 +86,11 @@ class _Walk:
             if key in names:
                 yield from self._value(value, names[key], source, f"{above}{key}")
             elif key not in more:
-                yield self._unknown(key, value, [*names, *more], source, above)
+                yield (
+                    ""
+                    if self._learns
+                    else self._unknown(key, value, [*names, *more], source, above)
+                )
 
     def _value(self, value: Any, slot: Slot | Names, source: str, path: str) -> Iterator[str]:
         if isinstance(slot, dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from hwlit.errors import UsageError
 from hwlit.yaml_files import read_config
 
 DEEPEST = 20  # keys: an adapter of a chain and its format lie eleven deep
-MOST_FILES = 4  # that name one another: a config, its adapter's, those of a chain
+DEEPEST_FILES = 4  # that name one another: a config, its adapter's, those of a chain
+MOST_FILES = 50  # in all
+MOST_OBJECTS = 100  # callbacks of a list: the parser's time grows with the square of them
 # Keys of keys, which the parser also reads from a file that is named in their place.
 GROUPS = ("trainer", "checkpoint", "init_args", "theme", "console_kwargs", "use_bdlora")
 GROUP_ENDING = "_config"  # of those of PEFT
@@ -39,27 +42,37 @@ def check_names(words: Sequence[str], allowed: Allowed) -> None:
         UsageError: Something is refused, or a config file cannot be read.
     """
     folder_is_given = any("class_images_path" in word.partition("=")[0] for word in words)
+    files: list[Path] = []
     for given, source in sources(words, special=True):
         if isinstance(given, Problem):
             continue  # the parser says it
-        _Check(allowed, source, folder_is_given).value(given, None, ())
+        _Check(allowed, source, folder_is_given, files).value(given, None, ())
 
 
 class _Check:
     """Walks what one source says; files that it names are sources of their own."""
 
     def __init__(
-        self, allowed: Allowed, source: str, folder_is_given: bool, depth: int = 0
+        self,
+        allowed: Allowed,
+        source: str,
+        folder_is_given: bool,
+        files: list[Path],
+        depth: int = 0,
     ) -> None:
         self._allowed, self._source, self._depth = allowed, source, depth
-        self._folder_is_given = folder_is_given
+        self._folder_is_given, self._files = folder_is_given, files
 
     def value(self, given: Any, slot: Slot | None, path: tuple[str, ...]) -> None:
         if len(path) > DEEPEST:
             self._refuse(path, f"lies {len(path)} keys deep; is it a config?")
+        if path and _is_group(path[-1]) and isinstance(given, list | bool | int | float):
+            self._refuse(path, f"is {str(given)[:100]}; it must map keys to values")
         if isinstance(given, Mapping):
             self._mapping(given, slot, path)
         elif isinstance(given, list):
+            if slot is not None and len(given) > MOST_OBJECTS:
+                self._refuse(path, f"lists {len(given)} objects; give at most {MOST_OBJECTS}")
             for one in given:
                 self.value(one, slot, path)
         elif slot is not None and isinstance(given, str):
@@ -101,8 +114,8 @@ class _Check:
 
     def _class(self, name: Any, slot: Slot | None, path: tuple[str, ...]) -> None:
         if slot is None:
-            self._refuse(path, f"is {name!r}, but no class may be named there; remove it")
-        elif name is not None and not self._known(name, slot):
+            self._refuse(path, f"is {str(name)!r}, but no class may be named there; remove it")
+        elif name is not None and not (isinstance(name, str) and self._known(name, slot)):
             self._refuse(path[:-1], self._other(str(name), slot))
 
     def _name(self, given: str, slot: Slot, path: tuple[str, ...]) -> None:
@@ -115,14 +128,14 @@ class _Check:
             return
         if given in ("", "null", "true", "false", *slot.words) or self._known(given, slot):
             return
-        if slot.names() and beside(given, self._source).exists():
+        if slot.names() and os.path.exists(beside(given, self._source)):
             self._file(given, slot, path)
             return
         self._refuse(path, self._other(given, slot))
 
     def _group(self, given: str, path: tuple[str, ...]) -> None:
         """Check a text in a group's place: a file, or YAML once more."""
-        if beside(given, self._source).exists():
+        if os.path.exists(beside(given, self._source)):
             self._file(given, None, path)
         elif isinstance(found := structured(path[-1], given), Mapping):
             self.value(found, None, path)
@@ -131,20 +144,22 @@ class _Check:
 
     def _file(self, name: str, slot: Slot | None, path: tuple[str, ...]) -> None:
         """Check a file that is named in the place of an object."""
-        if self._depth == MOST_FILES:
+        if self._depth == DEEPEST_FILES or len(self._files) == MOST_FILES:
             self._refuse(path, f"is {name!r}, and files name one another without end")
-        file = beside(name, self._source)
-        inner = _Check(self._allowed, str(file), self._folder_is_given, self._depth + 1)
+        self._files.append(file := beside(name, self._source))
+        inner = _Check(
+            self._allowed, str(file), self._folder_is_given, self._files, self._depth + 1
+        )
         inner.value(read_config(file), slot, path)
 
-    def _known(self, name: Any, slot: Slot) -> bool:
+    def _known(self, name: str, slot: Slot) -> bool:
         names = self._allowed.names(slot)
         return name in names or name in {_last(path) for path in names}
 
     def _other(self, name: str, slot: Slot) -> str:
         """Say what may be named instead."""
         known = {_last(path): path for path in self._allowed.names(slot)}
-        told = f"is {name!r}, which is no {slot.what} that may be named"
+        told = f"is {name[:200]!r}, which is no {slot.what} that may be named"
         if near := difflib.get_close_matches(_last(name), known, n=1, cutoff=0.5):
             return f"{told}; did you mean {known[near[0]]}?"
         choices = [*slot.words] if slot.words else []
@@ -162,8 +177,8 @@ def _refuse_drawing(given: Mapping[Any, Any], where: str) -> None:
     folder, wanted = given.get("class_images_path"), given.get("class_images", 0)
     if not isinstance(folder, str) or not isinstance(wanted, int):
         return
-    path = Path(folder).expanduser()
-    there = sum(1 for _ in path.iterdir()) if path.is_dir() else 0
+    path = os.path.expanduser(folder)
+    there = len(os.listdir(path)) if os.path.isdir(path) else 0
     if there < wanted:
         raise UsageError(
             f"{where}.class_images_path is {folder!r}, which holds {there} of {wanted} pictures; "

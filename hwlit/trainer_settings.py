@@ -6,6 +6,7 @@ Lightning finds most of these itself, but late, after data and model were loaded
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -39,6 +40,15 @@ STRATEGIES = (
     "single_device", "single_tpu", "single_xla", "xla", "xla_debug",
 )  # fmt: skip
 SHARDED = ("fsdp", "deepspeed")
+# What the environment has where several machines were started together.
+LAUNCHED = (
+    "MASTER_ADDR",
+    "GROUP_RANK",
+    "SLURM_JOB_ID",
+    "LSB_JOBID",
+    "OMPI_COMM_WORLD_SIZE",
+    "PMI_SIZE",
+)
 STARTED_ANEW = ("ddp_spawn", "ddp_fork", "ddp_notebook")
 # What the trainer asks, and what says why there is none.
 KINDS: dict[str, tuple[type[Accelerator], Callable[[], Presence]]] = {
@@ -131,6 +141,7 @@ def check_devices(config: Mapping[str, Any]) -> None:
         raise UsageError(f"--trainer.accelerator {accelerator} is unknown; {hint}")
     asked = config.get("trainer.devices")
     indices = _indices(asked)
+    _check_nodes(config.get("trainer.num_nodes"))
     kinds = [KINDS[kind] for kind in _kinds(accelerator) if kind in KINDS]
     there = next((kind.auto_device_count() for kind, _ in kinds if kind.is_available()), 0)
     if accelerator != "auto" and kinds and not there:
@@ -138,10 +149,16 @@ def check_devices(config: Mapping[str, Any]) -> None:
             f"--trainer.accelerator {accelerator}: there is none here ({kinds[0][1]().reason}); "
             "use --trainer.accelerator cpu or auto"
         )
-    if there and indices is not None and max(indices) >= there:
+    last = -1 if indices is None else _last(indices)
+    if there and last >= there:
         raise ResourceError(
             f"--trainer.devices {asked} asks for more than the {there} {accelerator} "
             f"device{'s' if there > 1 else ''} here; lower it"
+        )
+    if not there and last >= (most := max(2, os.cpu_count() or 1)):
+        raise ResourceError(
+            f"--trainer.devices {asked} asks for a process on each of as many processors, and "
+            f"there are {most}; lower it"
         )
     _check_precision(str(config.get("trainer.precision")), _kinds(accelerator))
 
@@ -167,6 +184,19 @@ def _check_strategy(strategy: Any) -> None:
     near = difflib.get_close_matches(strategy, STRATEGIES, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]}?" if near else "the usual are auto and ddp"
     raise UsageError(f"--trainer.strategy {strategy} is unknown; {hint}")
+
+
+def _check_nodes(nodes: Any) -> None:
+    """Refuse to wait for machines that nobody has told how to find this one.
+
+    Raises:
+        UsageError: Nothing says that this is one of several.
+    """
+    if isinstance(nodes, int) and nodes > 1 and not any(name in os.environ for name in LAUNCHED):
+        raise UsageError(
+            f"--trainer.num_nodes {nodes}: nothing says where the other machines are; start it by "
+            "torchrun or SLURM, or set MASTER_ADDR, MASTER_PORT and NODE_RANK on each"
+        )
 
 
 def _check_precision(precision: str, kinds: Sequence[str]) -> None:
@@ -211,7 +241,7 @@ def one_device(devices: Any) -> dict[str, Any]:
     """Return the first of the devices that are asked for, as an argument of the trainer."""
     indices = _indices(devices)
     listed = indices is not None and (isinstance(devices, list) or "," in str(devices))
-    return {"devices": indices[:1] if indices and listed else 1, "strategy": "auto"}
+    return {"devices": list(indices[:1]) if indices and listed else 1, "strategy": "auto"}
 
 
 def _kinds(accelerator: str) -> tuple[str, ...]:
@@ -220,7 +250,12 @@ def _kinds(accelerator: str) -> tuple[str, ...]:
     return ("cuda", "mps") if accelerator == "gpu" else (accelerator,)
 
 
-def _indices(devices: Any) -> list[int] | None:
+def _last(indices: Sequence[int]) -> int:
+    """Return the greatest number; of a range, which may hold billions, without searching it."""
+    return indices[-1] if isinstance(indices, range) else max(indices)
+
+
+def _indices(devices: Any) -> Sequence[int] | None:
     """Return the device numbers that are asked for; None where all are, whatever their number.
 
     Raises:
@@ -239,4 +274,4 @@ def _indices(devices: Any) -> list[int] | None:
             f"--trainer.devices is {devices}; give a whole number from 1, a list of device "
             "numbers, or auto"
         )
-    return numbers if listed else list(range(numbers[0]))
+    return numbers if listed else range(numbers[0])

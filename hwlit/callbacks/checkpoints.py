@@ -233,7 +233,7 @@ class Checkpoints(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Take up whether early stopping had ended the training."""
-        self._was_stopping = checkpoint["should_stop"]
+        self._was_stopping = checkpoint.get("should_stop") is True
 
     def _is_due(self) -> bool:
         if self.every_n_steps is not None and self._step % self.every_n_steps == 0:

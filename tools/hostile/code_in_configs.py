@@ -160,6 +160,27 @@ CONFIGS: dict[str, Any] = {
     "a file that calls a function": {"model": {"adapter": "function.yaml"}},
     "a file that calls a file": {"model": {"adapter": "first.yaml"}},
 }
+# What hwlit cannot use, at once; once it ended with a traceback's name, or not at all.
+MISSHAPEN: dict[str, tuple[Any, int, str]] = {
+    "a class path that is a list": ({"model": {"class_path": ["x"]}}, 2, "evil.yaml"),
+    "a class path that is a mapping": ({"model": {"adapter": {"class_path": {"a": 1}}}}, 2, "evil"),
+    "an adapter of a name too long": ({"model": {"adapter": "x" * 5000}}, 2, "evil.yaml"),
+    "a trainer of a name too long": ({"trainer": "x" * 5000}, 2, "evil.yaml"),
+    "a trainer that is a list": ({"trainer": [1]}, 2, "it must map keys to values"),
+    "a trainer that is a number": ({"trainer": 1}, 2, "it must map keys to values"),
+    "a folder of nobody": (
+        {"data": {"class_images_path": "~nosuchuser/x", "class_images": 1}}, 2, "class_images",
+    ),
+    "a checkpoint with a NUL": ({"ckpt_path": "a\0b"}, 2, ""),
+    "a key that the terminal obeys": ({"\x1b]0;pwned\a": 1}, 2, "unknown"),
+    "200,000,000 devices": ({"trainer": {"devices": 200_000_000}}, 6, "lower it"),
+    "two machines": ({"trainer": {"num_nodes": 2}}, 2, "where the other machines are"),
+    "3,000 callbacks": ({"trainer": {"callbacks": ["ModelSummary"] * 3000}}, 2, "at most 100"),
+    "30,000 unknown keys": ({f"k{number}": 0 for number in range(30_000)}, 2, "unknown"),
+    "files named again and again": (
+        {"trainer": {"callbacks": ["list.yaml"] * 90}}, 2, "without end",
+    ),
+}  # fmt: skip
 # By what it does: the text of a file, which no YAML writer would make.
 TEXTS = {
     "an anchor within itself": "model: &a {adapter: *a}\n",
@@ -211,6 +232,8 @@ def _write(content: Any) -> Callable[[Path, Stock], None]:
         if "large.yaml" in text:
             with (here / "large.yaml").open("wb") as file:
                 file.truncate(200 << 20)
+        (here / "list.yaml").write_text(yaml.safe_dump(["more.yaml"] * 90))
+        (here / "more.yaml").write_text(yaml.safe_dump(["ModelSummary"] * 90))
         (here / "function.yaml").write_text(yaml.safe_dump(WRITE))
         (here / "first.yaml").write_text("second.yaml\n")
         (here / "second.yaml").write_text("first.yaml\n")
@@ -246,6 +269,10 @@ def cases() -> list[Hostile]:
     found = [
         Hostile(name, "code", fit, (2,), TOLD.get(name, "evil.yaml"), _write(content))
         for name, content in (CONFIGS | TEXTS).items()
+    ]
+    found += [
+        Hostile(name, "answer", fit[:-2], (code,), told, _write(content))
+        for name, (content, code, told) in MISSHAPEN.items()
     ]
     callback = CONFIGS["a function in a callback's slot"]
     for command in ("check", "validate", "test"):

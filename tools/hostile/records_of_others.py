@@ -180,7 +180,7 @@ def _files() -> list[Hostile]:
             "answer",
             SHOW,
             (5,),
-            "plain file",
+            "is a link",
             written(lambda path: path.symlink_to("/dev/zero")),
         ),
         Hostile(

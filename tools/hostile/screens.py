@@ -69,7 +69,7 @@ FIELDS = {
     },
     "phases": [{"name": EVIL, "wall_time": 1.0, "share": 1.0, "peak_memory": {}, "energy": {}}],
     "check": {
-        "loaded_with": EVIL, "rows": EVIL, "max_abs_difference": 0.0, "tolerance": 1.0,
+        "loaded_with": EVIL, "rows": 4, "max_abs_difference": 0.0, "tolerance": 1.0,
     },
 }  # fmt: skip
 
