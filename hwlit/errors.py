@@ -119,6 +119,8 @@ def translated(error: BaseException) -> HwlitError | None:
         return UsageError("a path begins with ~ and a name that is no user here; write it out")
     if isinstance(error, ValueError) and "null byte" in str(error):  # of the operating system
         return UsageError("a path holds a NUL character; give another path")
+    if type(error).__name__ == "MisconfigurationException":  # of Lightning
+        return UsageError(one_line(error))
     if is_pickle(error):
         return IntegrityError(
             "a file of weights is damaged, or holds more than tensors, which could be code, and is "

@@ -60,7 +60,7 @@ FIELDS = {
             "phases?.*.name", "remarks?.*", "name?", "adapter?.name?", "adapter?.class?",
             "model?.pretrained?", "model?.hub_id?", "model?.sha256?", "model?.labels?.*",
             "device?.name?", "data?.text_column?", "data?.before?.*", "config_sha256?",
-            "best_checkpoint?.path", "versions?.*",
+            "best_checkpoint?.path?", "versions?.*",
         ),
         "text",
     ),

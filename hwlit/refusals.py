@@ -18,7 +18,7 @@ DEEPEST_FILES = 4  # that name one another: a config, its adapter's, those of a 
 MOST_FILES = 50  # in all
 MOST_OBJECTS = 100  # callbacks of a list: the parser's time grows with the square of them
 # Keys of keys, which the parser also reads from a file that is named in their place.
-GROUPS = ("trainer", "checkpoint", "init_args", "theme", "console_kwargs", "use_bdlora")
+GROUPS = ("trainer", "checkpoint", "init_args", "theme", "use_bdlora")
 GROUP_ENDING = "_config"  # of those of PEFT
 # What decides where a run writes, and what it may import: the user says so himself.
 COMMAND_LINE_ONLY = ("output", "resume", "config", "allow_class")
@@ -26,6 +26,7 @@ NEVER = {
     "dict_kwargs": "write every argument under init_args",
     "default_root_dir": "--output says where a run writes",
     "model_registry": "a run is saved in its own directory",
+    "console_kwargs": "what is printed goes one way",
     "megatron_core": "it names a module to import",
     "megatron_config": "it needs a module of that name",
 }
@@ -41,12 +42,11 @@ def check_names(words: Sequence[str], allowed: Allowed) -> None:
     Raises:
         UsageError: Something is refused, or a config file cannot be read.
     """
-    folder_is_given = any("class_images_path" in word.partition("=")[0] for word in words)
     files: list[Path] = []
     for given, source in sources(words, special=True):
         if isinstance(given, Problem):
             continue  # the parser says it
-        _Check(allowed, source, folder_is_given, files).value(given, None, ())
+        _Check(allowed, source, files).value(given, None, ())
 
 
 class _Check:
@@ -56,12 +56,11 @@ class _Check:
         self,
         allowed: Allowed,
         source: str,
-        folder_is_given: bool,
         files: list[Path],
         depth: int = 0,
     ) -> None:
         self._allowed, self._source, self._depth = allowed, source, depth
-        self._folder_is_given, self._files = folder_is_given, files
+        self._files = files
 
     def value(self, given: Any, slot: Slot | None, path: tuple[str, ...]) -> None:
         if len(path) > DEEPEST:
@@ -81,8 +80,6 @@ class _Check:
             self._group(given, path)
 
     def _mapping(self, given: Mapping[Any, Any], slot: Slot | None, path: tuple[str, ...]) -> None:
-        if self._source != COMMAND_LINE and not self._folder_is_given:
-            _refuse_drawing(given, at(self._source, ".".join(path)))
         for written, inner in given.items():
             *above, key = str(written).removesuffix("+").split(".")
             if above:  # "model.adapter.rank: 4" means the same as the keys nested
@@ -104,7 +101,7 @@ class _Check:
         return SLOTS["method"] if key == "config" and path else SLOTS.get(key)
 
     def _key(self, key: str, given: Any, path: tuple[str, ...]) -> None:
-        if key in NEVER and given not in (None, {}, "megatron.core"):
+        if key in NEVER and given not in (None, {}, "megatron.core"):  # as PEFT fills it in
             self._refuse(path, f"cannot be set; {NEVER[key]}")
         from_file = self._source != COMMAND_LINE
         if from_file and len(path) == 1 and key in COMMAND_LINE_ONLY and given is not None:
@@ -147,9 +144,7 @@ class _Check:
         if self._depth == DEEPEST_FILES or len(self._files) == MOST_FILES:
             self._refuse(path, f"is {name!r}, and files name one another without end")
         self._files.append(file := beside(name, self._source))
-        inner = _Check(
-            self._allowed, str(file), self._folder_is_given, self._files, self._depth + 1
-        )
+        inner = _Check(self._allowed, str(file), self._files, self._depth + 1)
         inner.value(read_config(file), slot, path)
 
     def _known(self, name: str, slot: Slot) -> bool:
@@ -170,20 +165,6 @@ class _Check:
 
     def _refuse(self, path: Iterable[str], told: str) -> None:
         raise UsageError(f"{at(self._source, '.'.join(path))} {told}")
-
-
-def _refuse_drawing(given: Mapping[Any, Any], where: str) -> None:
-    """Refuse a folder in which class pictures would be drawn because a file says so."""
-    folder, wanted = given.get("class_images_path"), given.get("class_images", 0)
-    if not isinstance(folder, str) or not isinstance(wanted, int):
-        return
-    path = os.path.expanduser(folder)
-    there = len(os.listdir(path)) if os.path.isdir(path) else 0
-    if there < wanted:
-        raise UsageError(
-            f"{where}.class_images_path is {folder!r}, which holds {there} of {wanted} pictures; "
-            "that they may be drawn there, say by --data.class_images_path on the command line"
-        )
 
 
 def _is_group(key: str) -> bool:

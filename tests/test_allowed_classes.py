@@ -14,7 +14,7 @@ from hwlit.adapters.base import Adapter
 from hwlit.adapters.formats import Format
 from hwlit.allowed_classes import SLOTS, Allowed
 from hwlit.data.resuming import ResumableData
-from hwlit.refusals import GROUP_ENDING, GROUPS
+from hwlit.refusals import GROUP_ENDING, GROUPS, NEVER
 from hwlit.shipped import config_names
 from hwlit.signatures import class_in, parameters
 from hwlit.tasks.base import Task
@@ -45,7 +45,7 @@ def test_a_class_is_there_and_takes_no_function(slot, path):
             assert key in GROUPS or key.endswith(GROUP_ENDING), key
         elif "Callable" in str(inner.hint):
             assert key == "optimizer"
-        elif class_in(inner.hint) is not None and key not in (*PLAIN, "params"):
+        elif class_in(inner.hint) is not None and key not in (*PLAIN, *NEVER, "params"):
             assert key in SLOTS or key in GROUPS or key.endswith((GROUP_ENDING, "config")), key
 
 

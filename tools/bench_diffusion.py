@@ -89,10 +89,12 @@ class Observed(Personalization):
 
 
 def concept_images(asked: Namespace, folder: Path, seed: int, steps: int = 1) -> ConceptImages:
-    """Return the pictures of the concept and of its class, of which missing ones are drawn."""
+    """Return the pictures of the concept and of its class, drawn where they are missing."""
+    classes = folder / "class"
     return ConceptImages(
         path=str(folder / "instance"), pretrained=str(folder / "pipeline"), **PROMPTS,
-        class_images=CLASS_IMAGES, class_images_path=str(folder / "class"), class_steps=CLASS_STEPS,
+        class_images=CLASS_IMAGES, class_steps=CLASS_STEPS,
+        class_images_path=str(classes) if classes.is_dir() else None,
         batch_size=asked.batch_size, epoch_steps=steps, seed=seed,
     )  # fmt: skip
 
@@ -103,7 +105,11 @@ def prepare(asked: Namespace, folder: Path) -> None:
     (folder / "instance").mkdir()
     for number, picture in enumerate(read_concept(asked.concept, None, "error").pictures):
         picture.load().save(folder / "instance" / f"{number}.png")
-    concept_images(asked, folder, seed=0).prepare_class_images()
+    data = concept_images(asked, folder, seed=0)
+    data.prepare_class_images()
+    (folder / "class").mkdir()
+    for number, picture in enumerate(data.class_pictures or ()):
+        picture.load().save(folder / "class" / f"{number}.png")
 
 
 def script_settings(asked: Namespace, method: str, folder: Path, steps: int) -> dict[str, Any]:

@@ -15,8 +15,10 @@ its config.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from peft import AdaLoraConfig, IA3Config, LNTuningConfig, PeftConfig
 from peft.utils import constants
@@ -55,6 +57,15 @@ OURS = {
 }
 
 
+# Sizes of tensors; the widest layers that people adapt have 65,536 features.
+SIZES = (
+    "r", "init_r", "target_r", "hybrid_r", "effective_rank", "subspace_rank", "stride_A", "num_B",
+    "num_vectors", "vector_length",
+)  # fmt: skip
+MOST = 65_536
+PLAIN_NAME = re.compile(r"[\w.]+")  # of a layer, or its end; PEFT takes any expression
+
+
 @dataclass(frozen=True, kw_only=True)
 class Peft(Injected):
     """Learns what a method of PEFT learns.
@@ -87,10 +98,13 @@ class Peft(Injected):
                 raise UsageError(f"{kind}.{name} is not for you to set: {instead}")
         if settings.get("bias", "none") != "none":
             raise UsageError(f"{kind}.bias must be 'none'; to learn biases too, chain BitFit")
+        _check_patterns(kind, settings)
         numbers = {name: v for name, v in settings.items() if isinstance(v, int | float)}
         for name, value in numbers.items():
             if name.endswith("alpha") and value <= 0:
                 raise UsageError(f"{kind}.{name} must be above 0 (0 would learn nothing): {value}")
+            if name in SIZES and value > MOST:
+                raise UsageError(f"{kind}.{name} is {value}; give at most {MOST:,}")
             if name.endswith("dropout") and not 0 <= value < 1:
                 raise UsageError(f"{kind}.{name} must be at least 0 and below 1, got {value}")
         if isinstance(self.config, AdaLoraConfig):
@@ -182,3 +196,19 @@ def _values(network: nn.Module) -> dict[str, tuple[int, int]]:
         name.replace(".base_layer.", "."): (parameter.data_ptr(), parameter._version)
         for name, parameter in network.named_parameters()
     }
+
+
+def _check_patterns(kind: str, settings: Mapping[str, Any]) -> None:
+    """Refuse expressions in place of layers' names: matching some of them never ends.
+
+    Raises:
+        UsageError: There is one.
+    """
+    for name, given in settings.items():
+        if name.endswith("_pattern") and isinstance(given, Mapping):
+            for layer in given:
+                if PLAIN_NAME.fullmatch(str(layer)) is None:
+                    raise UsageError(
+                        f"{kind}.{name} has the key {layer!r}; give the name of a layer, or its "
+                        "end, such as attention.query"
+                    )

@@ -26,13 +26,11 @@ from tqdm.auto import tqdm
 from hwlit.data.captions import read_captions
 from hwlit.data.files import read_bytes
 from hwlit.data.pictures import (
-    FORMATS,
     MOST_BYTES,
     Corrupt,
     Picture,
     Pictures,
     list_folder,
-    read_each,
     read_folder,
 )
 from hwlit.data.tokens import PROGRESS_DELAY_S
@@ -62,8 +60,8 @@ class ClassImages:
         size: Side in pixels.
         dtype: Precision of the pipeline.
         corrupt: What to do with a picture of the user's that cannot be read.
-        given: A folder of the user's, whose pictures count, whatever their names; None takes one
-            in the cache, named by all of the above.
+        given: A folder of the user's, whose pictures come first. It is only read: what is missing
+            is drawn into the cache.
     """
 
     pretrained: str
@@ -78,9 +76,7 @@ class ClassImages:
 
     @property
     def folder(self) -> Path:
-        """Where they lie."""
-        if self.given is not None:
-            return self.given
+        """Where those lie that were drawn: in the cache, by all that decides what is drawn."""
         sampler = pipeline_folder(self.pretrained) / "scheduler" / "scheduler_config.json"
         settings = [
             SCHEMA,
@@ -115,15 +111,32 @@ class ClassImages:
 
     def pictures(self) -> Pictures:
         """Return the set, as many as were asked for: the user's by name, then ours by number."""
-        read = read_folder(self.folder, self.corrupt, FLAG)
-        found = {picture.name: picture for picture in read.found}
-        names = sorted(found, key=_order)[: self.count]
-        return replace(read, found=tuple(found[name] for name in names))
+        given = Pictures(()) if self.given is None else self._theirs(self.given)
+        if not (numbers := self._numbers(given.found)):
+            return replace(given, found=given.found[: self.count])
+        drawn = {
+            _number(picture.name): picture
+            for picture in read_folder(self.folder, "error", FLAG).found
+        }
+        return replace(given, found=(*given.found, *(drawn[number] for number in numbers)))
+
+    def _numbers(self, theirs: Sequence[Picture]) -> list[int]:
+        """Return the numbers of those beside the user's, among which older ones of ours may be."""
+        taken = {_number(picture.name) for picture in theirs}
+        wanted = max(self.count - len(theirs), 0)
+        return [number for number in range(self.count) if number not in taken][:wanted]
+
+    def _theirs(self, folder: Path) -> Pictures:
+        """Return the pictures of the user's folder, by name; none where it holds none."""
+        if not list_folder(folder, FLAG)[0]:
+            return Pictures(())
+        return read_folder(folder, self.corrupt, FLAG)
 
     def prompts(self, pictures: Sequence[Picture]) -> list[str]:
         """Return what is said of each picture: a caption of the user's, or else the prompt."""
         names = [picture.name for picture in pictures]
-        captions = {} if self.given is None else read_captions(self.given, names)
+        theirs = [name for name in names if not OURS.fullmatch(name)]
+        captions = {} if self.given is None else read_captions(self.given, theirs)
         return [captions.get(name, self.prompt) for name in names]
 
     def facts(self, pictures: Sequence[Picture], drawn: int) -> dict[str, Any]:
@@ -133,35 +146,26 @@ class ClassImages:
             pictures: The set.
             drawn: How many of them were drawn in this run.
         """
-        ours = [picture for picture in pictures if OURS.fullmatch(picture.name)]
-        as_asked = self.given is None or any(_said(picture) == self._how for picture in ours)
+        drawn_ever = sum(self._is_drawn(picture) for picture in pictures)
         return {
             "pictures": self.count,
             "drawn_in_this_run": drawn,
-            "given": len(pictures) - len(ours),
-            "folder": str(self.folder),
-            "steps": self.steps if as_asked else None,
-            "guidance": self.guidance if as_asked else None,
+            "given": len(pictures) - drawn_ever,
+            "folder": str(self.given or self.folder),
+            "steps": self.steps if drawn_ever else None,
+            "guidance": self.guidance if drawn_ever else None,
         }
 
-    def remarks(self, pictures: Sequence[Picture], left_out: Mapping[str, str]) -> list[str]:
+    def remarks(self, left_out: Mapping[str, str]) -> list[str]:
         """Return what a user should know of the set, a sentence each.
 
         Args:
-            pictures: The set.
             left_out: Why pictures of the folder are not in it, by name.
         """
-        told = [f"left out of the class pictures: {why}" for why in left_out.values()]
-        if self.given is None:  # a folder for these very settings
-            return told
-        others = [p for p in pictures if OURS.fullmatch(p.name) and _said(p) != self._how]
-        if others:
-            told.append(
-                f"{len(others)} of {len(pictures)} class pictures, such as {others[0].name}, were "
-                f"drawn with {_listed(_said(others[0]))}, not with {_listed(self._how)}; remove "
-                f"them from {self.folder}, and they are drawn anew"
-            )
-        return told
+        return [f"left out of the class pictures: {why}" for why in left_out.values()]
+
+    def _is_drawn(self, picture: Picture) -> bool:
+        return isinstance(picture.content, Path) and picture.content.parent == self.folder
 
     @property
     def _how(self) -> dict[str, str]:
@@ -171,22 +175,23 @@ class ClassImages:
 
     def _missing(self) -> list[int]:
         """Return the numbers to draw."""
-        if not self.folder.is_dir():
-            return list(range(self.count))
-        files, _ = list_folder(self.folder, FLAG)
-        ours = {file: match for file in files if (match := OURS.fullmatch(file.name))}
-        for file, match in ours.items():
-            content = read_bytes(file, MOST_BYTES, "a picture")
-            if hashlib.sha1(content, usedforsecurity=False).hexdigest() != match[2]:
-                raise IntegrityError(
-                    f"the class picture {file} is damaged; remove it, and it is drawn again"
-                )
-        others = [(file.name, file) for file in files if file not in ours]
-        theirs, _ = read_each(others, self.corrupt, str(self.folder))
-        read_captions(self.folder, [picture.name for picture in theirs])
-        wanted = self.count - len(theirs)
-        present = {int(match[1]) for match in ours.values()}
-        return [number for number in range(max(wanted, 0)) if number not in present]
+        theirs: tuple[Picture, ...] = ()
+        if self.given is not None:
+            theirs = self._theirs(self.given).found
+            read_captions(self.given, [picture.name for picture in theirs])
+        numbers = self._numbers(theirs)
+        if not numbers or not self.folder.is_dir():
+            return numbers
+        present = set()
+        for file in list_folder(self.folder, FLAG)[0]:
+            if match := OURS.fullmatch(file.name):
+                content = read_bytes(file, MOST_BYTES, "a picture")
+                if hashlib.sha1(content, usedforsecurity=False).hexdigest() != match[2]:
+                    raise IntegrityError(
+                        f"the class picture {file} is damaged; remove it, and it is drawn again"
+                    )
+                present.add(int(match[1]))
+        return [number for number in numbers if number not in present]
 
     def _draw(self, numbers: list[int], device: torch.device | str) -> None:
         pipeline = load_pipeline(self.pretrained, self.dtype, device)
@@ -220,17 +225,7 @@ class ClassImages:
             file.write(content.getvalue())
 
 
-def _order(name: str) -> tuple[bool, int, str]:
+def _number(name: str) -> int | None:
+    """Return the number of a picture that hwlit drew; None of another."""
     ours = OURS.fullmatch(name)
-    return bool(ours), int(ours[1]) if ours else 0, name
-
-
-def _said(picture: Picture) -> dict[str, str]:
-    """Return what a picture of ours says of how it was drawn; older ones say nothing."""
-    assert isinstance(picture.content, Path)
-    with Image.open(picture.content, formats=FORMATS) as image:
-        return {name: str(image.info[name]) for name in SAID if name in image.info}
-
-
-def _listed(said: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in said.items()) or "settings unknown"
+    return int(ours[1]) if ours else None

@@ -67,5 +67,5 @@ def check_settings(given: Mapping[str, Any]) -> None:
 
 def _check_folder(given: str | None) -> None:
     folder = None if given is None else folder_of(given, "--data.class_images_path")
-    if folder is not None and not folder.is_dir() and (folder.exists() or folder.is_symlink()):
-        raise UsageError(f"--data.class_images_path {given} is no folder; give one, or a new name")
+    if folder is not None and not folder.is_dir():
+        raise UsageError(f"--data.class_images_path {given} is no folder; give one that is there")

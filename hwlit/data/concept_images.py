@@ -42,7 +42,7 @@ class ConceptImages(ResumableData):
         class_prompt: Prompt of the class, without the identifier: "a photo of dog".
         class_images: How many class pictures preserve the prior; 0 leaves prior preservation out.
         class_images_path: A folder of them, such as real photos, with captions like those of the
-            concept's; missing ones are drawn into it. Null: the cache.
+            concept's; it is only read: missing ones are drawn into the cache.
         class_steps: Denoising steps of class pictures that are drawn.
         class_guidance: Their guidance scale.
         identifier: The words that stand for the concept; null takes those of `instance_prompt` that
@@ -249,7 +249,7 @@ class ConceptImages(ResumableData):
             "epoch_steps": self.epoch_steps,
             "seed": self.seed,
             "remarks": concept.remarks(self.size)
-            + self._class_set.remarks(classes, self._left_out)
+            + self._class_set.remarks(self._left_out)
             + remarks_on_prompts(tokenizers, told, self.identifier),
         }
 

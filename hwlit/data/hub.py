@@ -125,7 +125,7 @@ def _downloaded(name: str, path: Path) -> bytes:
     folders = [Path(folder).resolve() for folder in (*caches, HF_HUB_CACHE)]
     if not any(path.resolve().is_relative_to(folder) for folder in folders):
         raise DataError(
-            f"{name} names {str(path)[:80]}, a file of this machine, as one of its pictures; do "
+            f"{name} names {str(path)[-80:]}, a file of this machine, as one of its pictures; do "
             "not use this data set"
         )
     return read_bytes(path, MOST_BYTES, "a picture")

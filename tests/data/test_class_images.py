@@ -112,7 +112,9 @@ def test_pictures_of_the_user_count_first(make, theirs):
     assert [p.name[:2] for p in images.pictures().found] == ["a.", "z.", "0-"]
     assert make(given=theirs, count=2).complete("cpu") == 0
     assert [p.name for p in make(given=theirs, count=2).pictures().found] == ["a.png", "z.jpg"]
-    assert {entry.name[:2] for entry in theirs.iterdir()} == {"a.", "z.", "0-", "no"}
+    assert {entry.name[:2] for entry in theirs.iterdir()} == {"a.", "z.", "no"}  # it is only read
+    facts = images.facts(images.pictures().found, 1)
+    assert (facts["given"], facts["steps"], facts["folder"]) == (2, 1, str(theirs))
 
 
 def test_a_corrupt_picture_of_the_user_is_told_before_any_is_drawn(make, theirs, monkeypatch):
@@ -126,7 +128,7 @@ def test_a_corrupt_picture_of_the_user_is_told_before_any_is_drawn(make, theirs,
     assert images.complete("cpu") == 1  # for the broken one is none
     read = images.pictures()
     assert [p.name[:2] for p in read.found] == ["b.", "0-"]
-    assert "out of the class pictures: a.png" in images.remarks(read.found, read.skipped)[0]
+    assert "out of the class pictures: a.png" in images.remarks(read.skipped)[0]
 
 
 def test_an_empty_caption_is_told_before_any_is_drawn(make, theirs, monkeypatch):
@@ -145,25 +147,19 @@ def test_pictures_say_how_they_were_drawn(make, theirs):
         assert image.info == {
             "prompt": "photo of dog", "steps": "1", "guidance": "1.0", "seed": "1"
         }  # fmt: skip
-    assert images.remarks(found, {}) == []
+    assert images.remarks({}) == []
     facts = images.facts(found, 2)
     assert (facts["steps"], facts["guidance"], facts["given"]) == (1, 1.0, 0)
 
 
-@pytest.mark.parametrize(
-    ("changes", "asked"),
-    [({"prompt": "red circle"}, "prompt red circle, steps 1"), ({"steps": 7}, "steps 7, guidance")],
-)
-def test_pictures_that_were_drawn_otherwise_are_told(make, theirs, changes, asked):
-    make(given=theirs, count=2).complete("cpu")
-    other = make(given=theirs, count=2, **changes)
-    assert other.complete("cpu") == 0
-    found = other.pictures().found
-    (told,) = other.remarks(found, {})
-    assert told.startswith("2 of 2 class pictures, such as 0-")
-    assert "were drawn with prompt photo of dog, steps 1, guidance 1.0, not with" in told
-    assert asked in told
-    assert other.facts(found, 0)["steps"] is None
+def test_pictures_that_hwlit_drew_into_a_folder_once_are_not_drawn_again(make, theirs):
+    make(count=2).complete("cpu")
+    for file in make(count=2).folder.iterdir():
+        (theirs / file.name).write_bytes(file.read_bytes())
+    images = make(given=theirs, count=3)
+    images.complete("cpu")
+    assert [int(p.name.partition("-")[0]) for p in images.pictures().found] == [0, 1, 2]
+    assert images.facts(images.pictures().found, 1)["given"] == 2
 
 
 def test_what_hwlit_did_not_draw_has_no_steps(make, theirs):
@@ -173,7 +169,7 @@ def test_what_hwlit_did_not_draw_has_no_steps(make, theirs):
     found = images.pictures().found
     facts = images.facts(found, images.complete("cpu"))
     assert (facts["given"], facts["steps"], facts["guidance"]) == (2, None, None)
-    assert images.remarks(found, {}) == []
+    assert images.remarks({}) == []
 
 
 def test_nothing_is_loaded_where_nothing_is_missing(make, monkeypatch):

@@ -119,9 +119,6 @@ CONFIGS: dict[str, Any] = {
     "a run to go on with": {"resume": "{stock}/finished"},
     "a root directory": {"trainer": {"default_root_dir": "{outside}"}},
     "a model registry": {"trainer": {"model_registry": "x"}},
-    "a folder to draw into": {
-        "data": {"class_images_path": "{outside}", "class_images": 100, "class_prompt": "a dog"}
-    },
     "a logger that writes elsewhere": {
         "trainer": {
             "logger": {
@@ -173,6 +170,20 @@ MISSHAPEN: dict[str, tuple[Any, int, str]] = {
     ),
     "a checkpoint with a NUL": ({"ckpt_path": "a\0b"}, 2, ""),
     "a key that the terminal obeys": ({"\x1b]0;pwned\a": 1}, 2, "unknown"),
+    "a pattern whose matching never ends": (
+        _method("peft.LoraConfig", rank_pattern={"(([a-z0-9._])+)+!": 4}), 2, "name of a layer",
+    ),
+    "another pattern of that kind": (
+        _method("peft.AdaLoraConfig", alpha_pattern={"(.*.*.*.*.*.*)*!": 4}, total_step=9), 2,
+        "name of a layer",
+    ),
+    "a rank of 100,000,000": (_method("peft.VeraConfig", r=100_000_000), 2, "at most 65,536"),
+    "a console of another file": (
+        _callback("RichProgressBar", console_kwargs={"file": "/x"}), 2, "console_kwargs",
+    ),
+    "a callback that wants a logger": (
+        {"trainer": {"logger": False, "callbacks": ["LearningRateMonitor"]}}, 2, "",
+    ),
     "200,000,000 devices": ({"trainer": {"devices": 200_000_000}}, 6, "lower it"),
     "two machines": ({"trainer": {"num_nodes": 2}}, 2, "where the other machines are"),
     "3,000 callbacks": ({"trainer": {"callbacks": ["ModelSummary"] * 3000}}, 2, "at most 100"),
@@ -201,7 +212,7 @@ TEXTS = {
     ),
     "100,000 brackets": "a: " + "[" * 100_000,
     "100,000 dashes": "- " * 100_000 + "x",
-    "a number of 5,000 digits": f"seed_everything: {'9' * 5000}\n",
+    "a seed of 5,000 digits": f"seed_everything: {'9' * 5000}\n",
     "an object of Python": "model: !!python/object/apply:os.system ['touch pwned']\n",
     "a name of Python": "model: !!python/name:os.system\n",
     "binary data": "a: \x00\n",

@@ -388,7 +388,7 @@ def _records() -> list[Hostile]:
             elsewhere,
         ),
         _files("a best checkpoint by its full path", quantise, 5, best("/etc/passwd"), elsewhere),
-        _files("a best checkpoint that is a number", quantise, 5, best(3), elsewhere),
+        _files("a best checkpoint that is a number", quantise, 5, best(3), "is no text"),
         _files("a best checkpoint that is not there", quantise, 5, gone, "use another checkpoint"),
         _files(*ok, unfinished=False),
     ]

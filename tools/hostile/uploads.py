@@ -18,7 +18,7 @@ def cases() -> list[Hostile]:
     found = [
         _case("a link to a private file in an export", _link, 5, "a link"),
         _case("a linked adapter folder", _linked_folder, 5, "a link"),
-        _case("a FIFO in an export", _fifo, 5, "no plain file"),
+        _case("a FIFO in an export", _fifo, 5, "neither a file"),
         _case("an exported config of a million brackets", _nested, 5, "is damaged"),
         _case("a safetensors header of nine exabytes", _header, 5, "cannot be read"),
         _case("a label with the user's home", _label, 2, "would tell strangers"),
