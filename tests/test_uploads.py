@@ -184,7 +184,8 @@ def picture_run(tiny_pipelines, tmp_path):
                 "pretrained": str(base), "hub_id": str(base), "revision": None, "sha256": "12ab",
                 "architecture": "StableDiffusionPipeline",
             },
-            "adapter": adapter.describe(), "readings": {"test/clip_i": {"value": 0.9, "unit": "1", "method": "measured"}},
+            "adapter": adapter.describe(),
+            "readings": {"test/clip_i": {"value": 0.9, "unit": "1", "method": "measured"}},
             "encoders": {"clip": {"checkpoint": f"/home/{SECRET}/clip"}},
             "data": {
                 "source": f"/home/{SECRET}/dog", "instance_prompt": PROMPT, "rows": {"train": 5}

@@ -173,9 +173,7 @@ def _files() -> list[Hostile]:
     return [
         *found,
         Hostile("a record of 200 MB", "answer", SHOW, (5,), "bytes", written(holes)),
-        Hostile(
-            "a record that is a pipe", "answer", SHOW, (5,), "neither a file", written(os.mkfifo)
-        ),
+        Hostile("a record that is a pipe", "answer", SHOW, (5,), "neither", written(os.mkfifo)),
         Hostile("a record that is a folder", "answer", SHOW, (5,), "", written(Path.mkdir)),
         Hostile(
             "a record that links to the terminal",
