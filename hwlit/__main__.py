@@ -265,7 +265,8 @@ def _quantize(arguments: list[str]) -> int:
     asked = quantize_parser().parse_args(arguments)
     from hwlit import quantization
 
-    return quantization.quantize(asked.run, asked.format, asked.output, asked.accelerator)
+    more = [] if asked.allow_class is None else ["--allow_class", asked.allow_class]
+    return quantization.quantize(asked.run, asked.format, asked.output, asked.accelerator, more)
 
 
 def _export(arguments: list[str]) -> int:

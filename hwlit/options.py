@@ -78,6 +78,9 @@ def quantize_parser() -> Parser:
     options.add_argument(
         "--accelerator", default="cpu", help="where it is tested: cpu, gpu, ... (default: cpu)"
     )
+    options.add_argument(
+        "--allow_class", help="classes of your own that the run's config names, as in fit"
+    )
     return options
 
 

@@ -230,7 +230,9 @@ def held_bytes(network: nn.Module) -> int:
     return held
 
 
-def quantize(run: Path, name: str, output: Path | None, accelerator: str) -> int:
+def quantize(
+    run: Path, name: str, output: Path | None, accelerator: str, more: Sequence[str] = ()
+) -> int:
     """Quantise a run, and print its row.
 
     Args:
@@ -238,6 +240,7 @@ def quantize(run: Path, name: str, output: Path | None, accelerator: str) -> int
         name: One of `FORMATS`.
         output: The row's directory; None takes one beside the run.
         accelerator: Where it is tested, as the trainer calls it.
+        more: Further words of the command line, as fit takes them.
 
     Returns:
         The exit code.
@@ -267,4 +270,4 @@ def quantize(run: Path, name: str, output: Path | None, accelerator: str) -> int
     )  # fmt: skip
     words = ["fit", "--config", str(run / "config.yaml"), "--output", str(output)]
     one = ["--trainer.devices=1", "--trainer.strategy=auto", "--trainer.logger=false"]
-    return cli.main([*words, "--trainer.accelerator", accelerator, *one], command)
+    return cli.main([*words, "--trainer.accelerator", accelerator, *one, *more], command)
