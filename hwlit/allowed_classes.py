@@ -82,7 +82,7 @@ SLOTS: Mapping[str, Slot] = {
     "accelerator": Slot("accelerator", words=None),
     "strategy": Slot("strategy", words=None),
     "profiler": Slot(
-        "profiler", words=("simple", "advanced", "pytorch", "xla"),
+        "profiler", words=("simple", "advanced", "pytorch"),
         hint="classes of profilers write wherever they are told",
     ),
     "logger": Slot(

@@ -142,6 +142,8 @@ class HwlitCLI(LightningCLI):
             plugins.append(FrozenHalf(half))
             kwargs["precision"] = None
         if self.output is None:
+            if self._asked("trainer.profiler") == "pytorch":
+                raise UsageError("--trainer.profiler pytorch writes into a run; use it with fit")
             plugins.append(DurableCheckpointIO(nullcontext))
             kwargs |= {"logger": False}
         else:

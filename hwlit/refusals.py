@@ -124,6 +124,9 @@ class _Check:
                 )
             return
         if given in ("", "null", "true", "false", *slot.words) or self._known(given, slot):
+            # The parser takes a file of that name first, whatever it says.
+            if any(map(_is_file, (beside(given, self._source), Path(given)))):
+                self._refuse(path, f"is {given!r}, which names a file here too; rename the file")
             return
         if slot.names() and os.path.exists(beside(given, self._source)):
             self._file(given, slot, path)
@@ -165,6 +168,11 @@ class _Check:
 
     def _refuse(self, path: Iterable[str], told: str) -> None:
         raise UsageError(f"{at(self._source, '.'.join(path))} {told}")
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether a path is there and is no folder: a file, a pipe, a device."""
+    return os.path.exists(path) and not os.path.isdir(path)
 
 
 def _is_group(key: str) -> bool:

@@ -6,14 +6,20 @@ import os
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from tools.hostile.case import Stock, attack
 from tools.hostile.corpus import corpus
 
 
-def main() -> int:
-    """Print one line per case as Markdown, and how many broke their promise."""
+def main(wanted: Sequence[str]) -> int:
+    """Print one line per case as Markdown, and how many broke their promise.
+
+    Args:
+        wanted: Only cases whose name holds one of these; none takes all.
+    """
+    cases = [case for case in corpus() if not wanted or any(word in case.name for word in wanted)]
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name:
         os.environ |= {"HF_HUB_OFFLINE": "1", "HWLIT_CACHE": str(Path(name, "cache"))}
@@ -21,7 +27,7 @@ def main() -> int:
         stock = Stock.prepare(Path(name, "stock"))
         print("| input | attacks | exit code | seconds | last line | held |")
         print("|---|---|---|---|---|---|")
-        for number, case in enumerate(corpus()):
+        for number, case in enumerate(cases):
             place = Path(name, f"case{number}")
             place.mkdir()
             seen = attack(case, stock, place)
@@ -38,4 +44,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -45,6 +45,14 @@ def _method(name: str, **arguments: Any) -> dict[str, Any]:
     return {"model": {"adapter": PEFT | {"init_args": {"config": config}}}}
 
 
+MEGATRON = PEFT | {
+    "init_args": {
+        "config": {
+            "class_path": "peft.LoraConfig",
+            "init_args": {"megatron_core": "module", "megatron_config": {"a": 1}},
+        }
+    }
+}
 # By what it does: a config.
 CONFIGS: dict[str, Any] = {
     "a function in a callback's slot": _callback("LambdaCallback", on_fit_start=START),
@@ -147,6 +155,11 @@ CONFIGS: dict[str, Any] = {
     "YAML within YAML": {"model": json.dumps(START)},
     "YAML within a group": {"trainer": json.dumps({"callbacks": [START]})},
     "YAML within arguments": {"model": {"class_path": TASK, "init_args": json.dumps(WRITE)}},
+    "a file that is called like a class": {"model": {"adapter": "Lora"}},
+    "a file that is called like a class's path": {"model": {"optimizer": "torch.optim.SGD"}},
+    "a pipe that is called like a class": {"trainer": {"callbacks": ["EarlyStopping"]}},
+    "a file that is called like a word": {"trainer": {"profiler": "simple"}},
+    "a profiler that writes traces": {"trainer": {"profiler": "xla"}},
     "an adapter that is its own file": {"model": {"adapter": "evil.yaml"}},
     "a trainer that is its own file": {"trainer": "evil.yaml"},
     "a pipe in place of an adapter": {"model": {"adapter": "pipe"}},
@@ -243,6 +256,9 @@ def _write(content: Any) -> Callable[[Path, Stock], None]:
         if "large.yaml" in text:
             with (here / "large.yaml").open("wb") as file:
                 file.truncate(200 << 20)
+        for name in ("Lora", "torch.optim.SGD", "simple"):
+            (here / name).write_text(yaml.safe_dump(MEGATRON))
+        os.mkfifo(here / "EarlyStopping")
         (here / "list.yaml").write_text(yaml.safe_dump(["more.yaml"] * 90))
         (here / "more.yaml").write_text(yaml.safe_dump(["ModelSummary"] * 90))
         (here / "function.yaml").write_text(yaml.safe_dump(WRITE))
