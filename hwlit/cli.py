@@ -54,6 +54,7 @@ from hwlit.trainer_settings import (
     check_monitors,
     check_ranges,
 )
+from hwlit.yaml_files import config_text
 
 # What a config.yaml does not hold: where it lies, and what it was made from.
 IN_NO_CONFIG = ("output", "config", "resume", "allow_class")
@@ -195,7 +196,7 @@ class HwlitCLI(LightningCLI):
         assert self.output is not None
         path = self.output / "config.yaml"
         if self._asked("resume") is not None and self.resumption is not None:
-            before = yaml.safe_load(path.read_text(encoding="utf-8"))
+            before = yaml.safe_load(config_text(path))
             self.resumption = replace(self.resumption, changed=differences(before, config))
         elif self.trainer.is_global_zero:
             header = f"# hwlit fit --config {path}\n"

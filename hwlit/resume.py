@@ -15,6 +15,7 @@ from hwlit.errors import IntegrityError, UsageError
 from hwlit.output import is_first_process
 from hwlit.run_directory import check_plain, foreign_checkpoints, run_status
 from hwlit.storage import MANIFEST, manifests, verify
+from hwlit.yaml_files import config_text
 
 # What may differ from the run that is resumed; the record says so.
 CHANGEABLE = (
@@ -98,7 +99,7 @@ def resume_arguments(arguments: Sequence[str]) -> list[str]:
         raise UsageError(
             f"{run} holds no config.yaml, so there is no run to resume; start one with --config"
         )
-    if config.read_text(encoding="utf-8").startswith(QUANTIZED):
+    if config_text(config).startswith(QUANTIZED):
         raise UsageError(
             f"{run} was made by hwlit quantize, which trains nothing to go on with; quantise its "
             "run again by the same command"

@@ -19,11 +19,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from hwlit.bounded_files import read_json
 from hwlit.errors import IntegrityError, ResourceError, UsageError
 from hwlit.storage import manifest_path, write_text
 from hwlit.temporaries import is_temporary, remove_temporaries
 
 LOCK, OWNER = ".lock", ".owner.json"
+LARGEST_OWNER = 1 << 16  # bytes
 FILES = ("config.yaml", "record.json", "metrics.csv", "predictions.csv", LOCK, OWNER)
 FOLDERS = ("checkpoints", "adapter", "samples", "tensorboard")
 # Written by other programs, some of which link there: nothing here reads it.
@@ -237,8 +239,8 @@ def read_owner(path: Path) -> dict[str, Any]:
     """Return what is known of the run that a directory was made for: name, pid, host, since."""
     try:
         check_plain_file(path / OWNER)
-        return dict(json.loads((path / OWNER).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, RecursionError, IntegrityError):
+        return dict(read_json(path / OWNER, LARGEST_OWNER))
+    except (OSError, ValueError, TypeError, IntegrityError):
         return {}
 
 
@@ -268,6 +270,6 @@ def run_status(run: Path) -> str | None:
     """Return the status in a run's record; None where there is no readable one."""
     try:
         check_plain_file(run / "record.json")
-        return str(json.loads((run / "record.json").read_text(encoding="utf-8"))["status"])
-    except (OSError, ValueError, LookupError, TypeError, RecursionError, IntegrityError):
+        return str(read_json(run / "record.json")["status"])
+    except (OSError, ValueError, LookupError, TypeError, IntegrityError):
         return None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "hwlit"
-FILES_OF_RUNS = {"storage", "temporaries", "run_directory", "checkpoint_file"}
+FILES_OF_RUNS = {"bounded_files", "storage", "temporaries", "run_directory", "checkpoint_file"}
 LEAVES = {"adapters", "networks", "devices", "records", "errors", "metrics", "exports"}
 LEAVES |= FILES_OF_RUNS
 PLAIN = {"plain_text", "console"}  # what everything may import: the ways to the screen
@@ -20,11 +20,12 @@ ALLOWED = {
     "options": {"errors"},
     "signals": {"errors"},
     "temporaries": set(),
-    "storage": {"errors", "temporaries"},
-    "run_directory": {"errors", "storage", "temporaries"},
+    "bounded_files": set(),
+    "storage": {"bounded_files", "errors", "temporaries"},
+    "run_directory": {"bounded_files", "errors", "storage", "temporaries"},
     "checkpoint_file": {"errors", "storage"},
-    "resume": {"errors", "output", "run_directory", "storage"},
-    "records": {"errors", "run_directory", "storage"},
+    "resume": {"errors", "output", "run_directory", "storage", "yaml_files"},
+    "records": {"bounded_files", "errors", "run_directory", "storage"},
     "shipped": {"errors"},
     "metrics": {"errors", "networks", "storage"},
     "adapters": {"errors", "storage"},
@@ -42,7 +43,7 @@ ALLOWED = {
     "exporting": {"errors", "exports", "inference", "options", "shifts", "uploads"},
     "shifts": LEAVES | {"paths"},
     "generation": LEAVES | {"data", "paths", "shifts", "yaml_files"},
-    "yaml_files": {"errors"},
+    "yaml_files": {"bounded_files", "errors"},
     "signatures": set(),
     "allowed_classes": set(),
     "config_sources": {"errors", "yaml_files"},
@@ -55,7 +56,7 @@ ALLOWED = {
     "cli": LEAVES
     | {"tasks", "data", "callbacks", "study"}
     | {"allowed_classes", "explain", "output", "parsing", "refusals", "resume", "runs"}
-    | {"trainer_settings"},
+    | {"trainer_settings", "yaml_files"},
     "quantization": LEAVES | {"tasks", "cli", "runs", "parsing", "resume"},
     "checking": LEAVES
     | {"tasks", "data", "callbacks", "study"}

@@ -52,6 +52,8 @@ def cases() -> list[Hostile]:
         *_pipes(),
         *_hard_links(),
         *_foreign_files(),
+        *_sizes(),
+        *_contents(),
         *_manifests(),
         *_checkpoints(),
         *_records(),
@@ -257,6 +259,68 @@ def _foreign_files() -> list[Hostile]:
         _files("resume without manifests", RESUME, 5, unmanifested, "to begin anew", check=kept),
         _files("a manifest without its checkpoint", RESUME, 0, without_any, check=begun),
     ]
+
+
+def _sizes() -> list[Hostile]:
+    """Return files of six gigabytes that take no room on the disk."""
+
+    def huge(place: str) -> Damage:
+        def damage(run: Path, outside: Path) -> None:
+            os.truncate(run / place, 6 << 30)
+
+        return damage
+
+    show, quantise = ("show", "run"), ("quantize", "run", "--format", "int8")
+    tried = [
+        (RESUME, "config.yaml", 2, "is larger than"),
+        (RESUME, "record.json", 0, ""),
+        (RESUME, ".owner.json", 0, ""),
+        (RESUME, "metrics.csv", 5, "none of its kind has over"),
+        (show, "record.json", 5, "none of its kind has over"),
+        (quantise, "predictions.csv", 5, "none of its kind has over"),
+        (("compare", ".", "--format", "json"), "predictions.csv", 0, ""),
+        (("compare", ".", "--format", "json"), "config.yaml", 0, ""),
+        (("compare", ".", "--format", "json"), "metrics.csv", 0, ""),
+    ]  # fmt: skip
+    return [
+        _files(
+            f"{words[0]} {name} of 6 GiB", words, code, huge(name), told,
+            unfinished=words == RESUME and name != "record.json",
+        )
+        for words, name, code, told in tried
+    ]  # fmt: skip
+
+
+def _contents() -> list[Hostile]:
+    """Return files of a run that hold something else."""
+
+    def written(place: str, content: bytes) -> Damage:
+        def damage(run: Path, outside: Path) -> None:
+            (run / place).write_bytes(content)
+
+        return damage
+
+    metrics = {
+        "has no step": b"a,b\n1,2\n",
+        "is empty but for a name": b"x\n\n",
+        "has a step that is a word": b"step,a\nx,1\n",
+        "has a step that is missing": b"a,step\n1\n",
+        "has one field too many": b"step,a\n1,2,3\n",
+        "has a long field": b"step,a\n1," + b"9" * 200_000 + b"x,\n",
+        "leaves a quote open": b'step,a\n1,"2\n',
+        "is no UTF-8": b"step,a\n1,\xff\n",
+        "has a step of many digits": b"step,a\n" + b"9" * 5000 + b",1\n",
+    }
+    right = {"is empty but for a name"}
+    return [
+        _files("a config of a run that is no UTF-8", RESUME, 2, written("config.yaml", b"\xff"),
+               "is not UTF-8"),
+        *(
+            _files(f"a metrics.csv that {name}", RESUME, 0 if name in right else 5,
+                   written("metrics.csv", content), "" if name in right else "metrics.csv")
+            for name, content in metrics.items()
+        ),
+    ]  # fmt: skip
 
 
 def _rewritten(change: Callable[[dict[str, Any]], Any]) -> Damage:
