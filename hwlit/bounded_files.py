@@ -91,8 +91,8 @@ def read_rows(path: Path, limit: int = LARGEST_TABLE) -> Iterator[dict[str, str]
 
     Raises:
         OSError: It cannot be read, or is no plain file.
-        ValueError: It is empty, has more bytes or rows than any of ours, is no UTF-8, or a row has other
-            fields than the first.
+        ValueError: It is empty, has more bytes or rows than any of ours, is no UTF-8, or a row has
+            other fields than the first.
     """
     before = csv.field_size_limit(LONGEST_TEXT)  # holds for the whole process, hence put back
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from hwlit.checkpoint_file import check_checkpoint
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.output import is_first_process
 from hwlit.run_directory import check_plain, foreign_checkpoints, run_status
@@ -109,11 +110,14 @@ def resume_arguments(arguments: Sequence[str]) -> list[str]:
     return ["fit", "--config", str(config), "--resume", str(run), *changed]
 
 
-def find_checkpoint(run: Path) -> Resumption:
-    """Return the newest checkpoint of a run that is whole.
+def find_checkpoint(
+    run: Path, check: Callable[[Path], dict[str, Any]] = check_checkpoint
+) -> Resumption:
+    """Return the newest checkpoint of a run that is whole and can be gone on from.
 
     Args:
         run: The run's directory.
+        check: Refuses one that is not; returns its manifest.
 
     Returns:
         Where it goes on; without a checkpoint where the run was stopped before its first one.
@@ -127,13 +131,14 @@ def find_checkpoint(run: Path) -> Resumption:
     damaged = _unreadable(folder, [path for path, _ in described])
     for path, _ in reversed(described):
         try:
-            return Resumption(path, verify(path), tuple(damaged))
+            return Resumption(path, check(path), tuple(damaged))
         except IntegrityError as error:
             _say(str(error))
             damaged.append(str(error))
     if damaged:
         raise IntegrityError(
-            f"none of the {len(damaged)} checkpoints in {folder} is whole; start a new run"
+            f"none of the {len(damaged)} checkpoints in {folder} is whole and hwlit's; start a new "
+            "run"
         )
     if foreign := foreign_checkpoints(run):
         raise IntegrityError(

@@ -163,6 +163,17 @@ def read_manifests(path: Path) -> list[dict[str, Any]]:
     return known
 
 
+def is_own(path: Path) -> bool:
+    """Return whether a file was written here under the name it has: its manifest says so.
+
+    A copy with a copied manifest is whoever made it's.
+    """
+    try:
+        return read_manifests(path)[0].get("file") == path.name
+    except IntegrityError:
+        return False
+
+
 def verify(path: Path) -> dict[str, Any]:
     """Compare a file with its manifest and return the manifest.
 

@@ -24,7 +24,7 @@ ALLOWED = {
     "storage": {"bounded_files", "errors", "temporaries"},
     "run_directory": {"bounded_files", "errors", "storage", "temporaries"},
     "checkpoint_file": {"errors", "storage"},
-    "resume": {"errors", "output", "run_directory", "storage", "yaml_files"},
+    "resume": {"checkpoint_file", "errors", "output", "run_directory", "storage", "yaml_files"},
     "records": {"bounded_files", "errors", "run_directory", "storage"},
     "shipped": {"errors"},
     "metrics": {"errors", "networks", "storage"},

@@ -15,11 +15,12 @@ from typing import Any
 import torch
 
 from hwlit.resume import QUANTIZED
-from hwlit.storage import MANIFEST
+from hwlit.storage import MANIFEST, verify
 from hwlit.temporaries import temporary_prefix
 from tools.hostile.case import MARK, Hostile, Stock
 
 RESUME = ("fit", "--resume", "run")
+NONE = "is whole and hwlit's; start a new run"
 NEVER = 2**22 + 1  # no process has this number on Linux
 Damage = Callable[[Path, Path], None]  # of a run, with the folder outside
 
@@ -56,6 +57,8 @@ def cases() -> list[Hostile]:
         *_contents(),
         *_manifests(),
         *_checkpoints(),
+        *_newest(),
+        *_copies(),
         *_records(),
         *_targets(),
     ]
@@ -352,16 +355,14 @@ def _manifests() -> list[Hostile]:
         "tells of another step": lambda facts: facts | {"step": 3},
     }  # fmt: skip
     found = [
-        _files(
-            f"a manifest that {name}", RESUME, 5, _rewritten(change), "is whole; start a new run"
-        )
+        _files(f"a manifest that {name}", RESUME, 5, _rewritten(change), NONE)
         for name, change in wrong.items()
         if name != "tells of another step"
     ]
     other = _rewritten(wrong["tells of another step"])
     return [
         *found,
-        _files("a manifest that tells of another step", RESUME, 5, other, "is no checkpoint of"),
+        _files("a manifest that tells of another step", RESUME, 5, other, NONE),
     ]
 
 
@@ -407,15 +408,82 @@ def _checkpoints() -> list[Hostile]:
     }
     found = []
     for name, content in evil.items():
-        found.append(_files(f"resume from {name}", RESUME, 5, replaced(content), "use another"))
+        found.append(_files(f"resume from {name}", RESUME, 5, replaced(content), NONE))
     pickled = replaced(evil["a pickled checkpoint"])
     quantise = ("quantize", "run", "--format", "int8")
     flipped = _flip
     return [
         *found,
         _files("quantise a pickled checkpoint", quantise, 5, pickled, "use another"),
-        _files("resume from a flipped bit", RESUME, 5, flipped, "is whole; start a new run"),
+        _files("resume from a flipped bit", RESUME, 5, flipped, NONE),
         _files("quantise a flipped bit", quantise, 5, flipped, "use another checkpoint"),
+    ]
+
+
+def _newest() -> list[Hostile]:
+    """Return newer checkpoints that cannot be gone on from, beside one that can."""
+
+    def newer(content: Callable[[Path], None]) -> Damage:
+        def damage(run: Path, outside: Path) -> None:
+            old = next(run.glob("checkpoints/*.ckpt"))
+            new = old.with_name("epoch=1-step=14.ckpt")
+            new.write_bytes(old.read_bytes())
+            content(new)
+            data, facts = new.read_bytes(), json.loads(Path(f"{old}{MANIFEST}").read_text())
+            facts |= {"step": 14, "epoch": 1, "file": new.name, "size": len(data)}
+            facts["sha256"] = hashlib.sha256(data).hexdigest()
+            Path(f"{new}{MANIFEST}").write_text(json.dumps(facts))
+
+        return damage
+
+    contents: dict[str, Callable[[Path], Any]] = {
+        "is text": lambda path: path.write_text("mine"),
+        "is of an earlier step": lambda path: None,
+        "holds a command": lambda path: torch.save({"state_dict": Evil()}, path),
+    }
+
+    def said(here: Path, printed: str) -> None:
+        assert "epoch=1-step=14.ckpt is no checkpoint of" in printed, "in silence"
+
+    return [
+        _files(f"resume where the newest {name}", RESUME, 0, newer(content), check=said)
+        for name, content in contents.items()
+    ]
+
+
+def _copies() -> list[Hostile]:
+    """Return copies of checkpoints with their manifests that a careful user made."""
+    names = ("a_backup.ckpt", "my_backup.ckpt", "epoch=1-step=14.ckpt")
+
+    def copied(run: Path, outside: Path) -> None:
+        own = next(run.glob("checkpoints/*.ckpt"))
+        for name in names:
+            for end in ("", MANIFEST):
+                own.with_name(name + end).write_bytes(Path(f"{own}{end}").read_bytes())
+        config = run / "config.yaml"
+        config.write_text(config.read_text().replace("max_epochs: 1", "max_epochs: 4"))
+
+    def alone(run: Path, outside: Path) -> None:
+        own = next(run.glob("checkpoints/*.ckpt"))
+        for end in ("", MANIFEST):
+            Path(f"{own}{end}").rename(own.with_name(f"a_backup.ckpt{end}"))
+
+    def kept(here: Path, printed: str) -> None:
+        for name in names:
+            path = here / "run" / "checkpoints" / name
+            assert path.is_file(), f"{name} was lost"
+            assert verify(path)["step"] == 7, f"{name} was replaced"
+        record = json.loads((here / "run" / "record.json").read_text())
+        own = here / "run" / record["best_checkpoint"]["path"]
+        assert own.is_file(), f"{own.name} was lost"
+        assert own.name not in names, f"{own.name} is the best"
+
+    def read(here: Path, printed: str) -> None:
+        assert (here / "run" / "checkpoints" / "a_backup.ckpt").is_file(), "it was lost"
+
+    return [
+        _files("resume beside copies of a checkpoint", RESUME, 0, copied, check=kept),
+        _files("resume from a copy alone", RESUME, 0, alone, check=read),
     ]
 
 
@@ -452,7 +520,7 @@ def _records() -> list[Hostile]:
             elsewhere,
         ),
         _files("a best checkpoint by its full path", quantise, 5, best("/etc/passwd"), elsewhere),
-        _files("a best checkpoint that is a number", quantise, 5, best(3), elsewhere),
+        _files("a best checkpoint that is a number", quantise, 5, best(3), "is damaged"),
         _files("a best checkpoint that is not there", quantise, 5, gone, "use another checkpoint"),
         _files(*ok, unfinished=False),
     ]
