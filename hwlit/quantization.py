@@ -7,7 +7,6 @@ is a run like any other, in which nothing learns: tested, exported, timed, recor
 from __future__ import annotations
 
 import copy
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,6 +38,8 @@ from hwlit.runs.text import TextRun
 from hwlit.storage import write_text
 from hwlit.tasks.base import Task
 from hwlit.temporaries import remove_temporaries
+from hwlit.written_files import keep_other_record
+from hwlit.yaml_files import in_comment
 
 LONGEST_LINE = 1 << 16  # characters of the first line of a row's config
 FORMATS: dict[str, Format] = {"int8": OneDnnInt8(), "int4": OneDnnInt4(), "nf4": NF4()}
@@ -61,7 +62,7 @@ class Source:
     @property
     def made(self) -> str:
         """The first line of the row's config: what it was made by."""
-        return f"{QUANTIZED}{json.dumps(str(self.folder.resolve()))} --format {self.name}\n"
+        return f"{QUANTIZED}{in_comment(self.folder.resolve(), quoted=True)} --format {self.name}\n"
 
     def load(self, model: Task) -> None:
         """Give a task, built as the run's was, what the run learned, and merge it.
@@ -185,6 +186,7 @@ def take_again(output: Path, name: str, made: str) -> Held:
         lock = hold_directory(output, name)
         if _begun(output, made):  # no other process has finished it meanwhile
             remove_temporaries(output)
+            keep_other_record(output)
             return Held(output, lock, fresh=False)
         lock.release()
     return take_directory(output, name, False)

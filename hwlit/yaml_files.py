@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,19 @@ def config_text(path: Path) -> str:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UsageError(f"config {path} cannot be read: {reason}; give a .yaml file") from error
+
+
+def in_comment(path: Path, quoted: bool = False) -> str:
+    """Return a path as it may stand in a comment: one line, and only what YAML may hold.
+
+    Args:
+        path: The path.
+        quoted: Whether it is quoted in any case, so that what follows is told from it.
+    """
+    text = str(path)
+    if text.isprintable() and not quoted:
+        return text
+    return json.dumps(text).replace("\x7f", "\\u007f")
 
 
 def _refuse_depth(text: str, loader: Any) -> None:

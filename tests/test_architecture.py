@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "hwlit"
-FILES_OF_RUNS = {"bounded_files", "storage", "temporaries", "run_directory", "checkpoint_file"}
+FILES_OF_RUNS = {
+    "bounded_files",
+    "storage",
+    "temporaries",
+    "run_directory",
+    "checkpoint_file",
+    "written_files",
+}
 LEAVES = {"adapters", "networks", "devices", "records", "errors", "metrics", "exports"}
 LEAVES |= FILES_OF_RUNS
 PLAIN = {"plain_text", "console"}  # what everything may import: the ways to the screen
@@ -23,6 +30,7 @@ ALLOWED = {
     "bounded_files": set(),
     "storage": {"bounded_files", "errors", "temporaries"},
     "run_directory": {"bounded_files", "errors", "storage", "temporaries"},
+    "written_files": {"bounded_files", "errors", "run_directory", "storage"},
     "checkpoint_file": {"errors", "storage"},
     "resume": {"checkpoint_file", "errors", "output", "run_directory", "storage", "yaml_files"},
     "records": {"bounded_files", "errors", "run_directory", "storage"},
@@ -57,7 +65,7 @@ ALLOWED = {
     | {"tasks", "data", "callbacks", "study"}
     | {"allowed_classes", "explain", "output", "parsing", "refusals", "resume", "runs"}
     | {"trainer_settings", "yaml_files"},
-    "quantization": LEAVES | {"tasks", "cli", "runs", "parsing", "resume"},
+    "quantization": LEAVES | {"tasks", "cli", "runs", "parsing", "resume", "yaml_files"},
     "checking": LEAVES
     | {"tasks", "data", "callbacks", "study"}
     | {"cli", "parsing", "signals", "trainer_settings"},

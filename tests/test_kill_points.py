@@ -7,7 +7,7 @@ import pytest
 
 from hwlit.errors import IntegrityError
 from hwlit.resume import find_checkpoint
-from hwlit.run_directory import remove_export, take_directory
+from hwlit.run_directory import take_directory
 from hwlit.storage import (
     remove_with_manifest,
     replacing_folder,
@@ -15,6 +15,7 @@ from hwlit.storage import (
     write_text,
     write_with_manifest,
 )
+from hwlit.written_files import remove_export
 from tools.faults.steps import killed_at_each_step, step
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="fork")

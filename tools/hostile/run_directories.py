@@ -14,10 +14,12 @@ from typing import Any
 
 import torch
 
+from hwlit.__main__ import main
 from hwlit.resume import QUANTIZED
 from hwlit.storage import MANIFEST, verify
 from hwlit.temporaries import temporary_prefix
-from tools.hostile.case import MARK, Hostile, Stock
+from hwlit.yaml_files import read_config
+from tools.hostile.case import MARK, Hostile, Stock, inside
 
 RESUME = ("fit", "--resume", "run")
 NONE = "is whole and hwlit's; start a new run"
@@ -53,6 +55,7 @@ def cases() -> list[Hostile]:
         *_pipes(),
         *_hard_links(),
         *_foreign_files(),
+        *_in_the_way(),
         *_sizes(),
         *_contents(),
         *_manifests(),
@@ -261,6 +264,43 @@ def _foreign_files() -> list[Hostile]:
         _files("resume beside files of the user", RESUME, 0, _put_mine, check=_mine_stays),
         _files("resume without manifests", RESUME, 5, unmanifested, "to begin anew", check=kept),
         _files("a manifest without its checkpoint", RESUME, 0, without_any, check=begun),
+    ]
+
+
+def _in_the_way() -> list[Hostile]:
+    """Return a user's files that have the names of what a run writes."""
+    names = (
+        "predictions.csv", "adapter/README.md", "adapter/config.json", "adapter/tokenizer.json",
+        "adapter/adapter_model.safetensors",
+    )  # fmt: skip
+
+    def put(run: Path, outside: Path) -> None:
+        for name in (*names, "record.json", "adapter/README.md.kept"):
+            (run / name).write_text("mine")
+
+    def kept(here: Path, printed: str) -> None:
+        for name in (*names, "record.json"):
+            new = f"{name}.kept" + ("-2" if name == "adapter/README.md" else "")
+            assert (here / "run" / new).read_text() == "mine", f"{name} was lost"
+            assert (here / "run" / name).read_bytes() != b"mine", f"{name} is not the run's"
+            assert f"kept as {Path(new).name}" in printed, "in silence"
+
+    def own(here: Path, printed: str) -> None:
+        assert not [*(here / "run").rglob("*.kept*")], "what hwlit wrote was kept"
+
+    def nothing(run: Path, outside: Path) -> None:
+        pass
+
+    def unknown(run: Path, outside: Path) -> None:
+        (run / ".written.json").write_text('{"adapter/README.md": 3, "predictions.csv": null}')
+
+    def all_kept(here: Path, printed: str) -> None:
+        assert (here / "run" / "predictions.csv.kept").is_file(), "it was lost"
+
+    return [
+        _files("resume over files of the user", RESUME, 0, put, check=kept),
+        _files("resume over files of the run", RESUME, 0, nothing, check=own),
+        _files("a damaged list of what was written", RESUME, 0, unknown, check=all_kept),
     ]
 
 
@@ -558,7 +598,28 @@ def _targets() -> list[Hostile]:
         ("export", "run", "--merged", "plain"),
         ("quantize", "run", "--format", "int8"),
     )
+    odd = "a\nb: 1\x7f\u2028"
+
+    def again(here: Path, printed: str) -> None:
+        for folder in (odd, f"{odd}-int8"):
+            first, *_ = (here / folder / "config.yaml").read_text().split("\n")
+            assert first.startswith("# hwlit")
+            assert "seed_everything" in read_config(here / folder / "config.yaml")
+
+    def made(here: Path, stock: Stock) -> None:
+        with inside(here):
+            assert main(["fit", *stock.fit()[:-1], odd]) == 0
+
     return [
+        Hostile(
+            "fit and quantise in a folder of two lines",
+            "files",
+            ("quantize", odd, "--format", "int8"),
+            (0,),
+            "",
+            made,
+            again,
+        ),
         Hostile("fit beside a draft", "files", ("fit", "SMALL"), (2,), "other files", draft),
         Hostile("fit with a linked lock", "files", ("fit", "SMALL"), (5,), "is a link", locked),
         _files("export again after a kill", export, 0, stale, check=cleared),
