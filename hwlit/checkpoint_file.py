@@ -30,13 +30,29 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     Raises:
         IntegrityError: It is damaged, holds more than plain data, or is none of ours.
     """
+    return _read(path, verify(path), map_location)
+
+
+def check_checkpoint(path: Path) -> dict[str, Any]:
+    """Return the manifest of a checkpoint that `read_checkpoint` would read; holds none of it.
+
+    Raises:
+        IntegrityError: It is damaged, holds more than plain data, or is none of ours.
+    """
     facts = verify(path)
+    _read(path, facts, "cpu", mmap=True)
+    return facts
+
+
+def _read(
+    path: Path, facts: Mapping[str, Any], map_location: Any, mmap: bool = False
+) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:  # torch never packs what it saves
             unpacked = sum(entry.file_size for entry in archive.infolist())
         if unpacked > path.stat().st_size:
             raise ValueError(f"it would unpack to {unpacked} bytes")
-        loaded = torch.load(path, map_location=map_location, weights_only=True)
+        loaded = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
     except Exception as error:  # of zip files, pickles and tensors
         if is_out_of_memory(error):
             raise

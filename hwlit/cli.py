@@ -54,6 +54,8 @@ from hwlit.trainer_settings import (
     check_monitors,
     check_ranges,
 )
+from hwlit.written_files import keep_other_record
+from hwlit.yaml_files import config_text, in_comment
 
 # What a config.yaml does not hold: where it lies, and what it was made from.
 IN_NO_CONFIG = ("output", "config", "resume", "allow_class")
@@ -122,6 +124,7 @@ class HwlitCLI(LightningCLI):
             resumes = self._asked("resume") is not None
             if resumes and is_first_process():  # held before it is looked at
                 self.lock = take_directory(self.output, self._name(), resumes)
+                keep_other_record(self.output)
             self.resumption = find_resumption(self.output, resumes, self._asked("ckpt_path"))
         try:
             super().instantiate_classes()
@@ -197,10 +200,10 @@ class HwlitCLI(LightningCLI):
         assert self.output is not None
         path = self.output / "config.yaml"
         if self._asked("resume") is not None and self.resumption is not None:
-            before = yaml.safe_load(path.read_text(encoding="utf-8"))
+            before = yaml.safe_load(config_text(path))
             self.resumption = replace(self.resumption, changed=differences(before, config))
         elif self.trainer.is_global_zero:
-            header = f"# hwlit fit --config {path}\n"
+            header = f"# hwlit fit --config {in_comment(path)}\n"
             write_text(path, header + yaml.safe_dump(config, sort_keys=False))
 
     def validate(

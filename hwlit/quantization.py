@@ -7,8 +7,6 @@ is a run like any other, in which nothing learns: tested, exported, timed, recor
 from __future__ import annotations
 
 import copy
-import csv
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from hwlit.adapters.bitsandbytes_linear import NF4
 from hwlit.adapters.formats import Format
 from hwlit.adapters.onednn_linear import OneDnnInt4, OneDnnInt8, OneDnnLinear
 from hwlit.adapters.ptq import Ptq
+from hwlit.bounded_files import read_rows
 from hwlit.checkpoint_file import read_checkpoint
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.parsing import config_sha256
@@ -39,9 +38,10 @@ from hwlit.runs.text import TextRun
 from hwlit.storage import write_text
 from hwlit.tasks.base import Task
 from hwlit.temporaries import remove_temporaries
+from hwlit.written_files import keep_other_record
+from hwlit.yaml_files import in_comment
 
 LONGEST_LINE = 1 << 16  # characters of the first line of a row's config
-LONGEST = 1 << 30  # characters of one text; the csv module stops at 131,072
 FORMATS: dict[str, Format] = {"int8": OneDnnInt8(), "int4": OneDnnInt4(), "nf4": NF4()}
 
 
@@ -62,7 +62,7 @@ class Source:
     @property
     def made(self) -> str:
         """The first line of the row's config: what it was made by."""
-        return f"{QUANTIZED}{json.dumps(str(self.folder.resolve()))} --format {self.name}\n"
+        return f"{QUANTIZED}{in_comment(self.folder.resolve(), quoted=True)} --format {self.name}\n"
 
     def load(self, model: Task) -> None:
         """Give a task, built as the run's was, what the run learned, and merge it.
@@ -94,13 +94,9 @@ class Source:
             IntegrityError: The run's predictions cannot be read.
         """
         path = self.folder / "predictions.csv"
-        csv.field_size_limit(LONGEST)
         try:
-            with path.open(encoding="utf-8", newline="") as file:
-                return {
-                    int(r["row_id"]): r["label"] == r["prediction"] for r in csv.DictReader(file)
-                }
-        except (OSError, LookupError, ValueError, csv.Error) as error:
+            return {int(r["row_id"]): r["label"] == r["prediction"] for r in read_rows(path)}
+        except (OSError, LookupError, ValueError) as error:
             raise IntegrityError(f"{path} cannot be read ({error}); give a whole run") from error
 
 
@@ -190,6 +186,7 @@ def take_again(output: Path, name: str, made: str) -> Held:
         lock = hold_directory(output, name)
         if _begun(output, made):  # no other process has finished it meanwhile
             remove_temporaries(output)
+            keep_other_record(output)
             return Held(output, lock, fresh=False)
         lock.release()
     return take_directory(output, name, False)

@@ -6,7 +6,6 @@ Needs neither torch nor Lightning, so that records can be read where they are no
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import math
 import shlex
@@ -15,14 +14,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
-
+from hwlit.bounded_files import read_json
 from hwlit.errors import IntegrityError
 from hwlit.run_directory import check_plain, check_plain_file
 from hwlit.storage import write_text
 
 SCHEMA = 1
-LARGEST_FILE = 64 << 20  # bytes; a step takes a dozen
 LARGEST = 1e100
 MISSING = object()
 # Of each field that anything reads: its name, with `*` for each of a list or an object and `?`
@@ -161,29 +158,6 @@ class RunRecord:
         write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file; what of a text is no Unicode becomes a question mark.
-
-    Raises:
-        OSError: It cannot be read, or is no plain file.
-        ValueError: It is no JSON, for which NaN and infinity are none, or larger than any of ours.
-    """
-    if not path.is_file() and path.exists():  # a pipe would never end
-        raise OSError(errno.EINVAL, "it is no plain file")
-    if (size := path.stat().st_size) > LARGEST_FILE:
-        raise ValueError(f"it has {size:,} bytes, and none of ours has over {LARGEST_FILE:,}")
-    data = path.read_bytes()
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:  # also of a path in another encoding, as Python writes it
-        text = json.dumps(json.loads(data, parse_constant=_refuse), ensure_ascii=False)
-        return orjson.loads(text.encode("utf-8", "replace"))
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"it has {name}")
-
-
 def read_record(run: Path) -> dict[str, Any]:
     """Read `record.json` of a run directory as plain data.
 
@@ -204,7 +178,7 @@ def read_record(run: Path) -> dict[str, Any]:
         raise IntegrityError(
             f"{run} holds no readable record.json ({error.strerror}); give the directory of a run"
         ) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise IntegrityError(
             f"{path} is not readable JSON ({error}); the file is damaged"
         ) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -11,10 +11,12 @@ from typing import Any
 
 import torch
 
+from hwlit.checkpoint_file import check_checkpoint
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.output import is_first_process
 from hwlit.run_directory import check_plain, foreign_checkpoints, run_status
 from hwlit.storage import MANIFEST, manifests, verify
+from hwlit.yaml_files import config_text
 
 # What may differ from the run that is resumed; the record says so.
 CHANGEABLE = (
@@ -98,7 +100,7 @@ def resume_arguments(arguments: Sequence[str]) -> list[str]:
         raise UsageError(
             f"{run} holds no config.yaml, so there is no run to resume; start one with --config"
         )
-    if config.read_text(encoding="utf-8").startswith(QUANTIZED):
+    if config_text(config).startswith(QUANTIZED):
         raise UsageError(
             f"{run} was made by hwlit quantize, which trains nothing to go on with; quantise its "
             "run again by the same command"
@@ -108,11 +110,14 @@ def resume_arguments(arguments: Sequence[str]) -> list[str]:
     return ["fit", "--config", str(config), "--resume", str(run), *changed]
 
 
-def find_checkpoint(run: Path) -> Resumption:
-    """Return the newest checkpoint of a run that is whole.
+def find_checkpoint(
+    run: Path, check: Callable[[Path], dict[str, Any]] = check_checkpoint
+) -> Resumption:
+    """Return the newest checkpoint of a run that is whole and can be gone on from.
 
     Args:
         run: The run's directory.
+        check: Refuses one that is not; returns its manifest.
 
     Returns:
         Where it goes on; without a checkpoint where the run was stopped before its first one.
@@ -126,13 +131,14 @@ def find_checkpoint(run: Path) -> Resumption:
     damaged = _unreadable(folder, [path for path, _ in described])
     for path, _ in reversed(described):
         try:
-            return Resumption(path, verify(path), tuple(damaged))
+            return Resumption(path, check(path), tuple(damaged))
         except IntegrityError as error:
             _say(str(error))
             damaged.append(str(error))
     if damaged:
         raise IntegrityError(
-            f"none of the {len(damaged)} checkpoints in {folder} is whole; start a new run"
+            f"none of the {len(damaged)} checkpoints in {folder} is whole and hwlit's; start a new "
+            "run"
         )
     if foreign := foreign_checkpoints(run):
         raise IntegrityError(

@@ -19,22 +19,17 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from hwlit.bounded_files import read_json
 from hwlit.errors import IntegrityError, ResourceError, UsageError
 from hwlit.storage import manifest_path, write_text
 from hwlit.temporaries import is_temporary, remove_temporaries
 
-LOCK, OWNER = ".lock", ".owner.json"
-FILES = ("config.yaml", "record.json", "metrics.csv", "predictions.csv", LOCK, OWNER)
+LOCK, OWNER, WRITTEN = ".lock", ".owner.json", ".written.json"
+LARGEST_OWNER = 1 << 16  # bytes
+FILES = ("config.yaml", "record.json", "metrics.csv", "predictions.csv", WRITTEN, LOCK, OWNER)
 FOLDERS = ("checkpoints", "adapter", "samples", "tensorboard")
 # Written by other programs, some of which link there: nothing here reads it.
 FOREIGN = ("wandb",)
-# By what a loader knows that `adapter/` holds a model, and what it reads then.
-EXPORTED = (
-    "config.json", "adapter_config.json", "model_index.json", "adapter_model.safetensors",
-    "model.safetensors", "model.safetensors.index.json", "quantized.safetensors",
-    "quantized.safetensors.manifest.json", "pytorch_lora_weights.safetensors",
-    "learned.safetensors", "quantization_config.json", "README.md",
-)  # fmt: skip
 # What a run has written before anything was trained or tested.
 EARLY = ("tensorboard", "wandb", "lightning_logs")
 
@@ -237,25 +232,9 @@ def read_owner(path: Path) -> dict[str, Any]:
     """Return what is known of the run that a directory was made for: name, pid, host, since."""
     try:
         check_plain_file(path / OWNER)
-        return dict(json.loads((path / OWNER).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, RecursionError, IntegrityError):
+        return dict(read_json(path / OWNER, LARGEST_OWNER))
+    except (OSError, ValueError, TypeError, IntegrityError):
         return {}
-
-
-def remove_export(run: Path) -> None:
-    """Remove from a run that goes on what makes its `adapter/` a model: that is written anew.
-
-    Until then nobody takes an earlier state for the run's result. What else lies there stays.
-
-    Raises:
-        ResourceError: Something cannot be removed.
-    """
-    try:
-        for name in EXPORTED:
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                (run / "adapter" / name).unlink()
-    except OSError as error:
-        raise ResourceError(f"cannot remove {error.filename}: {error.strerror}") from error
 
 
 def foreign_checkpoints(run: Path) -> list[Path]:
@@ -268,6 +247,6 @@ def run_status(run: Path) -> str | None:
     """Return the status in a run's record; None where there is no readable one."""
     try:
         check_plain_file(run / "record.json")
-        return str(json.loads((run / "record.json").read_text(encoding="utf-8"))["status"])
-    except (OSError, ValueError, LookupError, TypeError, RecursionError, IntegrityError):
+        return str(read_json(run / "record.json")["status"])
+    except (OSError, ValueError, LookupError, TypeError, IntegrityError):
         return None

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from hwlit.bounded_files import read_json
 from hwlit.errors import IntegrityError, ResourceError
 from hwlit.temporaries import remove_stale, temporary_prefix
 
@@ -151,19 +152,26 @@ def read_manifests(path: Path) -> list[dict[str, Any]]:
     """
     manifest = manifest_path(path)
     try:
-        if not manifest.is_file():  # a pipe would be waited for
-            raise FileNotFoundError("there is none")
-        if manifest.stat().st_size > LARGEST_MANIFEST:
-            raise ValueError("it is too long")
-        facts = json.loads(manifest.read_text(encoding="utf-8"))
+        facts = read_json(manifest, LARGEST_MANIFEST)
         known = [facts, *([facts.pop("replaces")] if "replaces" in facts else [])]
         for each in known:
             _check_types(each)
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise IntegrityError(
             f"{path} has no readable manifest ({error}); use another checkpoint"
         ) from error
     return known
+
+
+def is_own(path: Path) -> bool:
+    """Return whether a file was written here under the name it has: its manifest says so.
+
+    A copy with a copied manifest is whoever made it's.
+    """
+    try:
+        return read_manifests(path)[0].get("file") == path.name
+    except IntegrityError:
+        return False
 
 
 def verify(path: Path) -> dict[str, Any]:

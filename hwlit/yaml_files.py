@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import stat
+import json
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonargparse import get_loader
 
+from hwlit.bounded_files import TooLargeError, read_bounded
 from hwlit.errors import UsageError
 
 MAX_BYTES = 1_000_000
@@ -47,17 +48,7 @@ def read_config(path: Path) -> Any:
     Raises:
         UsageError: It cannot be read, is no YAML, or names a key twice.
     """
-    try:
-        facts = path.stat()
-        if not stat.S_ISREG(facts.st_mode):
-            raise UsageError(f"config {path} is no regular file; give a .yaml file")
-        if facts.st_size > MAX_BYTES:
-            raise UsageError(f"config {path} is larger than {MAX_BYTES:,} bytes; is it a config?")
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"config {path} is not UTF-8 text (byte {error.start})") from error
-    except OSError as error:
-        raise UsageError(f"config {path} cannot be read: {error.strerror}") from error
+    text = config_text(path)
     try:
         return load_strictly(text)
     except yaml.MarkedYAMLError as error:
@@ -68,6 +59,36 @@ def read_config(path: Path) -> Any:
         raise UsageError(f"config {path}{where}: {error.problem}{hint}") from error
     except yaml.YAMLError as error:
         raise UsageError(f"config {path}: {' '.join(str(error).split())}") from error
+
+
+def config_text(path: Path) -> str:
+    """Return the text of a config file.
+
+    Raises:
+        UsageError: It cannot be read, or is no text of a config's length.
+    """
+    try:
+        return read_bounded(path, MAX_BYTES).decode("utf-8")
+    except TooLargeError as error:
+        raise UsageError(f"config {path} is larger than {MAX_BYTES:,} bytes") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"config {path} is not UTF-8 text (byte {error.start})") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"config {path} cannot be read: {reason}; give a .yaml file") from error
+
+
+def in_comment(path: Path, quoted: bool = False) -> str:
+    """Return a path as it may stand in a comment: one line, and only what YAML may hold.
+
+    Args:
+        path: The path.
+        quoted: Whether it is quoted in any case, so that what follows is told from it.
+    """
+    text = str(path)
+    if text.isprintable() and not quoted:
+        return text
+    return json.dumps(text).replace("\x7f", "\\u007f")
 
 
 def _refuse_depth(text: str, loader: Any) -> None:

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "hwlit"
-FILES_OF_RUNS = {"storage", "temporaries", "run_directory", "checkpoint_file"}
+FILES_OF_RUNS = {
+    "bounded_files",
+    "storage",
+    "temporaries",
+    "run_directory",
+    "checkpoint_file",
+    "written_files",
+}
 LEAVES = {"adapters", "networks", "devices", "records", "errors", "metrics", "exports"}
 LEAVES |= FILES_OF_RUNS
 PLAIN = {"plain_text", "console"}  # what everything may import: the ways to the screen
@@ -20,11 +27,13 @@ ALLOWED = {
     "options": {"errors"},
     "signals": {"errors"},
     "temporaries": set(),
-    "storage": {"errors", "temporaries"},
-    "run_directory": {"errors", "storage", "temporaries"},
+    "bounded_files": set(),
+    "storage": {"bounded_files", "errors", "temporaries"},
+    "run_directory": {"bounded_files", "errors", "storage", "temporaries"},
+    "written_files": {"bounded_files", "errors", "run_directory", "storage"},
     "checkpoint_file": {"errors", "storage"},
-    "resume": {"errors", "output", "run_directory", "storage"},
-    "records": {"errors", "run_directory", "storage"},
+    "resume": {"checkpoint_file", "errors", "output", "run_directory", "storage", "yaml_files"},
+    "records": {"bounded_files", "errors", "run_directory", "storage"},
     "shipped": {"errors"},
     "metrics": {"errors", "networks", "storage"},
     "adapters": {"errors", "storage"},
@@ -42,7 +51,7 @@ ALLOWED = {
     "exporting": {"errors", "exports", "inference", "options", "shifts", "uploads"},
     "shifts": LEAVES | {"paths"},
     "generation": LEAVES | {"data", "paths", "shifts", "yaml_files"},
-    "yaml_files": {"errors"},
+    "yaml_files": {"bounded_files", "errors"},
     "signatures": set(),
     "allowed_classes": set(),
     "config_sources": {"errors", "yaml_files"},
@@ -55,8 +64,8 @@ ALLOWED = {
     "cli": LEAVES
     | {"tasks", "data", "callbacks", "study"}
     | {"allowed_classes", "explain", "output", "parsing", "refusals", "resume", "runs"}
-    | {"trainer_settings"},
-    "quantization": LEAVES | {"tasks", "cli", "runs", "parsing", "resume"},
+    | {"trainer_settings", "yaml_files"},
+    "quantization": LEAVES | {"tasks", "cli", "runs", "parsing", "resume", "yaml_files"},
     "checking": LEAVES
     | {"tasks", "data", "callbacks", "study"}
     | {"cli", "parsing", "signals", "trainer_settings"},

@@ -7,8 +7,15 @@ import pytest
 
 from hwlit.errors import IntegrityError
 from hwlit.resume import find_checkpoint
-from hwlit.run_directory import remove_export, take_directory
-from hwlit.storage import remove_with_manifest, replacing_folder, write_text, write_with_manifest
+from hwlit.run_directory import take_directory
+from hwlit.storage import (
+    remove_with_manifest,
+    replacing_folder,
+    verify,
+    write_text,
+    write_with_manifest,
+)
+from hwlit.written_files import remove_export
 from tools.faults.steps import killed_at_each_step, step
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="fork")
@@ -32,7 +39,7 @@ def resume(run):
     assert not [name for name in names if name.startswith(".tmp-") and name != ".tmp-draft"]
     assert {".tmp-draft", "mine.ckpt", "notes.txt"} <= names
     assert (run / "checkpoints" / "mine.ckpt").read_text() == "mine"
-    return find_checkpoint(run)
+    return find_checkpoint(run, verify)
 
 
 @pytest.fixture
@@ -77,12 +84,12 @@ def test_before_the_first_checkpoint_is_whole_there_is_none(run):
     seen = set()
     for _ in killed_at_each_step(prepare, lambda: save(run, *FIRST)):
         take_directory(run, "name", resumes=True).release()
-        found = find_checkpoint(run)
+        found = find_checkpoint(run, verify)
         seen.add(found.step)
         if found.checkpoint is None:  # the user's own is not begun from, and not passed over
             write_text(run / "checkpoints" / "mine.ckpt", "mine")
             with pytest.raises(IntegrityError, match=r"mine\.ckpt lacks its manifest"):
-                find_checkpoint(run)
+                find_checkpoint(run, verify)
     assert seen == {0, 3}
 
 
@@ -96,7 +103,7 @@ def test_removing_an_old_checkpoint_makes_none_that_is_not_ours(run):
         assert not found.damaged
         (run / "checkpoints" / SECOND[0]).unlink()
         (run / "checkpoints" / "mine.ckpt").unlink()
-        assert find_checkpoint(run).step == (3 if old.exists() else 0)
+        assert find_checkpoint(run, verify).step == (3 if old.exists() else 0)
 
 
 def test_a_folder_that_is_killed_in_writing_holds_whole_files_and_what_was_there(run):

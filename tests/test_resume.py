@@ -7,7 +7,7 @@ from hwlit.__main__ import main
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.resume import find_checkpoint, resume_arguments
 from hwlit.run_directory import hold_directory
-from hwlit.storage import manifest_path, manifests, write_with_manifest
+from hwlit.storage import manifest_path, manifests, verify, write_with_manifest
 
 
 @pytest.fixture
@@ -27,13 +27,13 @@ def damage(path):
 
 
 def test_the_newest_is_chosen_by_its_step(stopped):
-    assert find_checkpoint(stopped).checkpoint.name == "14.ckpt"
-    assert find_checkpoint(stopped).step == 14
+    assert find_checkpoint(stopped, verify).checkpoint.name == "14.ckpt"
+    assert find_checkpoint(stopped, verify).step == 14
 
 
 def test_a_damaged_newest_one_is_passed_over_and_said(stopped):
     damage(stopped / "checkpoints" / "14.ckpt")
-    found = find_checkpoint(stopped)
+    found = find_checkpoint(stopped, verify)
     assert found.checkpoint.name == "9.ckpt"
     assert "14.ckpt differs" in found.to_dict()["damaged"][0]
 
@@ -42,12 +42,12 @@ def test_without_a_whole_one_nothing_begins_anew(stopped):
     for path in (stopped / "checkpoints").glob("*.ckpt"):
         damage(path)
     with pytest.raises(IntegrityError, match="none of the 3 checkpoints"):
-        find_checkpoint(stopped)
+        find_checkpoint(stopped, verify)
 
 
 def test_a_newest_one_without_a_readable_manifest_is_passed_over_and_said(stopped, capsys):
     manifest_path(stopped / "checkpoints" / "14.ckpt").write_text("{")
-    found = find_checkpoint(stopped)
+    found = find_checkpoint(stopped, verify)
     assert found.checkpoint.name == "9.ckpt"
     assert "the manifest of" in found.to_dict()["damaged"][0]
     assert "14.ckpt is damaged" in capsys.readouterr().err
@@ -57,20 +57,20 @@ def test_a_checkpoint_without_a_manifest_is_none_of_ours(stopped):
     for path in (stopped / "checkpoints").glob("*.ckpt"):
         if path.name != "7.ckpt":
             manifest_path(path).unlink()
-    assert find_checkpoint(stopped).step == 7
-    assert not find_checkpoint(stopped).damaged
+    assert find_checkpoint(stopped, verify).step == 7
+    assert not find_checkpoint(stopped, verify).damaged
     manifest_path(stopped / "checkpoints" / "7.ckpt").unlink()
     with pytest.raises(IntegrityError, match="has no checkpoint that is known to be whole"):
-        find_checkpoint(stopped)
+        find_checkpoint(stopped, verify)
 
 
 def test_a_manifest_without_its_checkpoint_is_nothing(stopped):
     for name in ("14.ckpt", "9.ckpt"):
         (stopped / "checkpoints" / name).unlink()
-    found = find_checkpoint(stopped)
+    found = find_checkpoint(stopped, verify)
     assert (found.step, found.damaged) == (7, ())
     (stopped / "checkpoints" / "7.ckpt").unlink()
-    assert find_checkpoint(stopped).checkpoint is None
+    assert find_checkpoint(stopped, verify).checkpoint is None
 
 
 def test_a_file_in_the_place_of_a_checkpoint_stays(tiny_fit, tmp_path):
@@ -86,8 +86,8 @@ def test_a_file_in_the_place_of_a_checkpoint_stays(tiny_fit, tmp_path):
 
 
 def test_before_the_first_checkpoint_a_run_begins_anew(tmp_path):
-    assert find_checkpoint(tmp_path).checkpoint is None
-    assert find_checkpoint(tmp_path).step == 0
+    assert find_checkpoint(tmp_path, verify).checkpoint is None
+    assert find_checkpoint(tmp_path, verify).step == 0
 
 
 def test_arguments_are_those_of_the_run(stopped):

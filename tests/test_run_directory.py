@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from hwlit import run_directory, storage
+from hwlit import run_directory, storage, written_files
 from hwlit.errors import IntegrityError, ResourceError, UsageError
 from hwlit.temporaries import temporary_prefix
 
@@ -52,17 +52,33 @@ def test_of_leftovers_only_ours_are_removed(tmp_path):
 
 
 def test_of_an_export_that_is_written_anew_only_what_is_ours_is_removed(tmp_path):
+    run, staged = tmp_path / "run", tmp_path / "staged"
     names = ("config.json", "adapter_model.safetensors", "notes.txt", "deep/config.json")
     for name in names:
-        storage.write_text(tmp_path / "adapter" / name, "x")
-    run_directory.take_directory(tmp_path, "name", resumes=True).release()
-    assert (tmp_path / "adapter" / "config.json").exists(), "the resume may be refused yet"
-    run_directory.remove_export(tmp_path)
-    run_directory.remove_export(tmp_path)
-    assert files(tmp_path / "adapter") == {"notes.txt", "deep/config.json"}
-    (tmp_path / "adapter" / "config.json").mkdir()
-    with pytest.raises(ResourceError, match=r"cannot remove .*config\.json"):
-        run_directory.remove_export(tmp_path)
+        storage.write_text(staged / name, "x")
+    written_files.make_way(run, staged, "adapter")
+    for name in names:
+        storage.write_text(run / "adapter" / name, "x")
+    run_directory.take_directory(run, "name", resumes=True).release()
+    assert (run / "adapter" / "config.json").exists(), "the resume may be refused yet"
+    written_files.remove_export(run)
+    written_files.remove_export(run)
+    assert files(run / "adapter") == {"notes.txt", "deep/config.json"}
+
+
+def test_what_is_not_ours_is_kept_by_another_name_and_said(tmp_path, capsys):
+    for content in ("mine", "and mine"):
+        storage.write_text(tmp_path / "adapter" / "config.json", content)
+        written_files.remove_export(tmp_path)
+        assert "config.json was not written by this run" in capsys.readouterr().err
+    assert files(tmp_path / "adapter") == {"config.json.kept", "config.json.kept-2"}
+    assert (tmp_path / "adapter" / "config.json.kept").read_text() == "mine"
+    written_files.replace_text(tmp_path, "predictions.csv", "ours")
+    written_files.replace_text(tmp_path, "predictions.csv", "ours, too")
+    assert not capsys.readouterr().err
+    (tmp_path / "predictions.csv").write_text("mine")
+    written_files.replace_text(tmp_path, "predictions.csv", "ours again")
+    assert (tmp_path / "predictions.csv.kept").read_text() == "mine"
 
 
 def test_a_directory_that_holds_another_ones_temporary_is_not_new(tmp_path):

@@ -30,6 +30,7 @@ from hwlit.errors import IntegrityError, UsageError
 from hwlit.signals import Signals
 from hwlit.storage import (
     copy_with_manifest,
+    is_own,
     manifest_path,
     manifests,
     remove_with_manifest,
@@ -89,11 +90,19 @@ class DurableCheckpointIO(XLACheckpointIO):
 
 @dataclass(frozen=True)
 class Saved:
-    """One checkpoint on disk; `score` is the monitored metric where it was validated."""
+    """One checkpoint on disk.
+
+    Args:
+        path: The file.
+        step: Its optimizer step.
+        score: The monitored metric where it was validated.
+        own: Whether the run wrote it; a copy that a user made may be the best, but never goes.
+    """
 
     path: Path
     step: int
     score: float | None
+    own: bool = True
 
 
 class Checkpoints(Checkpoint):
@@ -143,10 +152,13 @@ class Checkpoints(Checkpoint):
 
     @property
     def best(self) -> Saved | None:
-        """The best checkpoint, the earliest of equals; a score that is no number is never best."""
+        """The best checkpoint, of equals the run's own, and the earliest; never one without score.
+
+        A score that is no number is none.
+        """
         sign = 1 if self.mode == "max" else -1
         finite = [s for s in self.saved if s.score is not None and math.isfinite(s.score)]
-        return max(finite, key=lambda saved: sign * (saved.score or 0), default=None)
+        return max(finite, key=lambda saved: (sign * (saved.score or 0), saved.own), default=None)
 
     def adopt(self, folder: Path, step: int, trainer: Trainer) -> list[str]:
         """Take over the checkpoints of an earlier part of the run, up to a step.
@@ -165,7 +177,7 @@ class Checkpoints(Checkpoint):
             except IntegrityError as error:
                 damaged.append(str(error))
             else:
-                self.saved.append(Saved(path, facts["step"], score))
+                self.saved.append(Saved(path, facts["step"], score, is_own(path)))
         if folder == self.folder:
             return damaged
         best = self.best
@@ -173,7 +185,7 @@ class Checkpoints(Checkpoint):
         if best is not None:
             if trainer.is_global_zero:
                 copy_with_manifest(best.path, self.folder)
-            self.saved = [replace(best, path=self.folder / best.path.name)]
+            self.saved = [replace(best, path=self.folder / best.path.name, own=True)]
         return damaged
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -264,15 +276,18 @@ class Checkpoints(Checkpoint):
         self.saved.append(Saved(path, trainer.global_step, self._score))
         self._score, self._saved_at = None, time.monotonic()
         best = self.best
-        for old in self.saved[:-NEWEST_KEPT]:
+        for old in [saved for saved in self.saved if saved.own][:-NEWEST_KEPT]:
             if old != best:
                 trainer.strategy.remove_checkpoint(old.path)
                 self.saved.remove(old)
 
     def _place(self, trainer: Trainer, name: str) -> Path:
-        """Return where to save: a file of that name without a manifest is not ours, and stays."""
+        """Return where to save: what has that name and was not written here is not ours, and stays.
+
+        Where there is a manifest alone, the process was killed before the file had its name.
+        """
         path, copies = self.folder / f"{name}.ckpt", itertools.count(2)
-        while path.exists() and not manifest_path(path).exists():
+        while (path.exists() or manifest_path(path).exists()) and not is_own(path):
             path = self.folder / f"{name}-{next(copies)}.ckpt"
         # Of several processes the others look while the first may write already.
         return Path(trainer.strategy.broadcast(str(path)))

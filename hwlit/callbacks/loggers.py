@@ -14,15 +14,33 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning_utilities.core.rank_zero import rank_zero_only
 
+from hwlit.bounded_files import LARGEST_METRICS, read_rows
 from hwlit.callbacks.curves import reliability_picture
 from hwlit.callbacks.event_files import EventWriter
 from hwlit.callbacks.predictions import Predictions
+from hwlit.errors import IntegrityError
 from hwlit.metrics.probabilities import reliability
 from hwlit.paths import last_name
 from hwlit.records import RunRecord
 from hwlit.storage import write_text
 
 WRITE_EVERY = 10.0  # seconds between writes while training: a durable write waits for the disk
+
+
+def _rows_before(path: Path, step: int) -> list[dict[str, Any]]:
+    """Return the rows of a file of metrics up to an optimizer step, without their empty fields.
+
+    Raises:
+        IntegrityError: It is none that was written here.
+    """
+    try:
+        rows = read_rows(path, LARGEST_METRICS)
+        return [{k: v for k, v in row.items() if v} for row in rows if int(row["step"]) < step]
+    except (OSError, ValueError, LookupError) as error:
+        reason = "it has no column step" if isinstance(error, LookupError) else error
+        raise IntegrityError(
+            f"{path} is no file of hwlit's metrics, or damaged ({reason}); move it away"
+        ) from error
 
 
 class MetricsFile(Logger):
@@ -33,6 +51,9 @@ class MetricsFile(Logger):
     Args:
         path: The file to write.
         resumed_at: The optimizer step at which a run goes on; rows from there on will come again.
+
+    Raises:
+        IntegrityError: What an earlier part of the run logged cannot be read.
     """
 
     def __init__(self, path: Path, resumed_at: int | None = None) -> None:
@@ -40,9 +61,7 @@ class MetricsFile(Logger):
         self._path = path
         self._rows: list[dict[str, Any]] = []
         if resumed_at is not None and path.is_file():
-            with path.open(encoding="utf-8", newline="") as file:
-                rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(file)]
-            self._rows = [row for row in rows if int(row["step"]) < resumed_at]
+            self._rows = _rows_before(path, resumed_at)
         self._written = time.monotonic()
 
     @property

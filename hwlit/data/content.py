@@ -8,7 +8,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwlit.data.files import check_memory, open_file, told_size
+from hwlit.bounded_files import told_size
+from hwlit.data.files import check_memory, open_file
 from hwlit.errors import DataError
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from hwlit.bounded_files import TooLargeError, open_plain, read_bounded, told_size
 from hwlit.devices.free_memory import free_memory
 from hwlit.errors import DataError, ResourceError
 
@@ -17,8 +17,6 @@ KINDS = {
     stat.S_IFCHR: "a device; give a file",
     stat.S_IFBLK: "a device; give a file",
 }
-# A pipe that nobody writes to would be waited for, a kernel's log without end as well.
-FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 def check_file(path: Path) -> None:
@@ -45,7 +43,7 @@ def open_file(path: Path) -> BinaryIO:
     """
     check_file(path)
     try:
-        return open(os.open(path, FLAGS), "rb")
+        return open_plain(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {_reason(error)}") from error
 
@@ -61,18 +59,16 @@ def read_bytes(path: Path, limit: int, what: str) -> bytes:
     Raises:
         DataError: It is no plain file, has more bytes, or cannot be read.
     """
-    with open_file(path) as file:
-        try:
-            size = os.fstat(file.fileno()).st_size
-            content = file.read(limit + 1) if size <= limit else b""
-        except OSError as error:
-            raise DataError(f"{path} cannot be read: {_reason(error)}") from error
-    if max(size, len(content)) > limit:
+    check_file(path)
+    try:
+        return read_bounded(path, limit)
+    except TooLargeError as error:
         raise DataError(
-            f"{path} has {told_size(max(size, len(content)))}, and {what} has at most "
-            f"{told_size(limit)}; replace or remove it"
-        )
-    return content
+            f"{path} has {told_size(error.size)}, and {what} has at most {told_size(limit)}; "
+            "replace or remove it"
+        ) from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {_reason(error)}") from error
 
 
 def check_memory(path: Path, needed: int, holds: str) -> None:
@@ -92,14 +88,6 @@ def check_memory(path: Path, needed: int, holds: str) -> None:
             f"{path} holds {holds}, which take about {told_size(needed)} of memory to read, and "
             f"{told_size(free)} are free; give fewer rows, or use a machine with more memory"
         )
-
-
-def told_size(size: int) -> str:
-    """Return a number of bytes for people: "512 bytes", "1.5 MiB"."""
-    if size < 1 << 10:
-        return f"{size} bytes"
-    power = min((size.bit_length() - 1) // 10, 4)
-    return f"{size / (1 << 10 * power):,.1f} {' KMGT'[power]}iB"
 
 
 def _reason(error: OSError | ValueError) -> str:

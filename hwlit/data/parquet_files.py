@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
+from hwlit.bounded_files import told_size
 from hwlit.data.csv_records import check_columns, check_names
-from hwlit.data.files import check_memory, open_file, told_size
+from hwlit.data.files import check_memory, open_file
 from hwlit.errors import DataError
 
 BATCH_ROWS = 10_000

@@ -40,10 +40,10 @@ from hwlit.parsing import config_sha256
 from hwlit.plain_text import say
 from hwlit.records import Reading, RunRecord
 from hwlit.resume import Resumption
-from hwlit.run_directory import remove_export
 from hwlit.signals import Signals
 from hwlit.storage import replacing_folder, write_text
 from hwlit.tasks.base import Task
+from hwlit.written_files import make_way, remove_export
 
 WARMUP_STEPS = 5
 LATENCY_SECONDS = 1.0
@@ -266,6 +266,7 @@ class Run(ABC, Generic[TaskT, DataT]):
             self._recorder.add({"adapter/file_size": Reading(size, "B", how, n=len(files))})
             card = self._model.card(self._recorder.record("ok").to_dict())
             write_text(staged / "README.md", card)
+            make_way(self._output, staged, folder.name)
 
     def _comparability(self, resumption: Resumption | None) -> dict[str, Any]:
         """Return what must be equal for two rows to be compared."""

@@ -16,9 +16,9 @@ from hwlit.data.base import TextData
 from hwlit.data.summary import remarks
 from hwlit.records import Reading
 from hwlit.runs.base import Run
-from hwlit.storage import write_text
 from hwlit.tasks.text_classification import TextClassification
 from hwlit.tasks.variants import Variants, requantised
+from hwlit.written_files import replace_text
 
 CHECKED_ROWS = 32
 
@@ -43,7 +43,8 @@ class TextRun(Run[TextClassification, TextData]):
         return remarks(self._data.report())
 
     def _export(self) -> None:
-        write_text(self._output / "predictions.csv", self._predictions.to_csv(self._texts()))
+        text = self._predictions.to_csv(self._texts())
+        replace_text(self._output, "predictions.csv", text)
         folder = self._output / "adapter"
         with self._phases.phase("export"):
             self._write_adapter(folder)

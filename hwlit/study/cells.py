@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hwlit.bounded_files import read_bounded
 from hwlit.errors import UsageError
 from hwlit.yaml_files import MAX_BYTES
 
@@ -120,8 +121,8 @@ def _content(path: str) -> str:
 
 def _text(file: Path) -> str:
     try:
-        if file.stat().st_size <= MAX_BYTES:
-            return file.read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        pass
-    raise UsageError(f"config {file} is no text of up to {MAX_BYTES:,} bytes; is it a config?")
+        return read_bounded(file, MAX_BYTES).decode("utf-8")
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"config {file} is no text of up to {MAX_BYTES:,} bytes; is it a config?"
+        ) from error

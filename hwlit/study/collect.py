@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hwlit.bounded_files import read_json
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.paths import last_name, without_folders
-from hwlit.records import SCHEMA, read_json, read_record
+from hwlit.records import SCHEMA, read_record
 from hwlit.study.inside import LeavesError, check_name, check_row, refuse_links
 
 LARGEST = 1e100
@@ -198,7 +199,7 @@ def _read_run(folder: Path, root: Path, found: Collection) -> None:
 def _object(path: Path) -> dict[str, Any]:
     try:
         facts = read_json(path)
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise IntegrityError(f"not readable JSON ({error})") from None
     if not isinstance(facts, dict) or facts.get("schema") != SCHEMA:
         raise IntegrityError(f"not written by hwlit: no object of schema {SCHEMA}")

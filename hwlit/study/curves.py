@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from hwlit.bounded_files import LARGEST_METRICS, read_rows
 from hwlit.study.collect import Run
 from hwlit.study.methods import Method
 from hwlit.study.pooling import Pooled, pool
@@ -48,14 +48,13 @@ def _columns(run: Run, name: str) -> tuple[list[Any], list[Any]]:
         whole = isinstance(steps, list) and isinstance(values, list) and len(steps) == len(values)
         return (steps, values) if whole else ([], [])
     try:
-        with Path(run.folder or "", "metrics.csv").open(encoding="utf-8", newline="") as file:
-            # A row is logged after its step, which counts from 0.
-            told = [
-                (int(row["step"]) + 1, float(row[name]))
-                for row in csv.DictReader(file)
-                if row[name] and math.isfinite(float(row[name]))
-            ]
-    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        # A row is logged after its step, which counts from 0.
+        told = [
+            (int(row["step"]) + 1, float(row[name]))
+            for row in read_rows(Path(run.folder or "", "metrics.csv"), LARGEST_METRICS)
+            if row[name] and math.isfinite(float(row[name]))
+        ]
+    except (OSError, ValueError, KeyError):
         return [], []
     return [step for step, _ in told], [value for _, value in told]
 

@@ -7,7 +7,6 @@ a process that is by its own command line a run in this very directory is awaite
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import platform
 from collections.abc import Iterable, Sequence
@@ -15,6 +14,9 @@ from pathlib import Path
 
 import psutil
 
+from hwlit.bounded_files import read_json
+
+LARGEST_STARTED = 1 << 20  # bytes
 CLOCK_STEP = 2.0  # start times of one process differ by less between two readings
 COMMANDS = ("fit", "quantize")
 WHERE = ("--output", "--resume")
@@ -29,13 +31,13 @@ def left_behind(started: Path, run: Path, program: str) -> psutil.Process | None
         program: The file name of what runs are started by.
     """
     try:
-        facts = json.loads(started.read_text(encoding="utf-8"))
+        facts = read_json(started, LARGEST_STARTED)
         process = psutil.Process(int(facts["pid"]))
         same = abs(process.create_time() - float(facts["created"])) < CLOCK_STEP
         here = facts.get("host") == platform.node()
     except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError):
         return None
-    except (RecursionError, psutil.Error):
+    except psutil.Error:
         return None
     return process if same and here and run_of(process, program) == str(run) else None
 

@@ -12,9 +12,11 @@ from typing import Any
 
 import yaml
 
+from hwlit.errors import UsageError
 from hwlit.paths import without_folders
 from hwlit.plain_text import printable
 from hwlit.study.collect import Run
+from hwlit.yaml_files import config_text, load_strictly
 
 SEED = re.compile(r"^seed_everything:.*\n?", re.MULTILINE)
 HEADING = re.compile(r"^#.*\n", re.MULTILINE)
@@ -101,8 +103,8 @@ def _config(run: Run) -> str | None:
     if run.folder is None:
         return None
     try:
-        text = Path(run.folder, "config.yaml").read_text(encoding="utf-8")
-    except (OSError, ValueError):
+        text = config_text(Path(run.folder, "config.yaml"))
+    except UsageError:
         return None
     return SEED.sub("", HEADING.sub("", text))
 
@@ -210,7 +212,7 @@ def _repeated(found: list[Method]) -> list[str]:
 
 def _parsed(run: Run) -> object:
     try:
-        return yaml.safe_load(_config(run) or "")
+        return load_strictly(_config(run) or "")
     except yaml.YAMLError:
         return None
 

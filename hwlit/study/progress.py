@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
+
+from hwlit.bounded_files import LARGEST_METRICS, read_rows
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,8 @@ def read_progress(run: Path, metric: str) -> Progress:
             a loss.
     """
     try:
-        with (run / "metrics.csv").open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error):
+        rows = list(read_rows(run / "metrics.csv", LARGEST_METRICS))
+    except (OSError, ValueError):
         return Progress()
     if not rows:
         return Progress()

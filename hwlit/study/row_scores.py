@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import eq
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hwlit.bounded_files import read_rows
 from hwlit.errors import IntegrityError
 from hwlit.study.collect import Run
 
 NEARLY = 1.5  # rows: classes that are equal in fp32 were named otherwise than counted
-LONGEST = 1 << 30  # characters of one text; the csv module stops at 131,072
 
 
 @dataclass(frozen=True)
@@ -59,19 +57,16 @@ def row_scores(run: Run, metric: str) -> RowScores | None:
 
 
 def _predicted(path: Path, accuracy: Mapping[str, Any] | None) -> RowScores | None:
-    csv.field_size_limit(LONGEST)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            head, *rows = filter(None, csv.reader(file))
+        rows = [(int(r["row_id"]), r["label"], r["prediction"]) for r in read_rows(path)]
         if not rows and accuracy is None:
             return None
-        columns = dict(zip(head, zip(*rows, strict=True), strict=True))
-        ids = np.fromiter(map(int, columns["row_id"]), np.int64, len(rows))
-        truths = np.array(columns["label"])
-        right = np.fromiter(map(eq, columns["label"], columns["prediction"]), float, len(rows))
+        ids = np.array([row_id for row_id, *_ in rows], np.int64)
+        truths = np.array([label for _, label, _ in rows], np.str_)
+        right = np.array([label == guess for _, label, guess in rows], float)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, LookupError, OverflowError, csv.Error) as error:
+    except (OSError, ValueError, LookupError, OverflowError) as error:
         raise IntegrityError(
             f"not readable as rows that all have row_id, label and prediction ({error})"
         ) from None

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hwlit.bounded_files import read_json
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.run_directory import LOCK, OWNER
 from hwlit.storage import write_text
@@ -192,8 +193,8 @@ class Store:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        facts = read_json(path)
+    except (OSError, ValueError) as error:
         raise IntegrityError(f"{path} is not readable JSON ({error}); remove it") from error
     if not isinstance(facts, dict):
         raise IntegrityError(f"{path} holds no JSON object; remove it")

@@ -3,9 +3,10 @@ import threading
 
 import pytest
 
+from hwlit.bounded_files import told_size
 from hwlit.data import files
 from hwlit.data.content import read_content
-from hwlit.data.files import check_file, check_memory, open_file, read_bytes, told_size
+from hwlit.data.files import check_file, check_memory, open_file, read_bytes
 from hwlit.errors import DataError, ResourceError
 
 
@@ -47,7 +48,8 @@ def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(tmp_path, monke
     done = threading.Event()
 
     def read():
-        open_file(tmp_path / "x.csv").close()
+        with pytest.raises(DataError, match="no plain file"):
+            open_file(tmp_path / "x.csv")
         done.set()
 
     threading.Thread(target=read, daemon=True).start()

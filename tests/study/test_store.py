@@ -35,7 +35,7 @@ def test_the_least_loss_is_chosen(tmp_path):
     store = Store(tmp_path)
     for name, loss in (("a", 0.5), ("b", 0.1)):
         store.write(Row(name, {"adapter": name}, "0", "ok", None, 0, 1, f"runs/{name}", 1.0))
-        best = {"path": "a.ckpt", "monitor": "val/loss", "score": loss}
+        best = {"path": "checkpoints/a.ckpt", "monitor": "val/loss", "score": loss}
         record = {
             "schema": 1,
             "status": "ok",

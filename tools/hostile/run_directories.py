@@ -14,12 +14,15 @@ from typing import Any
 
 import torch
 
+from hwlit.__main__ import main
 from hwlit.resume import QUANTIZED
-from hwlit.storage import MANIFEST
+from hwlit.storage import MANIFEST, verify
 from hwlit.temporaries import temporary_prefix
-from tools.hostile.case import MARK, Hostile, Stock
+from hwlit.yaml_files import read_config
+from tools.hostile.case import MARK, Hostile, Stock, inside
 
 RESUME = ("fit", "--resume", "run")
+NONE = "is whole and hwlit's; start a new run"
 NEVER = 2**22 + 1  # no process has this number on Linux
 Damage = Callable[[Path, Path], None]  # of a run, with the folder outside
 
@@ -52,8 +55,13 @@ def cases() -> list[Hostile]:
         *_pipes(),
         *_hard_links(),
         *_foreign_files(),
+        *_in_the_way(),
+        *_sizes(),
+        *_contents(),
         *_manifests(),
         *_checkpoints(),
+        *_newest(),
+        *_copies(),
         *_records(),
         *_targets(),
     ]
@@ -259,6 +267,105 @@ def _foreign_files() -> list[Hostile]:
     ]
 
 
+def _in_the_way() -> list[Hostile]:
+    """Return a user's files that have the names of what a run writes."""
+    names = (
+        "predictions.csv", "adapter/README.md", "adapter/config.json", "adapter/tokenizer.json",
+        "adapter/adapter_model.safetensors",
+    )  # fmt: skip
+
+    def put(run: Path, outside: Path) -> None:
+        for name in (*names, "record.json", "adapter/README.md.kept"):
+            (run / name).write_text("mine")
+
+    def kept(here: Path, printed: str) -> None:
+        for name in (*names, "record.json"):
+            new = f"{name}.kept" + ("-2" if name == "adapter/README.md" else "")
+            assert (here / "run" / new).read_text() == "mine", f"{name} was lost"
+            assert (here / "run" / name).read_bytes() != b"mine", f"{name} is not the run's"
+            assert f"kept as {Path(new).name}" in printed, "in silence"
+
+    def own(here: Path, printed: str) -> None:
+        assert not [*(here / "run").rglob("*.kept*")], "what hwlit wrote was kept"
+
+    def nothing(run: Path, outside: Path) -> None:
+        pass
+
+    def unknown(run: Path, outside: Path) -> None:
+        (run / ".written.json").write_text('{"adapter/README.md": 3, "predictions.csv": null}')
+
+    def all_kept(here: Path, printed: str) -> None:
+        assert (here / "run" / "predictions.csv.kept").is_file(), "it was lost"
+
+    return [
+        _files("resume over files of the user", RESUME, 0, put, check=kept),
+        _files("resume over files of the run", RESUME, 0, nothing, check=own),
+        _files("a damaged list of what was written", RESUME, 0, unknown, check=all_kept),
+    ]
+
+
+def _sizes() -> list[Hostile]:
+    """Return files of six gigabytes that take no room on the disk."""
+
+    def huge(place: str) -> Damage:
+        def damage(run: Path, outside: Path) -> None:
+            os.truncate(run / place, 6 << 30)
+
+        return damage
+
+    show, quantise = ("show", "run"), ("quantize", "run", "--format", "int8")
+    tried = [
+        (RESUME, "config.yaml", 2, "is larger than"),
+        (RESUME, "record.json", 0, ""),
+        (RESUME, ".owner.json", 0, ""),
+        (RESUME, "metrics.csv", 5, "none of its kind has over"),
+        (show, "record.json", 5, "none of its kind has over"),
+        (quantise, "predictions.csv", 5, "none of its kind has over"),
+        (("compare", ".", "--format", "json"), "predictions.csv", 0, ""),
+        (("compare", ".", "--format", "json"), "config.yaml", 0, ""),
+        (("compare", ".", "--format", "json"), "metrics.csv", 0, ""),
+    ]  # fmt: skip
+    return [
+        _files(
+            f"{words[0]} {name} of 6 GiB", words, code, huge(name), told,
+            unfinished=words == RESUME and name != "record.json",
+        )
+        for words, name, code, told in tried
+    ]  # fmt: skip
+
+
+def _contents() -> list[Hostile]:
+    """Return files of a run that hold something else."""
+
+    def written(place: str, content: bytes) -> Damage:
+        def damage(run: Path, outside: Path) -> None:
+            (run / place).write_bytes(content)
+
+        return damage
+
+    metrics = {
+        "has no step": b"a,b\n1,2\n",
+        "is empty but for a name": b"x\n\n",
+        "has a step that is a word": b"step,a\nx,1\n",
+        "has a step that is missing": b"a,step\n1\n",
+        "has one field too many": b"step,a\n1,2,3\n",
+        "has a long field": b"step,a\n1," + b"9" * 200_000 + b"x,\n",
+        "leaves a quote open": b'step,a\n1,"2\n',
+        "is no UTF-8": b"step,a\n1,\xff\n",
+        "has a step of many digits": b"step,a\n" + b"9" * 5000 + b",1\n",
+    }
+    right = {"is empty but for a name"}
+    return [
+        _files("a config of a run that is no UTF-8", RESUME, 2, written("config.yaml", b"\xff"),
+               "is not UTF-8"),
+        *(
+            _files(f"a metrics.csv that {name}", RESUME, 0 if name in right else 5,
+                   written("metrics.csv", content), "" if name in right else "metrics.csv")
+            for name, content in metrics.items()
+        ),
+    ]  # fmt: skip
+
+
 def _rewritten(change: Callable[[dict[str, Any]], Any]) -> Damage:
     """Return what changes every manifest of a run's checkpoints."""
 
@@ -288,16 +395,14 @@ def _manifests() -> list[Hostile]:
         "tells of another step": lambda facts: facts | {"step": 3},
     }  # fmt: skip
     found = [
-        _files(
-            f"a manifest that {name}", RESUME, 5, _rewritten(change), "is whole; start a new run"
-        )
+        _files(f"a manifest that {name}", RESUME, 5, _rewritten(change), NONE)
         for name, change in wrong.items()
         if name != "tells of another step"
     ]
     other = _rewritten(wrong["tells of another step"])
     return [
         *found,
-        _files("a manifest that tells of another step", RESUME, 5, other, "is no checkpoint of"),
+        _files("a manifest that tells of another step", RESUME, 5, other, NONE),
     ]
 
 
@@ -343,15 +448,82 @@ def _checkpoints() -> list[Hostile]:
     }
     found = []
     for name, content in evil.items():
-        found.append(_files(f"resume from {name}", RESUME, 5, replaced(content), "use another"))
+        found.append(_files(f"resume from {name}", RESUME, 5, replaced(content), NONE))
     pickled = replaced(evil["a pickled checkpoint"])
     quantise = ("quantize", "run", "--format", "int8")
     flipped = _flip
     return [
         *found,
         _files("quantise a pickled checkpoint", quantise, 5, pickled, "use another"),
-        _files("resume from a flipped bit", RESUME, 5, flipped, "is whole; start a new run"),
+        _files("resume from a flipped bit", RESUME, 5, flipped, NONE),
         _files("quantise a flipped bit", quantise, 5, flipped, "use another checkpoint"),
+    ]
+
+
+def _newest() -> list[Hostile]:
+    """Return newer checkpoints that cannot be gone on from, beside one that can."""
+
+    def newer(content: Callable[[Path], None]) -> Damage:
+        def damage(run: Path, outside: Path) -> None:
+            old = next(run.glob("checkpoints/*.ckpt"))
+            new = old.with_name("epoch=1-step=14.ckpt")
+            new.write_bytes(old.read_bytes())
+            content(new)
+            data, facts = new.read_bytes(), json.loads(Path(f"{old}{MANIFEST}").read_text())
+            facts |= {"step": 14, "epoch": 1, "file": new.name, "size": len(data)}
+            facts["sha256"] = hashlib.sha256(data).hexdigest()
+            Path(f"{new}{MANIFEST}").write_text(json.dumps(facts))
+
+        return damage
+
+    contents: dict[str, Callable[[Path], Any]] = {
+        "is text": lambda path: path.write_text("mine"),
+        "is of an earlier step": lambda path: None,
+        "holds a command": lambda path: torch.save({"state_dict": Evil()}, path),
+    }
+
+    def said(here: Path, printed: str) -> None:
+        assert "epoch=1-step=14.ckpt is no checkpoint of" in printed, "in silence"
+
+    return [
+        _files(f"resume where the newest {name}", RESUME, 0, newer(content), check=said)
+        for name, content in contents.items()
+    ]
+
+
+def _copies() -> list[Hostile]:
+    """Return copies of checkpoints with their manifests that a careful user made."""
+    names = ("a_backup.ckpt", "my_backup.ckpt", "epoch=1-step=14.ckpt")
+
+    def copied(run: Path, outside: Path) -> None:
+        own = next(run.glob("checkpoints/*.ckpt"))
+        for name in names:
+            for end in ("", MANIFEST):
+                own.with_name(name + end).write_bytes(Path(f"{own}{end}").read_bytes())
+        config = run / "config.yaml"
+        config.write_text(config.read_text().replace("max_epochs: 1", "max_epochs: 4"))
+
+    def alone(run: Path, outside: Path) -> None:
+        own = next(run.glob("checkpoints/*.ckpt"))
+        for end in ("", MANIFEST):
+            Path(f"{own}{end}").rename(own.with_name(f"a_backup.ckpt{end}"))
+
+    def kept(here: Path, printed: str) -> None:
+        for name in names:
+            path = here / "run" / "checkpoints" / name
+            assert path.is_file(), f"{name} was lost"
+            assert verify(path)["step"] == 7, f"{name} was replaced"
+        record = json.loads((here / "run" / "record.json").read_text())
+        own = here / "run" / record["best_checkpoint"]["path"]
+        assert own.is_file(), f"{own.name} was lost"
+        assert own.name not in names, f"{own.name} is the best"
+
+    def read(here: Path, printed: str) -> None:
+        assert (here / "run" / "checkpoints" / "a_backup.ckpt").is_file(), "it was lost"
+
+    return [
+        _files("resume beside copies of a checkpoint", RESUME, 0, copied, check=kept),
+        _files("resume from a copy alone", RESUME, 0, alone, check=read),
     ]
 
 
@@ -388,7 +560,7 @@ def _records() -> list[Hostile]:
             elsewhere,
         ),
         _files("a best checkpoint by its full path", quantise, 5, best("/etc/passwd"), elsewhere),
-        _files("a best checkpoint that is a number", quantise, 5, best(3), "is no text"),
+        _files("a best checkpoint that is a number", quantise, 5, best(3), "is damaged"),
         _files("a best checkpoint that is not there", quantise, 5, gone, "use another checkpoint"),
         _files(*ok, unfinished=False),
     ]
@@ -426,7 +598,28 @@ def _targets() -> list[Hostile]:
         ("export", "run", "--merged", "plain"),
         ("quantize", "run", "--format", "int8"),
     )
+    odd = "a\nb: 1\x7f\u2028"
+
+    def again(here: Path, printed: str) -> None:
+        for folder in (odd, f"{odd}-int8"):
+            first, *_ = (here / folder / "config.yaml").read_text().split("\n")
+            assert first.startswith("# hwlit")
+            assert "seed_everything" in read_config(here / folder / "config.yaml")
+
+    def made(here: Path, stock: Stock) -> None:
+        with inside(here):
+            assert main(["fit", *stock.fit()[:-1], odd]) == 0
+
     return [
+        Hostile(
+            "fit and quantise in a folder of two lines",
+            "files",
+            ("quantize", odd, "--format", "int8"),
+            (0,),
+            "",
+            made,
+            again,
+        ),
         Hostile("fit beside a draft", "files", ("fit", "SMALL"), (2,), "other files", draft),
         Hostile("fit with a linked lock", "files", ("fit", "SMALL"), (5,), "is a link", locked),
         _files("export again after a kill", export, 0, stale, check=cleared),
