@@ -167,3 +167,10 @@ class Interrupted(BaseException):
         super().__init__(f"stopped by {({1: 'SIGHUP', 2: 'Ctrl-C'}).get(signal, 'SIGTERM')}")
         self.__notes__: list[str] = []
         self.exit_code = 128 + signal
+
+
+def status_of(error: BaseException) -> str:
+    """Return the status of a run that an exception ended: failed, oom or interrupted."""
+    if isinstance(error, Interrupted | KeyboardInterrupt):
+        return "interrupted"
+    return "oom" if is_out_of_memory(error) else "failed"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 from hwlit.checkpoint_file import check_checkpoint
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.output import is_first_process
+from hwlit.plain_text import say
 from hwlit.run_directory import check_plain, foreign_checkpoints, run_status
 from hwlit.storage import MANIFEST, manifests, verify
 from hwlit.yaml_files import config_text
@@ -24,6 +25,7 @@ CHANGEABLE = (
     "--data.init_args.num_workers", "--trainer.enable_progress_bar", "--allow_class",
 )  # fmt: skip
 
+SHOWN = 10  # checkpoints that are passed over, on the screen; the record has all
 QUANTIZED = "# hwlit quantize "  # begins config.yaml of a row that was quantised, not trained
 
 
@@ -133,7 +135,8 @@ def find_checkpoint(
         try:
             return Resumption(path, check(path), tuple(damaged))
         except IntegrityError as error:
-            _say(str(error))
+            if len(damaged) < SHOWN:
+                _say(str(error))
             damaged.append(str(error))
     if damaged:
         raise IntegrityError(
@@ -149,22 +152,45 @@ def find_checkpoint(
     return Resumption(None)
 
 
+@contextlib.contextmanager
+def restoring(checkpoint: Path | None, began: Callable[[], bool]) -> Iterator[None]:
+    """Say that a checkpoint is damaged where Lightning finds no sense in it.
+
+    Args:
+        checkpoint: What a run goes on from; None where it begins anew.
+        began: Says whether a step has begun: what goes wrong later is not the checkpoint's.
+
+    Raises:
+        IntegrityError: It is damaged.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        if checkpoint is None or began():
+            raise
+        told = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise IntegrityError(
+            f"{checkpoint} cannot be gone on from ({told}); move it away to use another"
+        ) from error
+
+
 def _unreadable(folder: Path, readable: Sequence[Path]) -> list[str]:
     """Say which checkpoints have a manifest that cannot be read; the newest may be among them."""
+    known = set(readable)
     found = [m.with_name(m.name.removesuffix(MANIFEST)) for m in folder.glob(f"*.ckpt{MANIFEST}")]
     told = [
         f"the manifest of {path} is damaged; use another checkpoint"
         for path in sorted(found)
-        if path.exists() and path not in readable
+        if path.exists() and path not in known
     ]
-    for line in told:
+    for line in told[:SHOWN]:
         _say(line)
     return told
 
 
 def _say(line: str) -> None:
     if is_first_process():  # of several, one speaks for all
-        print(f"hwlit: {line}", file=sys.stderr)
+        say(f"hwlit: {line}", error=True)
 
 
 def find_resumption(output: Path, resumes: bool, ckpt_path: str | None) -> Resumption | None:

@@ -34,12 +34,12 @@ from hwlit.errors import (
     Interrupted,
     ResourceError,
     UsageError,
-    is_out_of_memory,
+    status_of,
 )
 from hwlit.parsing import config_sha256
 from hwlit.plain_text import say
 from hwlit.records import Reading, RunRecord
-from hwlit.resume import Resumption
+from hwlit.resume import Resumption, restoring
 from hwlit.signals import Signals
 from hwlit.storage import replacing_folder, write_text
 from hwlit.tasks.base import Task
@@ -205,7 +205,9 @@ class Run(ABC, Generic[TaskT, DataT]):
             return None
         if self._trainer.is_global_zero:
             remove_export(self._output)  # of an earlier part of the run
-        self._trainer.fit(self._model, datamodule=self._data, ckpt_path=start, weights_only=True)
+        trainer, model, data = self._trainer, self._model, self._data
+        with restoring(start, lambda: self._steps.began):
+            trainer.fit(model, datamodule=data, ckpt_path=start, weights_only=True)
         if not checkpoints.validated:
             raise UsageError(
                 "nothing was trained and validated, so there is no best checkpoint; look at "
@@ -285,13 +287,6 @@ class Run(ABC, Generic[TaskT, DataT]):
             "world_size": trainer.world_size,
             "device": self._device.describe()["name"],
         }
-
-
-def status_of(error: BaseException) -> str:
-    """Return the status of a run that an exception ended: failed, oom or interrupted."""
-    if isinstance(error, Interrupted | KeyboardInterrupt):
-        return "interrupted"
-    return "oom" if is_out_of_memory(error) else "failed"
 
 
 def _sentence(error: BaseException) -> str:

@@ -98,10 +98,10 @@ def show_files(folder: Path, console: PlainConsole) -> None:
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
-        size = path.lstat().st_size
-        if path.is_dir():
-            size = sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
-        name = str(path) + ("/" if path.is_dir() else "")
+        size, is_folder = path.lstat().st_size, path.is_dir() and not path.is_symlink()
+        if is_folder:
+            size = sum(p.lstat().st_size for p in path.rglob("*"))
+        name = str(path) + ("/" if is_folder else "")
         console.print(Text(f"  {name}  {in_unit(size, 'B')}"), soft_wrap=True)
 
 

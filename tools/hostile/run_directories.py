@@ -435,6 +435,12 @@ def _checkpoints() -> list[Hostile]:
 
         return content
 
+    def with_odd(part: str, value: Any) -> Callable[[Path], None]:
+        def content(path: Path) -> None:
+            torch.save(torch.load(path, weights_only=True) | {part: value}, path)
+
+        return content
+
     evil = {
         "a pickled checkpoint": lambda path: path.write_bytes(pickle.dumps(Evil())),
         "a checkpoint with a command": lambda path: torch.save({"state_dict": Evil()}, path),
@@ -446,7 +452,16 @@ def _checkpoints() -> list[Hostile]:
         "a checkpoint without weights": without("state_dict"),
         "a checkpoint without its place in the loops": without("loops"),
     }
-    found = []
+    # What only Lightning looks into, when it restores.
+    odd = {
+        "empty loops": with_odd("loops", {}),
+        "an optimizer that is a number": with_odd("optimizer_states", [5]),
+        "a schedule of numbers": with_odd("lr_schedulers", [{"base_lrs": 5}]),
+    }
+    found = [
+        _files(f"resume from {name}", RESUME, 5, replaced(content), "cannot be gone on from")
+        for name, content in odd.items()
+    ]
     for name, content in evil.items():
         found.append(_files(f"resume from {name}", RESUME, 5, replaced(content), NONE))
     pickled = replaced(evil["a pickled checkpoint"])
