@@ -10,7 +10,6 @@ if __name__ == "__main__" and not sys.flags.safe_path:
 import difflib
 import importlib
 import itertools
-import os
 import re
 import sys
 import textwrap
@@ -18,10 +17,10 @@ import traceback
 from pathlib import Path
 
 from hwlit import __version__, quiet, surroundings
-from hwlit.errors import HwlitError, Interrupted, UsageError, is_panic, translated
+from hwlit.errors import HwlitError, Interrupted, ResourceError, UsageError, is_panic, translated
 from hwlit.options import export_options, generate_parser, parser, predict_parser, quantize_parser
 from hwlit.output import is_first_process
-from hwlit.plain_text import plain_streams, say
+from hwlit.plain_text import open_closed_streams, plain_streams, say, to_nowhere
 from hwlit.shipped import adapter_card, adapter_folder, adapters, config_names, find_config
 from hwlit.signals import leave_by_exception
 
@@ -96,31 +95,30 @@ def main(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     arguments = [word for word in arguments if word != "--debug"]
     try:
-        with plain_streams(bars=not shows_only(arguments)):
+        with plain_streams(bars=not shows_only(arguments), outlive=not reads_only(arguments)):
             return _dispatch(arguments)
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - closed by the interpreter's end
-        return 0
+    except BrokenPipeError as error:
+        to_nowhere(sys.stdout)
+        if reads_only(arguments):  # the reader, such as `head`, has seen enough
+            return 0
+        return _tell(ResourceError(f"another process of this run has ended ({error})"), debug)
     except HwlitError as error:
-        _trace(debug)
-        say(f"hwlit: {error}", error=True)
-        return error.exit_code
+        return _tell(error, debug)
     except Interrupted as error:
         if is_first_process():  # of several, one speaks for all
-            say("; ".join([f"hwlit: {error}", *error.__notes__]), error=True)
+            _say("; ".join([f"hwlit: {error}", *error.__notes__]))
         return error.exit_code
     except KeyboardInterrupt:
-        say("hwlit: interrupted", error=True)
+        _say("hwlit: interrupted")
         return 130
     except BaseException as error:  # a bug of ours or of a library: still one sentence
         if not isinstance(error, Exception) and not is_panic(error):
             raise
-        _trace(debug)
         if (known := translated(error)) is not None:
-            say(f"hwlit: {known}", error=True)
-            return known.exit_code
+            return _tell(known, debug)
+        _trace(debug)
         reason = " ".join(str(error).split())[:500] or "no message"
-        say(f"hwlit: {type(error).__name__}: {reason}; --debug shows where", error=True)
+        _say(f"hwlit: {type(error).__name__}: {reason}; --debug shows where")
         return 1
 
 
@@ -130,13 +128,34 @@ def shows_only(arguments: list[str]) -> bool:
     return any(name == "-h" or name.endswith(("help", "print_config")) for name in names)
 
 
+def reads_only(arguments: list[str]) -> bool:
+    """Return whether a command line only prints what is there already."""
+    command = arguments[0] if arguments else ""
+    working = ("fit", "check", "validate", "test", "generate", "quantize", "export")
+    return command not in working and arguments[:2] != ["study", "run"]
+
+
+def _tell(error: HwlitError, debug: bool) -> int:
+    _trace(debug)
+    _say(f"hwlit: {error}")
+    return error.exit_code
+
+
 def _trace(debug: bool) -> None:
     if debug:
-        say(*traceback.format_exc().splitlines(), error=True)
+        _say(*traceback.format_exc().splitlines())
+
+
+def _say(*lines: str) -> None:
+    try:
+        say(*lines, error=True)
+    except BrokenPipeError:  # nobody reads it; the exit code is told in any case
+        to_nowhere(sys.stderr)
 
 
 def run() -> None:
     """Run the command line of this process and exit with its code."""
+    open_closed_streams()
     leave_by_exception()
     surroundings.secure()
     sys.exit(main(sys.argv[1:]))

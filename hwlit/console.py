@@ -32,6 +32,10 @@ class PlainConsole(Console):
         """Return a text with rich's highlights."""
         return super().render_str(printable(text), **options)
 
+    def on_broken_pipe(self) -> None:
+        """Leave to whoever prints what a reader that has ended means; rich would exit with 1."""
+        raise BrokenPipeError
+
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -123,20 +124,77 @@ class Plain:
             self.write(line)
 
 
+class Outliving:
+    """A stream whose reader may end: what is printed from then on goes nowhere.
+
+    Args:
+        stream: Where to write.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what else a stream has."""
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        """Write a text."""
+        try:
+            return self.stream.write(text)
+        except BrokenPipeError:
+            to_nowhere(self.stream)
+            return len(text)
+
+    def flush(self) -> None:
+        """Hand on what was written."""
+        try:
+            self.stream.flush()
+        except BrokenPipeError:
+            to_nowhere(self.stream)
+
+
+def to_nowhere(stream: TextIO) -> None:
+    """Let what a stream still holds, and whatever follows, go nowhere: its reader has ended."""
+    with contextlib.suppress(OSError):  # one that is no file holds nothing
+        number = stream.fileno()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, number)
+        os.close(nowhere)
+
+
+def open_closed_streams() -> None:
+    """Open what the shell has closed (`>&-`): a file of ours would get its number, and its text."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
 @contextlib.contextmanager
-def plain_streams(bars: bool) -> Iterator[None]:
+def plain_streams(bars: bool, outlive: bool = False) -> Iterator[None]:
     """Let what libraries print be plain while the block lasts.
 
     Args:
         bars: Whether rich's progress bars are to be drawn, where standard output is a terminal.
+        outlive: Whether to go on where nobody reads any more what is printed.
     """
     before = sys.stdout, sys.stderr
+    if outlive and sys.stdout is not None and not is_screen():
+        sys.stdout = cast(TextIO, Outliving(sys.stdout))
+    if outlive and sys.stderr is not None:
+        sys.stderr = cast(TextIO, Outliving(sys.stderr))
     if sys.stdout is not None and not (bars and is_screen()):
         sys.stdout = cast(TextIO, Plain(sys.stdout))
     if sys.stderr is not None:
         sys.stderr = cast(TextIO, Plain(sys.stderr))
     try:
         yield
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a reader that has ended is met here, not at the very end
     finally:
         sys.stdout, sys.stderr = before
 

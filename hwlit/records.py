@@ -67,7 +67,7 @@ FIELDS = {
             "per_class?.*.recall?", "per_class?.*.f1?", "per_class?.*.support?",
             "phases?.*.wall_time", "phases?.*.share?", "phases?.*.peak_memory?.*",
             "phases?.*.energy?.*", "step_times?.*",
-            "data?.max_length?", "data?.majority_class_accuracy?", "resumed_from?.step",
+            "data?.majority_class_accuracy?", "resumed_from?.step",
             "check?.rows?", "check?.max_abs_difference?", "check?.pictures?",
             "check?.mean_pixel_difference?", "check?.max_pixel_difference?",
             "check?.mean_difference_from_base?",
@@ -77,11 +77,13 @@ FIELDS = {
     "seed?": "number or null",
     "error?": "text or null",
     "model?.dtype?": "precision",
+    "data?.max_length?": "length",
 }  # fmt: skip
 FITS: Mapping[str, Callable[[Any], bool]] = {
     "text": lambda value: isinstance(value, str),
     "text or null": lambda value: value is None or isinstance(value, str),
     "number": lambda value: _is_number(value),
+    "length": lambda value: type(value) is int and 0 < value < 2**31,
     "number or null": lambda value: value is None or _is_number(value),
     "object": lambda value: isinstance(value, dict),
     "object or null": lambda value: value is None or isinstance(value, dict),

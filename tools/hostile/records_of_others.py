@@ -104,6 +104,7 @@ def _used() -> list[Hostile]:
             ("predict by a base that is a list", PREDICT, {"model__pretrained": ["a"]}),
             ("predict by no hash", PREDICT, {"model__sha256": ...}),
             ("predict by a length that is a text", PREDICT, {"data__max_length": "long"}),
+            ("predict by a length below nothing", PREDICT, {"data__max_length": -5}),
             ("predict by no length", PREDICT, {"data__max_length": ...}),
             ("export by a record without a model", MERGE, {"model": ...}),
             ("quantise by a record without comparability", QUANTIZE, {"comparability": ...}),
