@@ -39,7 +39,7 @@ from hwlit.parsing import (
     verbatim_columns,
 )
 from hwlit.plain_text import say
-from hwlit.refusals import check_names
+from hwlit.refusals import Refusal, check_names
 from hwlit.resume import check_file, find_resumption, resume_arguments
 from hwlit.run_directory import Held, take_directory
 from hwlit.runs.base import WARMUP_STEPS, Run
@@ -96,6 +96,8 @@ class HwlitCLI(LightningCLI):
         try:
             check_names(words, allowed)
             super().parse_arguments(parser, args)
+        except Refusal:
+            raise
         except UsageError as error:
             meant = explain(self._parser(command), words, allowed.every())
             raise UsageError(meant or str(error)) from error

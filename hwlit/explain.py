@@ -65,17 +65,7 @@ class _Walk:
     def _source(self, given: Any, source: str) -> Iterator[str]:
         if isinstance(given, Problem):
             yield given
-        elif not isinstance(given, Mapping):
-            found = "empty" if given in (None, "") else f"a {type(given).__name__}"
-            yield f"config {source} is {found}; it must map keys such as model, data and trainer"
-        elif "class_path" in given:
-            yield (
-                f"config {source} describes the class {given['class_path']}, not a run; "
-                "an adapter is given by --model.adapter"
-            )
-        elif "axes" in given:
-            yield f"config {source} describes a study, not a run; hwlit study run {source} runs it"
-        else:
+        elif isinstance(given, Mapping):
             yield from self._keys(given, self._names, (), source, "")
 
     def _keys(

@@ -20,7 +20,8 @@ BARS = re.compile(r"[\n\r]*(\x1b\[A)*")  # how tqdm moves between several bars
 TICKS = re.compile(r"`+")
 # An address of the web becomes a link by itself.
 LINKED = re.compile(r"(?<=[A-Za-z]):(?=//)|(?<=www)\.|@", re.IGNORECASE)
-LISTED = re.compile(r"^([-+=]|\d+(?=[.)]))")
+# What begins a list or a rule at the start of a line; a number with a point in it does not.
+LISTED = re.compile(r"^([-+](?=\s|$)|[-=](?=[-=]|$)|\d+(?=[.)](?:\s|$)))")
 FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 

@@ -32,6 +32,10 @@ NEVER = {
 }
 
 
+class Refusal(UsageError):
+    """What stands in a config is understood, and refused: nothing else explains it better."""
+
+
 def check_names(words: Sequence[str], allowed: Allowed) -> None:
     """Refuse what may not be named, and where nothing may be written, in options and configs.
 
@@ -40,13 +44,38 @@ def check_names(words: Sequence[str], allowed: Allowed) -> None:
         allowed: The classes that may be named.
 
     Raises:
-        UsageError: Something is refused, or a config file cannot be read.
+        Refusal: Something is refused.
+        UsageError: A class is named where none belongs, or a config file cannot be read.
     """
     files: list[Path] = []
     for given, source in sources(words, special=True):
         if isinstance(given, Problem):
             continue  # the parser says it
+        if source != COMMAND_LINE:
+            _check_run(given, source)
         _Check(allowed, source, files).value(given, None, ())
+
+
+def _check_run(given: Any, source: str) -> None:
+    """Refuse a file that describes no run.
+
+    Raises:
+        Refusal: It does not; names what it describes.
+    """
+    if not isinstance(given, Mapping):
+        found = "empty" if given in (None, "") else f"a {type(given).__name__}"
+        raise Refusal(
+            f"config {source} is {found}; it must map keys such as model, data and trainer"
+        )
+    if "class_path" in given:
+        raise Refusal(
+            f"config {source} describes the class {given['class_path']}, not a run; "
+            "an adapter is given by --model.adapter"
+        )
+    if "axes" in given:
+        raise Refusal(
+            f"config {source} describes a study, not a run; hwlit study run {source} runs it"
+        )
 
 
 class _Check:
@@ -111,7 +140,11 @@ class _Check:
 
     def _class(self, name: Any, slot: Slot | None, path: tuple[str, ...]) -> None:
         if slot is None:
-            self._refuse(path, f"is {str(name)!r}, but no class may be named there; remove it")
+            # Mostly below a misspelt key, of which `explain` knows more: so it is no `Refusal`.
+            where = at(self._source, ".".join(path))
+            raise UsageError(
+                f"{where} is {str(name)!r}, but no class may be named there; remove it"
+            )
         elif name is not None and not (isinstance(name, str) and self._known(name, slot)):
             self._refuse(path[:-1], self._other(str(name), slot))
 
@@ -167,7 +200,7 @@ class _Check:
         return "; ".join([told, *filter(None, hints)])
 
     def _refuse(self, path: Iterable[str], told: str) -> None:
-        raise UsageError(f"{at(self._source, '.'.join(path))} {told}")
+        raise Refusal(f"{at(self._source, '.'.join(path))} {told}")
 
 
 def _is_file(path: Path) -> bool:
