@@ -21,7 +21,8 @@ from transformers import (
 from hwlit.errors import UsageError
 from hwlit.networks.hub import reach, why_not
 from hwlit.networks.loading import loading
-from hwlit.networks.pipeline_index import INDEX, check_named, read_index, read_object
+from hwlit.networks.pipeline_index import INDEX, check_named, read_index
+from hwlit.networks.plain_files import read_object
 from hwlit.networks.pocket import pocket_sd_path
 from hwlit.networks.text import Source
 from hwlit.networks.vetting import vet

@@ -18,10 +18,17 @@ from safetensors import SafetensorError, safe_open
 
 from hwlit.errors import IntegrityError, UsageError, is_out_of_memory, one_line
 from hwlit.networks.allowed import ADAPTER_RULES, RULES, Rule
+from hwlit.networks.growth import check_added, nested_texts
 from hwlit.networks.patterns import check_patterns
+from hwlit.networks.plain_files import (
+    LARGEST_CONFIG,
+    check_plain,
+    read_object,
+    read_plain,
+    too_large,
+)
 
-LARGEST_CONFIG = 16 << 20  # bytes; a thousand labels take 50 kB
-LARGEST_VOCABULARY = 256 << 20  # bytes; that of Gemma 3, the largest in use, is 33 MB
+LARGEST_VOCABULARY = 64 << 20  # bytes; that of Gemma 3, the largest in use, is 33 MB
 # Deeper or wider than any network there is; a library would build it before it looks at a weight.
 LARGEST = {
     "layers": 1_000,
@@ -45,64 +52,51 @@ VOCABULARIES = (
     *PATTERNS, "vocab.json", "added_tokens.json", "vocab.txt", "merges.txt", "tokenizer.model",
     "spiece.model", "sentencepiece.bpe.model",
 )  # fmt: skip
-
-
-def read_plain(path: Path, largest: int = LARGEST_CONFIG) -> Any:
-    """Read a JSON file of a model as plain data.
-
-    Raises:
-        UsageError: It is no plain file, too large, or no JSON.
-    """
-    try:
-        check_plain(path)
-        if (size := path.stat().st_size) > largest:
-            raise UsageError(
-                f"{path} has {size:,} bytes, and none of its kind needs more than {largest:,}; "
-                "fetch the model again"
-            )
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(
-            f"{path} is not a valid JSON file ({one_line(error)}); fetch the model again"
-        ) from error
-
-
-def check_plain(path: Path) -> None:
-    """Refuse what is no file: a pipe or a device would never end.
-
-    Raises:
-        UsageError: It is none.
-    """
-    if path.exists() and not path.is_file():
-        raise UsageError(f"{path} is no plain file; fetch the model again")
+# Of whatever the libraries read beside weights; a class of tokenizers has file names of its own.
+READ = (".json", ".jinja", ".txt", ".model", ".tiktoken", ".codes", ".tokenizer", ".spm", ".bpe")
+TEMPLATES = "additional_chat_templates"  # a folder beside tokenizer_config.json, read with it
+WORDS = ("tokenizer_config.json", "special_tokens_map.json")
 
 
 def vet(folder: Path) -> None:
     """Refuse a folder of a model, tokenizer or adapter whose files ask for more than to be read.
 
     Args:
-        folder: The folder; what lies in folders within it is not looked at.
+        folder: The folder; of folders within it only that of chat templates is looked at.
 
     Raises:
         UsageError: A key names code, packages, kernels or other files; a size is beyond reason; a
             pattern of the tokenizer does not end; a file is no JSON.
         IntegrityError: A list of weight files names others.
     """
-    files = {path.name: path.stat() for path in folder.iterdir() if path.exists()}
+    within = folder / TEMPLATES
+    paths = [*folder.iterdir(), *(within.iterdir() if within.is_dir() else ())]
+    files = {str(p.relative_to(folder)): p.stat() for p in paths if p.exists()}
     stamp = tuple(sorted((name, at.st_size, at.st_mtime_ns) for name, at in files.items()))
     _vet(folder, stamp)
 
 
 @cache  # a run asks several times, and a vocabulary may take a second to read
 def _vet(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> None:
+    templates = 0
     for name, size, _ in stamp:
         path = folder / name
-        if path.suffix in (".safetensors", ".json", ".txt", ".model", ".jinja", ".bin"):
+        if path.suffix in (*READ, ".safetensors", ".bin"):
             check_plain(path)
-        if name in VOCABULARIES and size > LARGEST_VOCABULARY:
-            raise UsageError(f"{path} has {size:,} bytes, and no vocabulary does; fetch it again")
+        if path.suffix == ".jinja":
+            templates += size
+        largest = LARGEST_CONFIG if name in (*CONFIGS, *INDEXES) else LARGEST_VOCABULARY
+        if path.suffix in READ and size > largest:
+            raise too_large(path, size, largest)
+        if templates > LARGEST_CONFIG:
+            raise too_large(path, templates, LARGEST_CONFIG)
         if name in PATTERNS:
             check_patterns(path, read_plain(path, LARGEST_VOCABULARY))
+        if name == "added_tokens.json":
+            check_added(str(path), iter(read_object(path)))
+        if name in WORDS:
+            found = {n: v for n, v in read_object(path).items() if n != "chat_template"}
+            check_added(str(path), (text for _, text in nested_texts(found)))
         if name in INDEXES:
             _check_index(path)
         if name in CONFIGS:
