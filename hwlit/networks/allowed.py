@@ -106,7 +106,7 @@ ADAPTER_RULES: Mapping[str, Rule] = {
     "layer_replication": Rule(UNSET, "by which layers are made several times"),
     **dict.fromkeys(("corda_config", "lora_ga_config", "eva_config"), Rule(_files_of_none, OPENED)),
     "init_lora_weights": Rule(
-        lambda value: value not in ("corda", "eva", "lora_ga", "loftq"),
-        "by which the layers are made anew from other data",
+        _one_of(None, True, False, "gaussian", "pissa", "olora", "orthogonal"),
+        "by which the layers are made anew, from other data or without end",
     ),
 }

@@ -17,6 +17,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from hwlit.errors import IntegrityError, UsageError, is_out_of_memory, one_line
+from hwlit.networks.adapter_settings import check_settings
 from hwlit.networks.allowed import ADAPTER_RULES, RULES, Rule
 from hwlit.networks.growth import check_added, nested_texts
 from hwlit.networks.patterns import check_patterns
@@ -220,7 +221,7 @@ def _check_rank(folder: Path) -> None:
             f"{folder} holds no {ADAPTER_WEIGHTS}, and weights in another format, which could hold "
             "code, are not read; bring the run's own file back"
         )
-    _refuse_wide(path, config, folder / ADAPTER_WEIGHTS)
+    check_settings(path, config, [*shapes(folder / ADAPTER_WEIGHTS).values()])
 
 
 def vet_lora(path: Path) -> None:
@@ -236,12 +237,13 @@ def vet_lora(path: Path) -> None:
     header = metadata(path).get("lora_adapter_metadata", "{}")
     try:
         found = json.loads(header)
-        settings = {name.rpartition(".")[2]: value for name, value in found.items()}
+        settings = [{name.rpartition(".")[2]: value} for name, value in found.items()]
     except (ValueError, AttributeError, RecursionError) as error:
         raise IntegrityError(f"{path} is damaged ({one_line(error)}); fetch it again") from error
-    for name, value in found.items():  # one name may stand for several parts
-        vet_values(str(path), {name.rpartition(".")[2]: value}, {**RULES, **ADAPTER_RULES})
-    _refuse_wide(path, settings, path)
+    sizes = [*shapes(path).values()]
+    for each in settings:  # one name may stand for several parts
+        vet_values(str(path), each, {**RULES, **ADAPTER_RULES})
+        check_settings(path, each, sizes)
 
 
 def metadata(path: Path) -> dict[str, str]:
@@ -252,15 +254,3 @@ def metadata(path: Path) -> dict[str, str]:
     """
     with _opened(path) as file:
         return file.metadata() or {}
-
-
-def _refuse_wide(path: Path, config: dict[str, Any], weights: Path) -> None:
-    """Refuse settings of an adapter that make wider layers than any of its tensors."""
-    widest = max((max(shape, default=1) for shape in shapes(weights).values()), default=1)
-    ranks = {n: value for n, value in config.items() if n in ("r", "init_r", "rank_pattern")}
-    for name, value in _pairs(ranks):
-        if isinstance(value, int) and value > max(widest, 256):
-            raise IntegrityError(
-                f"{path} has {name}: {value:,}, but no tensor of {weights.name} is so wide; bring "
-                "the run's own files back"
-            )

@@ -321,6 +321,21 @@ def _adapters() -> list[Hostile]:
         "a prompt and a tokenizer": prompt | {"tokenizer_kwargs": {"trust_remote_code": True}},
         "layers made a billion times": {"layer_replication": [[0, 10**9]]},
         "a start from data": {"init_lora_weights": "eva"},
+        "a start without end": {"init_lora_weights": "pissa_niter_1000000000"},
+        "a method that compiles": {"peft_type": "BOFT", "boft_n_butterfly_factor": 1},
+        "a method that loads a model": {"peft_type": "SHADOW", "shadow_model": "elsewhere"},
+        "an unknown method": {"peft_type": "NOSUCH"},
+        "a list for a method": {"peft_type": ["LORA"]},
+        "a pattern for its layers": {"target_modules": r"(([a-z0-9_]|\.)+)+X"},
+        "a pattern among its layers": {"target_modules": [r"(([a-z0-9_]|\.)+)+X"]},
+        "a pattern of layers left out": {"exclude_modules": r"(([a-z0-9_]|\.)+)+X"},
+        "a pattern for ranks": {"rank_pattern": {r"(([a-z0-9_]|\.)+)+X": 8}},
+        "a pattern for strengths": {"alpha_pattern": {r"(([a-z0-9_]|\.)+)+X": 8}},
+        "a pattern of numbered layers": {
+            "layers_to_transform": [0],
+            "layers_pattern": r"(([a-z0-9_]|\.)+)+X",
+        },
+        "a pattern for what is saved": {"modules_to_save": [r"(([a-z0-9_]|\.)+)+X"]},
     }
     found = [
         Hostile(
@@ -336,8 +351,11 @@ def _adapters() -> list[Hostile]:
     damaged: dict[str, dict[str, Any]] = {
         "a rank of a billion": {"r": 10**9},
         "one in its patterns": {"rank_pattern": {"query": 10**9}},
-        "an unknown method": {"peft_type": "NOSUCH"},
-        "a list for a name": {"peft_type": ["LORA"]},
+        "a rank of a billion and a half": {"r": 1.5e9},
+        "a table of a billion": {"peft_type": "VBLORA", "num_vectors": 30_000_000},
+        "waves without end": {"peft_type": "FOURIERFT", "n_frequency": 10**9},
+        "a rank of minus one": {"r": -1},
+        "a strength that is no number": {"lora_alpha": "x"},
         "a target that is none": {"target_modules": ["nosuch"]},
     }
     found += [
