@@ -119,6 +119,11 @@ def translated(error: BaseException) -> HwlitError | None:
         return UsageError("a path begins with ~ and a name that is no user here; write it out")
     if isinstance(error, ValueError) and "null byte" in str(error):  # of the operating system
         return UsageError("a path holds a NUL character; give another path")
+    if isinstance(error, IndexError) and "index out of range in self" in str(error):  # of torch
+        return UsageError(
+            "a token has a number for which the network has no row: tokenizer and weights do not "
+            "belong together; give a model whose files do"
+        )
     if is_pickle(error):
         return IntegrityError(
             "a file of weights is damaged, or holds more than tensors, which could be code, and is "

@@ -30,7 +30,7 @@ from hwlit.exports.quantized_folder import is_quantized, read_quantized
 from hwlit.exports.stock_classifier import encode
 from hwlit.networks.empty import empty_classifier
 from hwlit.networks.exported import adapted, again, whole_classifier
-from hwlit.networks.loading import loading
+from hwlit.networks.loading import loading, try_tokenizer
 from hwlit.networks.quantization_config import MISSING, read_quantization
 from hwlit.networks.text import has_vocabulary, load_classifier, weights_sha256
 from hwlit.networks.vetting import ADAPTER, vet
@@ -138,6 +138,7 @@ def load(run: Path, record: dict[str, Any]) -> tuple[Classifier, PreTrainedToken
     vet(folder)
     with loading(f"the tokenizer of {run}", again, IntegrityError):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        try_tokenizer(tokenizer)
     if not has_vocabulary(tokenizer, folder):
         raise IntegrityError(f"{folder} holds no tokenizer; bring the run's own files back")
     if is_quantized(folder):

@@ -15,6 +15,9 @@ from typing import Any
 GIVE = "give a model without it, or take it out of a copy of the folder"
 
 
+TAKE_OUT = "take it out of a copy of the folder"
+
+
 @dataclass(frozen=True)
 class Rule:
     """What keys may hold.
@@ -83,6 +86,14 @@ RULES: Mapping[str, Rule] = {
     ),
     **dict.fromkeys(
         ("transformers_weights", "configuration_files", "fast_tokenizer_files"), Rule(UNSET, OPENED)
+    ),
+    **dict.fromkeys(
+        ("return_dict", "use_return_dict"),
+        Rule(_one_of(True, None), "by which a network answers otherwise", TAKE_OUT),
+    ),
+    **dict.fromkeys(
+        ("torchscript", "chunk_size_feed_forward"),
+        Rule(_one_of(False, 0, None), "by which a network answers otherwise", TAKE_OUT),
     ),
     "tokenizer_class": Rule(
         _named(r"(?!Auto)\w*Tokenizer(Fast)?|TokenizersBackend|PythonBackend|SentencePieceBackend"),

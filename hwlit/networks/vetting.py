@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -38,6 +40,10 @@ LARGEST = {
     "num_labels": 1_000_000,
     "num_train_timesteps": 100_000,
 }
+LARGEST |= {"attention_types": 1_000}  # of GPT-Neo: how often each kind of layer comes
+# Of any other whole number, by which a loop may count; those of these names may be larger.
+LARGEST_NUMBER = 20_000_000
+NO_COUNTS = re.compile(r".*(theta|base|position|max|length|window|seed|key|param|_id|token).*")
 LARGEST |= {"num_experts": 10_000, "num_local_experts": 10_000, "n_routed_experts": 10_000}
 PICTURE_SIDE = 4_096  # pixels that a picture may be enlarged to before an encoder reads it
 PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
@@ -104,6 +110,8 @@ def _vet(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> None:
             rules = {**RULES, **ADAPTER_RULES} if name == ADAPTER else RULES
             found = read_plain(path)
             vet_values(str(path), found, rules, name in PREPROCESSORS)
+            if name != ADAPTER:
+                check_counts(str(path), found)
             if isinstance(found, dict) and found.get("auto_map"):
                 told = f"{path} names code of its own (auto_map), which is not run"
                 print(f"hwlit: {told}; what transformers knows takes its place", file=sys.stderr)
@@ -141,6 +149,40 @@ def vet_values(
             )
 
 
+def check_counts(where: str, values: Any) -> None:
+    """Refuse numbers that nothing in a network has so many of: a library would count up to them.
+
+    Args:
+        where: What to call the config in an error.
+        values: It, as plain data.
+
+    Raises:
+        UsageError: It holds one.
+    """
+    for name, value in _pairs(values):
+        if NO_COUNTS.fullmatch(name):
+            continue
+        numbers = [each for each in _listed(value) if isinstance(each, int)]
+        summed, most = name == "attention_types", LARGEST.get(name, LARGEST_NUMBER)
+        asked = sum(numbers) if summed else max(numbers, default=0)
+        if asked > most:
+            raise UsageError(
+                f"{where} has {name}: {asked:,}, and no model has more than {most:,}; fetch it "
+                "again"
+            )
+
+
+def _listed(value: Any) -> Iterator[Any]:
+    """Yield a value, or what lies in a list and in lists within it."""
+    waiting = [value]
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, list):
+            waiting += inner
+        else:
+            yield inner
+
+
 def _pairs(values: Any) -> Iterator[tuple[str, Any]]:
     """Yield every key of nested data with its value; not recursively, for it may be deep."""
     waiting = [values]
@@ -153,15 +195,15 @@ def _pairs(values: Any) -> Iterator[tuple[str, Any]]:
         )
 
 
-def held_values(folder: Path) -> int:
-    """Return how many values the weight files of a folder hold, by their headers.
+def held_sizes(folder: Path) -> list[int]:
+    """Return how many values each tensor of a folder's weight files holds, by their headers.
 
     Raises:
         IntegrityError: One is damaged.
     """
-    return sum(
-        _size(shape) for path in folder.glob("*.safetensors") for shape in shapes(path).values()
-    )
+    return [
+        math.prod(shape) for path in folder.glob("*.safetensors") for shape in shapes(path).values()
+    ]
 
 
 def shapes(path: Path) -> dict[str, list[int]]:
@@ -184,13 +226,6 @@ def _opened(path: Path) -> Iterator[Any]:
         if is_out_of_memory(error):
             raise
         raise IntegrityError(f"{path} is damaged ({one_line(error)}); fetch it again") from error
-
-
-def _size(shape: list[int]) -> int:
-    size = 1
-    for side in shape:
-        size *= side
-    return size
 
 
 def _check_index(path: Path) -> None:

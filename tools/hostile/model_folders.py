@@ -91,6 +91,22 @@ def _configs() -> list[Hostile]:
         "a billion words": {"vocab_size": 10**9},
         "a billion positions": {"max_position_embeddings": 10**9},
         "a tokenizer that is none": {"tokenizer_class": "AutoModel"},
+        "answers that are plain tuples": {"return_dict": False},
+        "texts cut in pieces of seven": {"chunk_size_feed_forward": 7},
+        "ten billion kinds of attention": {
+            "model_type": "gpt_neo",
+            "attention_types": [[["global"], 10**10]],
+        },
+        "many kinds of attention": {
+            "model_type": "gpt_neo",
+            "attention_types": [[["global"], 10**3]] * 10**3,
+        },
+        "a billion inner groups for words": {"model_type": "albert", "inner_group_num": 10**9},
+        "ten million groups for words": {"model_type": "albert", "num_hidden_groups": 10**7},
+        "ten million networks within layers for words": {
+            "model_type": "mobilebert",
+            "num_feedforward_networks": 10**7,
+        },
     }
     made = ("quantises", "attention", "words", "positions", "labels")  # what only a base is asked
     found = [
