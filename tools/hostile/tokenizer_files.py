@@ -19,7 +19,7 @@ HOLES = 6 << 30  # bytes of a file that takes no room on the disk
 
 def cases() -> list[Hostile]:
     """Return the cases."""
-    return [*_parts(), *_words(), *_sizes()]
+    return [*_parts(), *_words(), *_sizes(), *_bases()]
 
 
 def _case(name: str, told: str, change: Callable[[Path], None]) -> Hostile:
@@ -156,3 +156,24 @@ def _sizes() -> list[Hostile]:
         "vocab-src.json", "chat_template.json", "bpe.codes", "prophetnet.tokenizer",
     )  # fmt: skip
     return [_case(f"a {file} of {HOLES >> 30} GiB", "bytes", holes(file)) for file in files]
+
+
+def _bases() -> list[Hostile]:
+    """Return bases whose tokenizer and network do not belong together."""
+
+    def case(name: str, told: str, change: Callable[[Path], None]) -> Hostile:
+        def prepare(here: Path, stock: Stock) -> None:
+            change(stock.copy("model", here / "evil"))
+
+        arguments = ("fit", "SMALL", "--model.pretrained", "evil")
+        return Hostile(f"a base with {name}", "answer", arguments, (2,), told, prepare)
+
+    unknown = {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "nope"}
+    return [
+        case(
+            "a padding token beyond its network",
+            "no row",
+            _set("tokenizer_config.json", pad_token="<new>"),
+        ),
+        case("no word for unknown words", "nope", _set(model=unknown, added_tokens=[])),
+    ]
