@@ -82,8 +82,7 @@ def check_size(make: Callable[[], nn.Module], folder: Path, what: str) -> None:
     sizes = held_sizes(folder)
     if not sizes:
         return
-    most = MODULES + MODULES_PER_TENSOR * len(sizes)
-    with torch.device("meta"), torch.random.fork_rng(devices=[]), _at_most(most, what):
+    with torch.device("meta"), torch.random.fork_rng(devices=[]), at_most(len(sizes), what):
         asked = sum(parameter.numel() for parameter in make().parameters())
     held = sum(sizes)
     if asked > 2 * held + SPARE_VALUES:
@@ -99,9 +98,17 @@ def try_tokenizer(tokenizer: PreTrainedTokenizerBase) -> None:
 
 
 @contextlib.contextmanager
-def _at_most(most: int, what: str) -> Iterator[None]:
-    """End the making of a network of more modules than these; no size of a config would."""
-    made = itertools.count(1)
+def at_most(tensors: int, what: str) -> Iterator[None]:
+    """End the making of a network that has no end, as some sizes in a config ask for.
+
+    Args:
+        tensors: In the weights beside the config.
+        what: What it is, such as "the model 'mine'".
+
+    Raises:
+        UsageError: It has many more modules than its weights have tensors.
+    """
+    made, most = itertools.count(1), MODULES + MODULES_PER_TENSOR * tensors
 
     def count(module: nn.Module, name: str, child: nn.Module) -> None:
         if next(made) > most:

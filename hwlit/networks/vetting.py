@@ -45,7 +45,6 @@ LARGEST |= {"attention_types": 1_000}  # of GPT-Neo: how often each kind of laye
 LARGEST_NUMBER = 20_000_000
 NO_COUNTS = re.compile(r".*(theta|base|position|max|length|window|seed|key|param|_id|token).*")
 LARGEST |= {"num_experts": 10_000, "num_local_experts": 10_000, "n_routed_experts": 10_000}
-PICTURE_SIDE = 4_096  # pixels that a picture may be enlarged to before an encoder reads it
 PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
 ADAPTER, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 # What the libraries read; other files of a folder are no concern of ours.
@@ -109,7 +108,7 @@ def _vet(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> None:
         if name in CONFIGS:
             rules = {**RULES, **ADAPTER_RULES} if name == ADAPTER else RULES
             found = read_plain(path)
-            vet_values(str(path), found, rules, name in PREPROCESSORS)
+            vet_values(str(path), found, rules)
             if name != ADAPTER:
                 check_counts(str(path), found)
             if isinstance(found, dict) and found.get("auto_map"):
@@ -119,16 +118,13 @@ def _vet(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> None:
         _check_rank(folder)
 
 
-def vet_values(
-    where: str, values: Any, rules: Mapping[str, Rule] = RULES, of_pictures: bool = False
-) -> None:
+def vet_values(where: str, values: Any, rules: Mapping[str, Rule] = RULES) -> None:
     """Refuse a config that asks for more than to be read.
 
     Args:
         where: What to call it in an error.
         values: It, as plain data.
         rules: What its keys may hold.
-        of_pictures: Whether it says how pictures are prepared.
 
     Raises:
         UsageError: It does.
@@ -140,8 +136,6 @@ def vet_values(
             told = told if len(told) < 80 else f"{told[:80]}..."
             raise UsageError(f"{where} has {name}: {told}, {rule.why}; {rule.instead}")
         largest = LARGEST.get(name, LARGEST["layers"] if name.endswith("layers") else None)
-        if of_pictures and name in ("height", "width", "shortest_edge", "longest_edge", "size"):
-            largest = PICTURE_SIDE
         if largest is not None and isinstance(value, int | float) and value > largest:
             raise UsageError(
                 f"{where} has {name}: {value:,}, and no model has more than {largest:,}; fetch it "

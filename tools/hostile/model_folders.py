@@ -526,12 +526,37 @@ def _pipelines() -> list[Hostile]:
         ),
         "a billion layers": _set("text_encoder/config.json", num_hidden_layers=10**9),
         "a denoiser of a billion channels": _set("unet/config.json", in_channels=10**9),
+        "a billion layers a block": _set("unet/config.json", layers_per_block=10**9),
+        "ten million layers a block": _set("unet/config.json", layers_per_block=10**7),
+        "ten million in its VAE": _set("vae/config.json", layers_per_block=10**7),
+        "a side that is a word": _set("unet/config.json", sample_size="x"),
+        "a scale that is a word": _set("vae/config.json", scaling_factor="x"),
+        "a scale of NaN": _set("vae/config.json", scaling_factor=float("nan")),
+        "channels that are a number": _set("vae/config.json", block_out_channels=7),
+        "prompts of ten million tokens": _set(
+            "tokenizer/tokenizer_config.json", model_max_length=10**7
+        ),
     }
     seeing = {
         "a kernel": _set("config.json", attn_implementation=KERNEL),
         "a processor that is a model": _set(
             "preprocessor_config.json", image_processor_type="AutoModel"
         ),
+        "a processor that starts a program": _set(
+            "preprocessor_config.json",
+            image_processor_type="LayoutLMv2ImageProcessor",
+            apply_ocr=True,
+        ),
+        "a processor that opens files": _set(
+            "preprocessor_config.json",
+            image_processor_type="OneFormerImageProcessor",
+            repo_path="evil/repo",
+        ),
+        "pictures of 20,000 pixels in a list": _set(
+            "preprocessor_config.json", crop_size=[20_000, 20_000]
+        ),
+        "a mean of too few colours": _set("preprocessor_config.json", image_mean=[0.5]),
+        "a way to resample that is none": _set("preprocessor_config.json", resample=99),
         "pictures of 100,000 pixels": _set(
             "preprocessor_config.json", size={"height": 10**5, "width": 10**5}
         ),

@@ -175,5 +175,5 @@ def _bases() -> list[Hostile]:
             "no row",
             _set("tokenizer_config.json", pad_token="<new>"),
         ),
-        case("no word for unknown words", "nope", _set(model=unknown, added_tokens=[])),
+        case("no word for unknown words", "[UNK]", _set(model=unknown, added_tokens=[])),
     ]
