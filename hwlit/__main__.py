@@ -265,7 +265,7 @@ def _predict(arguments: list[str]) -> int:
     elif asked.file:
         texts = inference.read_texts(asked.file, read_record(asked.run), asked.column)
     else:
-        texts = inference.read_lines(sys.stdin.buffer.read(), "standard input")
+        texts = inference.read_stream(sys.stdin.buffer, "standard input")
     inference.predict(asked.run, texts, asked.batch_size, asked.device, asked.output)
     return 0
 

@@ -121,6 +121,11 @@ def translated(error: BaseException) -> HwlitError | None:
         return UsageError("a path holds a NUL character; give another path")
     if type(error).__name__ == "MisconfigurationException":  # of Lightning
         return UsageError(one_line(error))
+    if isinstance(error, IndexError) and "index out of range in self" in str(error):  # of torch
+        return UsageError(
+            "a token has a number for which the network has no row: tokenizer and weights do not "
+            "belong together; give a model whose files do"
+        )
     if is_pickle(error):
         return IntegrityError(
             "a file of weights is damaged, or holds more than tensors, which could be code, and is "

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from peft import PeftModel
@@ -21,7 +21,7 @@ from transformers.utils import logging as transformers_logging
 from hwlit.adapters.quantized import dequantize
 from hwlit.adapters.quantized_state import restore
 from hwlit.data.content import check_length
-from hwlit.data.files import read_bytes
+from hwlit.data.files import read_bytes, told_size
 from hwlit.data.reading import with_fields
 from hwlit.data.tables import read_table
 from hwlit.errors import DataError, IntegrityError, ResourceError, UsageError, writing
@@ -30,7 +30,7 @@ from hwlit.exports.quantized_folder import is_quantized, read_quantized
 from hwlit.exports.stock_classifier import encode
 from hwlit.networks.empty import empty_classifier
 from hwlit.networks.exported import adapted, again, whole_classifier
-from hwlit.networks.loading import loading
+from hwlit.networks.loading import loading, try_tokenizer
 from hwlit.networks.quantization_config import MISSING, read_quantization
 from hwlit.networks.text import has_vocabulary, load_classifier, weights_sha256
 from hwlit.networks.vetting import ADAPTER, vet
@@ -40,6 +40,7 @@ from hwlit.storage import replacing_folder, write_text
 
 Classifier = PreTrainedModel | PeftModel
 MOST_BYTES = 1 << 30  # of a file of lines
+MOST_STREAMED = 1 << 28  # bytes of standard input, where nothing says how much will come
 
 
 def predict(
@@ -138,6 +139,7 @@ def load(run: Path, record: dict[str, Any]) -> tuple[Classifier, PreTrainedToken
     vet(folder)
     with loading(f"the tokenizer of {run}", again, IntegrityError):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        try_tokenizer(tokenizer)
     if not has_vocabulary(tokenizer, folder):
         raise IntegrityError(f"{folder} holds no tokenizer; bring the run's own files back")
     if is_quantized(folder):
@@ -229,10 +231,7 @@ def read_texts(path: Path, record: dict[str, Any], column: str | None = None) ->
         DataError: The file cannot be read, or has no such column.
     """
     if path.suffix == ".txt":
-        lines = read_lines(read_bytes(path, MOST_BYTES, "a file of texts"), str(path))
-        for number, line in enumerate(lines, start=1):
-            check_length(path, f"line {number}", line)
-        return lines
+        return read_lines(read_bytes(path, MOST_BYTES, "a file of texts"), str(path))
     data = record["data"]
     column = column or data.get("text_column", "text")
     before = data.get("before", [])
@@ -254,7 +253,7 @@ def read_lines(content: bytes, source: str) -> list[str]:
         source: What to call it in an error.
 
     Raises:
-        DataError: It is not UTF-8.
+        DataError: It is not UTF-8, or a line is too long.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -264,4 +263,26 @@ def read_lines(content: bytes, source: str) -> list[str]:
         ) from error
     # str.splitlines would also cut at form feeds and at Unicode's line separators.
     lines = text.replace("\r\n", "\n").split("\n")
-    return lines[:-1] if lines[-1] == "" else lines
+    lines = lines[:-1] if lines[-1] == "" else lines
+    for number, line in enumerate(lines, start=1):
+        check_length(Path(source), f"line {number}", line)
+    return lines
+
+
+def read_stream(stream: BinaryIO, source: str) -> list[str]:
+    """Return the lines of a stream, which may never end; see `read_lines`.
+
+    Args:
+        stream: The stream.
+        source: What to call it in an error.
+
+    Raises:
+        DataError: It holds more than `MOST_STREAMED`, is not UTF-8, or a line is too long.
+    """
+    content = stream.read(MOST_STREAMED + 1)
+    if len(content) > MOST_STREAMED:
+        raise DataError(
+            f"{source} holds more than {told_size(MOST_STREAMED)}, or never ends; write it to a "
+            "file and give that by --file"
+        )
+    return read_lines(content, source)

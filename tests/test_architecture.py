@@ -37,7 +37,7 @@ ALLOWED = {
     "shipped": {"errors"},
     "metrics": {"errors", "networks", "storage"},
     "adapters": {"errors", "storage"},
-    "networks": {"errors", "storage"},
+    "networks": {"allowed_classes", "errors", "storage"},
     "exports": {"errors", "paths", "run_directory", "storage"},
     "devices": {"errors", "records"},
     "tasks": LEAVES,

@@ -213,6 +213,25 @@ def test_predict_takes_texts_and_standard_input(finished, capsys, monkeypatch):
     assert [row["text"] for row in rows] == ["a storm", "", "sunny"]
 
 
+def test_standard_input_without_end_is_read_up_to_a_limit(finished, capsys, monkeypatch):
+    class Endless(io.RawIOBase):
+        def readable(self):
+            return True
+
+        def readinto(self, buffer):
+            buffer[:] = (b"storm\n" * len(buffer))[: len(buffer)]
+            return len(buffer)
+
+    monkeypatch.setattr("hwlit.inference.MOST_STREAMED", 1 << 20)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(Endless())))
+    assert main(["predict", str(finished), "-"]) == 3
+    assert "standard input holds more than 1.0 MiB, or never ends" in capsys.readouterr().err
+    monkeypatch.setattr("hwlit.data.content.LONGEST_TEXT", 5)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"storm\nstorms\n")))
+    assert main(["predict", str(finished), "-"]) == 3
+    assert "line 2 has a text of 6 characters" in capsys.readouterr().err
+
+
 def test_only_line_feeds_end_a_text(finished, capsys, tmp_path):
     (tmp_path / "x.txt").write_text("storm\u2028near\x0ctown\r\nsunny\rday\n", newline="")
     assert main(["predict", str(finished), "--file", str(tmp_path / "x.txt")]) == 0

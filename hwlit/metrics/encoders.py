@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, PreTrainedMo
 from hwlit.errors import UsageError
 from hwlit.networks.hub import vetted, why_not
 from hwlit.networks.loading import check_size, loading
+from hwlit.networks.picture_preparation import check_preparation
 
 BATCH = 32  # pictures or texts per call
 
@@ -50,6 +51,7 @@ class Encoder:
                     f"{checkpoint!r} is a {config.model_type!r} network, and not one of "
                     f"{', '.join(types)}; give another checkpoint"
                 )
+            check_preparation(folder)
             empty: Any = AutoModel
             check_size(lambda: empty.from_config(config), folder, what)
             self.network: PreTrainedModel
@@ -64,6 +66,7 @@ class Encoder:
             self._prepare = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
                 location, backend="pil", trust_remote_code=False
             )
+            self.pixels([Image.new("RGB", (40, 30))])  # some settings fail only here
         # A pooler is not used, and DINO's checkpoints have none.
         if missing := [k for k in sorted(info["missing_keys"]) if not k.startswith("pooler.")]:
             raise UsageError(

@@ -15,6 +15,9 @@ from typing import Any
 GIVE = "give a model without it, or take it out of a copy of the folder"
 
 
+TAKE_OUT = "take it out of a copy of the folder"
+
+
 @dataclass(frozen=True)
 class Rule:
     """What keys may hold.
@@ -84,6 +87,14 @@ RULES: Mapping[str, Rule] = {
     **dict.fromkeys(
         ("transformers_weights", "configuration_files", "fast_tokenizer_files"), Rule(UNSET, OPENED)
     ),
+    **dict.fromkeys(
+        ("return_dict", "use_return_dict"),
+        Rule(_one_of(True, None), "by which a network answers otherwise", TAKE_OUT),
+    ),
+    **dict.fromkeys(
+        ("torchscript", "chunk_size_feed_forward"),
+        Rule(_one_of(False, 0, None), "by which a network answers otherwise", TAKE_OUT),
+    ),
     "tokenizer_class": Rule(
         _named(r"(?!Auto)\w*Tokenizer(Fast)?|TokenizersBackend|PythonBackend|SentencePieceBackend"),
         "which is no class of a tokenizer",
@@ -106,7 +117,7 @@ ADAPTER_RULES: Mapping[str, Rule] = {
     "layer_replication": Rule(UNSET, "by which layers are made several times"),
     **dict.fromkeys(("corda_config", "lora_ga_config", "eva_config"), Rule(_files_of_none, OPENED)),
     "init_lora_weights": Rule(
-        lambda value: value not in ("corda", "eva", "lora_ga", "loftq"),
-        "by which the layers are made anew from other data",
+        _one_of(None, True, False, "gaussian", "pissa", "olora", "orthogonal"),
+        "by which the layers are made anew, from other data or without end",
     ),
 }

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_module_registration_hook
+from transformers import PreTrainedTokenizerBase
 
 from hwlit.errors import (
     HwlitError,
@@ -17,10 +20,14 @@ from hwlit.errors import (
     one_line,
     translated,
 )
-from hwlit.networks.vetting import held_values
+from hwlit.networks.vetting import held_sizes
 
 # Heads and poolers that no file holds; beyond it, a config makes another network than was saved.
 SPARE_VALUES = 1 << 24
+# A config may ask for parts without end; of those in use none has three for a tensor.
+MODULES, MODULES_PER_TENSOR = 5_000, 20
+# Words, numbers, and a letter that few tokenizers know.
+SAMPLE = "It's a storm, 12.50 \u00e9\u0e01\U00010348"
 OWN_CODE = (
     "it needs code of its own (auto_map), and hwlit runs no custom code; give a model of a type "
     "that transformers knows"
@@ -72,13 +79,46 @@ def check_size(make: Callable[[], nn.Module], folder: Path, what: str) -> None:
         UsageError: It does.
         IntegrityError: The weights are damaged.
     """
-    held = held_values(folder)
-    if not held:
+    sizes = held_sizes(folder)
+    if not sizes:
         return
-    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+    with torch.device("meta"), torch.random.fork_rng(devices=[]), at_most(len(sizes), what):
         asked = sum(parameter.numel() for parameter in make().parameters())
+    held = sum(sizes)
     if asked > 2 * held + SPARE_VALUES:
         raise UsageError(
             f"the config.json of {what} asks for {asked:,} values, but its weights hold {held:,}; "
             "give a model whose files belong together"
         )
+
+
+def try_tokenizer(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Read a line, within `loading`: some tokenizers break only at a word that they do not know."""
+    tokenizer(SAMPLE)
+
+
+@contextlib.contextmanager
+def at_most(tensors: int, what: str) -> Iterator[None]:
+    """End the making of a network that has no end, as some sizes in a config ask for.
+
+    Args:
+        tensors: In the weights beside the config.
+        what: What it is, such as "the model 'mine'".
+
+    Raises:
+        UsageError: It has many more modules than its weights have tensors.
+    """
+    made, most = itertools.count(1), MODULES + MODULES_PER_TENSOR * tensors
+
+    def count(module: nn.Module, name: str, child: nn.Module) -> None:
+        if next(made) > most:
+            raise UsageError(
+                f"the config.json of {what} asks for more than {most:,} modules, which its weights "
+                "do not fill; give a model whose files belong together"
+            )
+
+    hook = register_module_module_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()

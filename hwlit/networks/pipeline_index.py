@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hwlit.errors import UsageError
-from hwlit.networks.vetting import read_plain
+from hwlit.networks.plain_files import read_object
 
 INDEX = "model_index.json"
 # What model_index.json may name: (library, class) of each part; a part may also be none.
@@ -40,18 +40,6 @@ def read_index(folder: Path) -> dict[str, Any]:
             f"pipeline folder {folder} holds no readable {INDEX}; give the folder that a "
             "pipeline's save_pretrained wrote"
         ) from error
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON file that holds an object.
-
-    Raises:
-        UsageError: It holds none.
-    """
-    found = read_plain(path)
-    if not isinstance(found, dict):
-        raise UsageError(f"{path} is no JSON object; fetch it again")
-    return found
 
 
 def check_named(folder: Path, index: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,12 @@ from transformers import (
 
 from hwlit.errors import UsageError
 from hwlit.networks.hub import reach, why_not
-from hwlit.networks.loading import loading
-from hwlit.networks.pipeline_index import INDEX, check_named, read_index, read_object
+from hwlit.networks.loading import at_most, loading
+from hwlit.networks.pipeline_index import INDEX, check_named, read_index
+from hwlit.networks.plain_files import read_object
 from hwlit.networks.pocket import pocket_sd_path
 from hwlit.networks.text import Source
-from hwlit.networks.vetting import vet
+from hwlit.networks.vetting import held_sizes, vet
 from hwlit.storage import sha256
 
 # Folders of each kind of pipeline that hold weights, and those that hold tokenizers.
@@ -48,6 +50,8 @@ FILES = {
     "tokenizer": (("tokenizer.json",), ("vocab.json", "merges.txt")),
     "scheduler": (("scheduler_config.json",),),
 }
+LARGEST_SAMPLE = 1_024  # cells of the latents; SDXL draws 128
+MOST_LEVELS = 8  # of a VAE, each of half the side
 SAMPLER_MULTIPLE = 8  # of pixels; the pipelines' own check, whatever the VAE could do
 
 
@@ -144,6 +148,25 @@ def check_parts(folder: Path) -> None:
                 f"the {part} of {folder} is a {listed}; hwlit takes a {part_class(part).__name__}"
             )
         vet(folder / part)
+    _check_vae(folder / "vae")
+
+
+def _check_vae(folder: Path) -> None:
+    """Refuse a VAE whose config holds other than numbers where hwlit reckons with them."""
+    config = part_config(folder)
+    for name in ("scaling_factor", "shift_factor"):
+        value = config.get(name)
+        if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
+            raise UsageError(
+                f"{folder} has {name}: {str(value)[:80]} in its config.json, which is no number; "
+                "fetch it again"
+            )
+    levels = config.get("block_out_channels")
+    if not isinstance(levels, list) or not 1 <= len(levels) <= MOST_LEVELS:
+        raise UsageError(
+            f"{folder} has block_out_channels: {str(levels)[:80]} in its config.json, which is no "
+            f"list of 1 to {MOST_LEVELS} numbers; fetch it again"
+        )
 
 
 def _lacking(folder: Path, weights: bool) -> str:
@@ -193,7 +216,13 @@ def load_noise_schedule(pretrained: str) -> diffusers.DDPMScheduler:
 def picture_sizes(pretrained: str) -> tuple[int, int]:
     """Return the side that a pipeline draws by default, and what a side must be a multiple of."""
     factor = latent_factor(pretrained)
-    sample_size = part_config(pipeline_folder(pretrained) / "unet")["sample_size"]
+    folder = pipeline_folder(pretrained) / "unet"
+    sample_size = part_config(folder).get("sample_size")
+    if not isinstance(sample_size, int) or not 1 <= sample_size <= LARGEST_SAMPLE:
+        raise UsageError(
+            f"{folder} has sample_size: {str(sample_size)[:80]} in its config.json, which is no "
+            f"whole number from 1 to {LARGEST_SAMPLE}; give a pipeline that says how large it draws"
+        )
     return int(sample_size) * factor, max(factor, SAMPLER_MULTIPLE)
 
 
@@ -233,9 +262,13 @@ def pipeline_facts(pretrained: str) -> dict[str, Any]:
 
 
 def empty_part(folder: Path) -> nn.Module:
-    """Return a part of a pipeline without weights, on the meta device, from its config alone."""
+    """Return a part of a pipeline without weights, on the meta device, from its config alone.
+
+    Raises:
+        UsageError: The config asks for a network without end.
+    """
     kind = part_class(folder.name)
-    with torch.device("meta"):
+    with torch.device("meta"), at_most(len(held_sizes(folder)), f"the part {folder}"):
         if issubclass(kind, CLIPTextModel | CLIPTextModelWithProjection):
             module: nn.Module = kind(CLIPTextConfig.from_pretrained(folder))
         else:

@@ -10,7 +10,7 @@ from transformers.quantizers.auto import AutoQuantizationConfig
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from hwlit.errors import IntegrityError, UsageError
-from hwlit.networks.vetting import read_plain
+from hwlit.networks.plain_files import read_plain
 
 MISSING = '{} needs a package that is missing: pip install "hwlit[qlora]"'
 # What hwlit writes. transformers would import a package for each of two dozen methods, and torchao

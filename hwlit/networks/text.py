@@ -22,7 +22,7 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 from hwlit.errors import UsageError
 from hwlit.networks import small_llama
 from hwlit.networks.hub import vetted, why_not
-from hwlit.networks.loading import check_size, loading
+from hwlit.networks.loading import check_size, loading, try_tokenizer
 from hwlit.networks.minilm import HUB_ID, minilm_path
 from hwlit.networks.vetting import ADAPTER
 from hwlit.storage import sha256
@@ -112,6 +112,7 @@ def load_tokenizer(pretrained: str) -> PreTrainedTokenizerBase:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             location, trust_remote_code=False, revision=_commit(folder)
         )
+        try_tokenizer(tokenizer)
     files = set(tokenizer.vocab_files_names.values())
     if Path(location).is_dir() and not has_vocabulary(tokenizer, folder):
         raise UsageError(

@@ -32,6 +32,13 @@ def _tokenizer(encoder: Path) -> CLIPTokenizer:
             f"the tokenizer {folder} has {len(tokenizer):,} words, but its text encoder {size:,}; "
             "give a pipeline whose files belong together"
         )
+    longest = int(part_config(encoder)["max_position_embeddings"])
+    if not 2 <= tokenizer.model_max_length <= longest:
+        raise UsageError(
+            f"the tokenizer {folder} writes {tokenizer.model_max_length:,} tokens, but its text "
+            f"encoder reads 2 to {longest:,}; set model_max_length in a copy of its "
+            "tokenizer_config.json"
+        )
     return tokenizer
 
 

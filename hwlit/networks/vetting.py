@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -17,11 +19,19 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from hwlit.errors import IntegrityError, UsageError, is_out_of_memory, one_line
+from hwlit.networks.adapter_settings import check_settings
 from hwlit.networks.allowed import ADAPTER_RULES, RULES, Rule
+from hwlit.networks.growth import check_added, nested_texts
 from hwlit.networks.patterns import check_patterns
+from hwlit.networks.plain_files import (
+    LARGEST_CONFIG,
+    check_plain,
+    read_object,
+    read_plain,
+    too_large,
+)
 
-LARGEST_CONFIG = 16 << 20  # bytes; a thousand labels take 50 kB
-LARGEST_VOCABULARY = 256 << 20  # bytes; that of Gemma 3, the largest in use, is 33 MB
+LARGEST_VOCABULARY = 64 << 20  # bytes; that of Gemma 3, the largest in use, is 33 MB
 # Deeper or wider than any network there is; a library would build it before it looks at a weight.
 LARGEST = {
     "layers": 1_000,
@@ -30,8 +40,11 @@ LARGEST = {
     "num_labels": 1_000_000,
     "num_train_timesteps": 100_000,
 }
+LARGEST |= {"attention_types": 1_000}  # of GPT-Neo: how often each kind of layer comes
+# Of any other whole number, by which a loop may count; those of these names may be larger.
+LARGEST_NUMBER = 20_000_000
+NO_COUNTS = re.compile(r".*(theta|base|position|max|length|window|seed|key|param|_id|token).*")
 LARGEST |= {"num_experts": 10_000, "num_local_experts": 10_000, "n_routed_experts": 10_000}
-PICTURE_SIDE = 4_096  # pixels that a picture may be enlarged to before an encoder reads it
 PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
 ADAPTER, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 # What the libraries read; other files of a folder are no concern of ours.
@@ -45,70 +58,59 @@ VOCABULARIES = (
     *PATTERNS, "vocab.json", "added_tokens.json", "vocab.txt", "merges.txt", "tokenizer.model",
     "spiece.model", "sentencepiece.bpe.model",
 )  # fmt: skip
-
-
-def read_plain(path: Path, largest: int = LARGEST_CONFIG) -> Any:
-    """Read a JSON file of a model as plain data.
-
-    Raises:
-        UsageError: It is no plain file, too large, or no JSON.
-    """
-    try:
-        check_plain(path)
-        if (size := path.stat().st_size) > largest:
-            raise UsageError(
-                f"{path} has {size:,} bytes, and none of its kind needs more than {largest:,}; "
-                "fetch the model again"
-            )
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(
-            f"{path} is not a valid JSON file ({one_line(error)}); fetch the model again"
-        ) from error
-
-
-def check_plain(path: Path) -> None:
-    """Refuse what is no file: a pipe or a device would never end.
-
-    Raises:
-        UsageError: It is none.
-    """
-    if path.exists() and not path.is_file():
-        raise UsageError(f"{path} is no plain file; fetch the model again")
+# Of whatever the libraries read beside weights; a class of tokenizers has file names of its own.
+READ = (".json", ".jinja", ".txt", ".model", ".tiktoken", ".codes", ".tokenizer", ".spm", ".bpe")
+TEMPLATES = "additional_chat_templates"  # a folder beside tokenizer_config.json, read with it
+WORDS = ("tokenizer_config.json", "special_tokens_map.json")
 
 
 def vet(folder: Path) -> None:
     """Refuse a folder of a model, tokenizer or adapter whose files ask for more than to be read.
 
     Args:
-        folder: The folder; what lies in folders within it is not looked at.
+        folder: The folder; of folders within it only that of chat templates is looked at.
 
     Raises:
         UsageError: A key names code, packages, kernels or other files; a size is beyond reason; a
             pattern of the tokenizer does not end; a file is no JSON.
         IntegrityError: A list of weight files names others.
     """
-    files = {path.name: path.stat() for path in folder.iterdir() if path.exists()}
+    within = folder / TEMPLATES
+    paths = [*folder.iterdir(), *(within.iterdir() if within.is_dir() else ())]
+    files = {str(p.relative_to(folder)): p.stat() for p in paths if p.exists()}
     stamp = tuple(sorted((name, at.st_size, at.st_mtime_ns) for name, at in files.items()))
     _vet(folder, stamp)
 
 
 @cache  # a run asks several times, and a vocabulary may take a second to read
 def _vet(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> None:
+    templates = 0
     for name, size, _ in stamp:
         path = folder / name
-        if path.suffix in (".safetensors", ".json", ".txt", ".model", ".jinja", ".bin"):
+        if path.suffix in (*READ, ".safetensors", ".bin"):
             check_plain(path)
-        if name in VOCABULARIES and size > LARGEST_VOCABULARY:
-            raise UsageError(f"{path} has {size:,} bytes, and no vocabulary does; fetch it again")
+        if path.suffix == ".jinja":
+            templates += size
+        largest = LARGEST_CONFIG if name in (*CONFIGS, *INDEXES) else LARGEST_VOCABULARY
+        if path.suffix in READ and size > largest:
+            raise too_large(path, size, largest)
+        if templates > LARGEST_CONFIG:
+            raise too_large(path, templates, LARGEST_CONFIG)
         if name in PATTERNS:
             check_patterns(path, read_plain(path, LARGEST_VOCABULARY))
+        if name == "added_tokens.json":
+            check_added(str(path), iter(read_object(path)))
+        if name in WORDS:
+            found = {n: v for n, v in read_object(path).items() if n != "chat_template"}
+            check_added(str(path), (text for _, text in nested_texts(found)))
         if name in INDEXES:
             _check_index(path)
         if name in CONFIGS:
             rules = {**RULES, **ADAPTER_RULES} if name == ADAPTER else RULES
             found = read_plain(path)
-            vet_values(str(path), found, rules, name in PREPROCESSORS)
+            vet_values(str(path), found, rules)
+            if name != ADAPTER:
+                check_counts(str(path), found)
             if isinstance(found, dict) and found.get("auto_map"):
                 told = f"{path} names code of its own (auto_map), which is not run"
                 print(f"hwlit: {told}; what transformers knows takes its place", file=sys.stderr)
@@ -116,16 +118,13 @@ def _vet(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> None:
         _check_rank(folder)
 
 
-def vet_values(
-    where: str, values: Any, rules: Mapping[str, Rule] = RULES, of_pictures: bool = False
-) -> None:
+def vet_values(where: str, values: Any, rules: Mapping[str, Rule] = RULES) -> None:
     """Refuse a config that asks for more than to be read.
 
     Args:
         where: What to call it in an error.
         values: It, as plain data.
         rules: What its keys may hold.
-        of_pictures: Whether it says how pictures are prepared.
 
     Raises:
         UsageError: It does.
@@ -137,13 +136,45 @@ def vet_values(
             told = told if len(told) < 80 else f"{told[:80]}..."
             raise UsageError(f"{where} has {name}: {told}, {rule.why}; {rule.instead}")
         largest = LARGEST.get(name, LARGEST["layers"] if name.endswith("layers") else None)
-        if of_pictures and name in ("height", "width", "shortest_edge", "longest_edge", "size"):
-            largest = PICTURE_SIDE
         if largest is not None and isinstance(value, int | float) and value > largest:
             raise UsageError(
                 f"{where} has {name}: {value:,}, and no model has more than {largest:,}; fetch it "
                 "again"
             )
+
+
+def check_counts(where: str, values: Any) -> None:
+    """Refuse numbers that nothing in a network has so many of: a library would count up to them.
+
+    Args:
+        where: What to call the config in an error.
+        values: It, as plain data.
+
+    Raises:
+        UsageError: It holds one.
+    """
+    for name, value in _pairs(values):
+        if NO_COUNTS.fullmatch(name):
+            continue
+        numbers = [each for each in _listed(value) if isinstance(each, int)]
+        summed, most = name == "attention_types", LARGEST.get(name, LARGEST_NUMBER)
+        asked = sum(numbers) if summed else max(numbers, default=0)
+        if asked > most:
+            raise UsageError(
+                f"{where} has {name}: {asked:,}, and no model has more than {most:,}; fetch it "
+                "again"
+            )
+
+
+def _listed(value: Any) -> Iterator[Any]:
+    """Yield a value, or what lies in a list and in lists within it."""
+    waiting = [value]
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, list):
+            waiting += inner
+        else:
+            yield inner
 
 
 def _pairs(values: Any) -> Iterator[tuple[str, Any]]:
@@ -158,15 +189,15 @@ def _pairs(values: Any) -> Iterator[tuple[str, Any]]:
         )
 
 
-def held_values(folder: Path) -> int:
-    """Return how many values the weight files of a folder hold, by their headers.
+def held_sizes(folder: Path) -> list[int]:
+    """Return how many values each tensor of a folder's weight files holds, by their headers.
 
     Raises:
         IntegrityError: One is damaged.
     """
-    return sum(
-        _size(shape) for path in folder.glob("*.safetensors") for shape in shapes(path).values()
-    )
+    return [
+        math.prod(shape) for path in folder.glob("*.safetensors") for shape in shapes(path).values()
+    ]
 
 
 def shapes(path: Path) -> dict[str, list[int]]:
@@ -189,13 +220,6 @@ def _opened(path: Path) -> Iterator[Any]:
         if is_out_of_memory(error):
             raise
         raise IntegrityError(f"{path} is damaged ({one_line(error)}); fetch it again") from error
-
-
-def _size(shape: list[int]) -> int:
-    size = 1
-    for side in shape:
-        size *= side
-    return size
 
 
 def _check_index(path: Path) -> None:
@@ -226,7 +250,7 @@ def _check_rank(folder: Path) -> None:
             f"{folder} holds no {ADAPTER_WEIGHTS}, and weights in another format, which could hold "
             "code, are not read; bring the run's own file back"
         )
-    _refuse_wide(path, config, folder / ADAPTER_WEIGHTS)
+    check_settings(path, config, [*shapes(folder / ADAPTER_WEIGHTS).values()])
 
 
 def vet_lora(path: Path) -> None:
@@ -242,12 +266,13 @@ def vet_lora(path: Path) -> None:
     header = metadata(path).get("lora_adapter_metadata", "{}")
     try:
         found = json.loads(header)
-        settings = {name.rpartition(".")[2]: value for name, value in found.items()}
+        settings = [{name.rpartition(".")[2]: value} for name, value in found.items()]
     except (ValueError, AttributeError, RecursionError) as error:
         raise IntegrityError(f"{path} is damaged ({one_line(error)}); fetch it again") from error
-    for name, value in found.items():  # one name may stand for several parts
-        vet_values(str(path), {name.rpartition(".")[2]: value}, {**RULES, **ADAPTER_RULES})
-    _refuse_wide(path, settings, path)
+    sizes = [*shapes(path).values()]
+    for each in settings:  # one name may stand for several parts
+        vet_values(str(path), each, {**RULES, **ADAPTER_RULES})
+        check_settings(path, each, sizes)
 
 
 def metadata(path: Path) -> dict[str, str]:
@@ -258,15 +283,3 @@ def metadata(path: Path) -> dict[str, str]:
     """
     with _opened(path) as file:
         return file.metadata() or {}
-
-
-def _refuse_wide(path: Path, config: dict[str, Any], weights: Path) -> None:
-    """Refuse settings of an adapter that make wider layers than any of its tensors."""
-    widest = max((max(shape, default=1) for shape in shapes(weights).values()), default=1)
-    ranks = {n: value for n, value in config.items() if n in ("r", "init_r", "rank_pattern")}
-    for name, value in _pairs(ranks):
-        if isinstance(value, int) and value > max(widest, 256):
-            raise IntegrityError(
-                f"{path} has {name}: {value:,}, but no tensor of {weights.name} is so wide; bring "
-                "the run's own files back"
-            )

@@ -40,7 +40,7 @@ def test_known_patterns_need_no_process(pattern, monkeypatch):
 
 @pytest.mark.parametrize("pattern", IN_USE)
 def test_patterns_in_use_are_quick(pattern):
-    assert try_out({"pre_tokenizer": split(pattern), "normalizer": None}, [pattern]) == ""
+    assert try_out({"pre_tokenizer": split(pattern)}, [pattern], []) == ""
 
 
 def test_a_process_that_hangs_is_ended(monkeypatch):

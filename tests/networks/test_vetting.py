@@ -10,7 +10,7 @@ from hwlit.errors import IntegrityError, UsageError
 from hwlit.networks import hub
 from hwlit.networks.loading import check_size
 from hwlit.networks.text import load_classifier, load_tokenizer
-from hwlit.networks.vetting import held_values, vet, vet_lora, vet_values
+from hwlit.networks.vetting import held_sizes, vet, vet_lora, vet_values
 from tools.faults.workload import write_model
 
 HARMLESS = {
@@ -105,7 +105,7 @@ def test_a_model_of_the_hub_is_looked_at_before_it_is_loaded(model, tmp_path, mo
 def test_a_network_may_be_somewhat_larger_than_its_weights(tmp_path):
     """For heads and poolers are in no file."""
     save_file({"weight": torch.zeros(10, 10)}, tmp_path / "model.safetensors")
-    assert held_values(tmp_path) == 100
+    assert sum(held_sizes(tmp_path)) == 100
     check_size(lambda: torch.nn.Linear(1000, 1000), tmp_path, "it")
     with pytest.raises(UsageError, match="asks for 100,010,000 values, but its weights hold 100"):
         check_size(lambda: torch.nn.Linear(10_000, 10_000), tmp_path, "it")
@@ -127,7 +127,7 @@ def test_shards_beside_their_list_are_let_through(model):
         ({"unet.megatron_config": {"a": 1}}, UsageError, "imports or fetches code"),
         ({"text_encoder.corda_config": {"cache_file": "x.pt"}}, UsageError, "opens other files"),
         ({"unet.init_lora_weights": "eva"}, UsageError, "made anew"),
-        ({"unet.r": 10**9}, IntegrityError, "no tensor of lora.safetensors is so wide"),
+        ({"unet.r": 10**9}, IntegrityError, "no tensor beside it is so wide"),
         ([1], IntegrityError, "damaged"),
     ],
 )

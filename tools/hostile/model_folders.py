@@ -91,6 +91,22 @@ def _configs() -> list[Hostile]:
         "a billion words": {"vocab_size": 10**9},
         "a billion positions": {"max_position_embeddings": 10**9},
         "a tokenizer that is none": {"tokenizer_class": "AutoModel"},
+        "answers that are plain tuples": {"return_dict": False},
+        "texts cut in pieces of seven": {"chunk_size_feed_forward": 7},
+        "ten billion kinds of attention": {
+            "model_type": "gpt_neo",
+            "attention_types": [[["global"], 10**10]],
+        },
+        "many kinds of attention": {
+            "model_type": "gpt_neo",
+            "attention_types": [[["global"], 10**3]] * 10**3,
+        },
+        "a billion inner groups for words": {"model_type": "albert", "inner_group_num": 10**9},
+        "ten million groups for words": {"model_type": "albert", "num_hidden_groups": 10**7},
+        "ten million networks within layers for words": {
+            "model_type": "mobilebert",
+            "num_feedforward_networks": 10**7,
+        },
     }
     made = ("quantises", "attention", "words", "positions", "labels")  # what only a base is asked
     found = [
@@ -321,6 +337,21 @@ def _adapters() -> list[Hostile]:
         "a prompt and a tokenizer": prompt | {"tokenizer_kwargs": {"trust_remote_code": True}},
         "layers made a billion times": {"layer_replication": [[0, 10**9]]},
         "a start from data": {"init_lora_weights": "eva"},
+        "a start without end": {"init_lora_weights": "pissa_niter_1000000000"},
+        "a method that compiles": {"peft_type": "BOFT", "boft_n_butterfly_factor": 1},
+        "a method that loads a model": {"peft_type": "SHADOW", "shadow_model": "elsewhere"},
+        "an unknown method": {"peft_type": "NOSUCH"},
+        "a list for a method": {"peft_type": ["LORA"]},
+        "a pattern for its layers": {"target_modules": r"(([a-z0-9_]|\.)+)+X"},
+        "a pattern among its layers": {"target_modules": [r"(([a-z0-9_]|\.)+)+X"]},
+        "a pattern of layers left out": {"exclude_modules": r"(([a-z0-9_]|\.)+)+X"},
+        "a pattern for ranks": {"rank_pattern": {r"(([a-z0-9_]|\.)+)+X": 8}},
+        "a pattern for strengths": {"alpha_pattern": {r"(([a-z0-9_]|\.)+)+X": 8}},
+        "a pattern of numbered layers": {
+            "layers_to_transform": [0],
+            "layers_pattern": r"(([a-z0-9_]|\.)+)+X",
+        },
+        "a pattern for what is saved": {"modules_to_save": [r"(([a-z0-9_]|\.)+)+X"]},
     }
     found = [
         Hostile(
@@ -336,8 +367,11 @@ def _adapters() -> list[Hostile]:
     damaged: dict[str, dict[str, Any]] = {
         "a rank of a billion": {"r": 10**9},
         "one in its patterns": {"rank_pattern": {"query": 10**9}},
-        "an unknown method": {"peft_type": "NOSUCH"},
-        "a list for a name": {"peft_type": ["LORA"]},
+        "a rank of a billion and a half": {"r": 1.5e9},
+        "a table of a billion": {"peft_type": "VBLORA", "num_vectors": 30_000_000},
+        "waves without end": {"peft_type": "FOURIERFT", "n_frequency": 10**9},
+        "a rank of minus one": {"r": -1},
+        "a strength that is no number": {"lora_alpha": "x"},
         "a target that is none": {"target_modules": ["nosuch"]},
     }
     found += [
@@ -492,12 +526,37 @@ def _pipelines() -> list[Hostile]:
         ),
         "a billion layers": _set("text_encoder/config.json", num_hidden_layers=10**9),
         "a denoiser of a billion channels": _set("unet/config.json", in_channels=10**9),
+        "a billion layers a block": _set("unet/config.json", layers_per_block=10**9),
+        "ten million layers a block": _set("unet/config.json", layers_per_block=10**7),
+        "ten million in its VAE": _set("vae/config.json", layers_per_block=10**7),
+        "a side that is a word": _set("unet/config.json", sample_size="x"),
+        "a scale that is a word": _set("vae/config.json", scaling_factor="x"),
+        "a scale of NaN": _set("vae/config.json", scaling_factor=float("nan")),
+        "channels that are a number": _set("vae/config.json", block_out_channels=7),
+        "prompts of ten million tokens": _set(
+            "tokenizer/tokenizer_config.json", model_max_length=10**7
+        ),
     }
     seeing = {
         "a kernel": _set("config.json", attn_implementation=KERNEL),
         "a processor that is a model": _set(
             "preprocessor_config.json", image_processor_type="AutoModel"
         ),
+        "a processor that starts a program": _set(
+            "preprocessor_config.json",
+            image_processor_type="LayoutLMv2ImageProcessor",
+            apply_ocr=True,
+        ),
+        "a processor that opens files": _set(
+            "preprocessor_config.json",
+            image_processor_type="OneFormerImageProcessor",
+            repo_path="evil/repo",
+        ),
+        "pictures of 20,000 pixels in a list": _set(
+            "preprocessor_config.json", crop_size=[20_000, 20_000]
+        ),
+        "a mean of too few colours": _set("preprocessor_config.json", image_mean=[0.5]),
+        "a way to resample that is none": _set("preprocessor_config.json", resample=99),
         "pictures of 100,000 pixels": _set(
             "preprocessor_config.json", size={"height": 10**5, "width": 10**5}
         ),
