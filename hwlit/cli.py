@@ -187,6 +187,8 @@ class HwlitCLI(LightningCLI):
                 self.lock.undo()
             if isinstance(error, Interrupted):
                 again = self.again.format(shlex.quote(str(self.output)))
+                if (own := self._asked("allow_class")) is not None:  # it stands in no file
+                    again += f" --allow_class {shlex.quote(own)}"
                 less = "nothing else is kept of it" if error.__notes__ else "nothing is kept of it"
                 error.add_note(again if kept else less)
             raise

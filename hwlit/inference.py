@@ -20,8 +20,9 @@ from transformers.utils import logging as transformers_logging
 
 from hwlit.adapters.quantized import dequantize
 from hwlit.adapters.quantized_state import restore
+from hwlit.bounded_files import told_size
 from hwlit.data.content import check_length
-from hwlit.data.files import read_bytes, told_size
+from hwlit.data.files import read_bytes
 from hwlit.data.reading import with_fields
 from hwlit.data.tables import read_table
 from hwlit.errors import DataError, IntegrityError, ResourceError, UsageError, writing
