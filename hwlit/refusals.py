@@ -190,9 +190,10 @@ class _Check:
     def _other(self, name: str, slot: Slot) -> str:
         """Say what may be named instead."""
         known = {_last(path): path for path in self._allowed.names(slot)}
+        spelt = {name.lower(): name for name in known}
         told = f"is {name[:200]!r}, which is no {slot.what} that may be named"
-        if near := difflib.get_close_matches(_last(name), known, n=1, cutoff=0.5):
-            return f"{told}; did you mean {known[near[0]]}?"
+        if near := difflib.get_close_matches(_last(name).lower(), spelt, n=1, cutoff=0.5):
+            return f"{told}; did you mean {known[spelt[near[0]]]}?"
         choices = [*slot.words] if slot.words else []
         choices += known
         hints = [slot.hint, f"there are {', '.join(sorted(choices))}" if choices else ""]

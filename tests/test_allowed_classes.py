@@ -88,10 +88,12 @@ def test_the_parser_takes_a_callback_of_the_list(path, capsys):
 def own_class(tmp_path, monkeypatch):
     """A callback of the user's own, on his path."""
     (tmp_path / "my_package.py").write_text(
-        "from lightning.pytorch.callbacks import Callback\nclass Mine(Callback):\n    pass\n"
+        "from lightning.pytorch.callbacks import Callback\n"
+        "class Mine(Callback):\n    def __init__(self, n: int = 0):\n        pass\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "mine.yaml").write_text("trainer: {callbacks: [my_package.Mine]}\n")
+    mine = "{class_path: my_package.Mine, init_args: {n: 1}}"
+    (tmp_path / "mine.yaml").write_text(f"trainer: {{callbacks: [{mine}]}}\n")
     return str(tmp_path / "mine.yaml")
 
 

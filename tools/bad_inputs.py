@@ -120,6 +120,7 @@ def _keys() -> list[BadInput]:
         _fit(2, "did you mean hwlit.adapters.lora.Lora?", "--model.adapter", "Lra"),
         _fit(2, "did you mean 'lora'", "--model.adapter", "lorra"),
         _fit(2, "did you mean torch.optim.AdamW?", "--model.optimizer", "torch.optim.AdmW"),
+        _fit(2, "did you mean torch.optim.AdamW?", "--model.optimizer", "Adamw"),
         _fit(2, "which is no optimizer that may be named", "--model.optimizer", "subprocess.Popen"),
         _fit(2, "'stray' belongs to no option", "stray"),
         _fit(2, "--model.adapter.rank needs a value", "--model.adapter.rank"),

