@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -65,7 +66,7 @@ tokenizer = AutoTokenizer.from_pretrained(folder)
 ```"""
 LOCAL_BASE = "path/to/the/base"  # in a snippet, where the base has no public name
 NAMELESS = (
-    "The base has no public name: it is a {architecture} whose weights have the sha256 `{sha256}`."
+    "The base has no public name: it is a {architecture} whose weights have the sha256 {sha256}."
 )
 
 
@@ -120,7 +121,7 @@ def text_model_card(record: dict[str, Any], peft: bool, quantised: bool = False)
         base_model=model["hub_id"],
         library_name="peft" if peft else "transformers",
         pipeline_tag="text-classification",
-        tags=["hwlit", adapter["name"].lower()],
+        tags=["hwlit", re.sub(r"[^\w.+ -]+", " ", adapter["name"].lower()).strip()],
     )
     how = LOAD_QUANTIZED if quantised else LOAD_PEFT if peft else LOAD_PLAIN
     how = LOAD_ROUNDED if "converts_to" in adapter else how
@@ -130,16 +131,16 @@ def text_model_card(record: dict[str, Any], peft: bool, quantised: bool = False)
         f"---\n{front.to_yaml()}\n---",
         _title(adapter, model),
         f"Classifies texts as {', '.join(map(in_markdown, model['labels']))}. Trained by hwlit "
-        f"{record['versions']['hwlit']} on {', '.join(map(in_markdown, data['source']))}, seed "
-        f"{record['seed']}.",
+        f"{in_markdown(record['versions']['hwlit'])} on "
+        f"{', '.join(map(in_markdown, data['source']))}, seed {record['seed']}.",
         *_nameless(model),
         "## Load",
         load,
         "## Result",
         _results(record["readings"], TEXT_RESULTS),
         f"Settings: {code(json.dumps(settings))}",
-        f"Intervals are 95 %. Training data: {data['rows']['train']} rows; test: "
-        f"{data['rows']['test']} rows; always saying the commonest class scores "
+        f"Intervals are 95 %. Training data: {_count(data, 'train')} rows; test: "
+        f"{_count(data, 'test')} rows; always saying the commonest class scores "
         f"{data['majority_class_accuracy']:.3f}.",
     ]
     return "\n\n".join(lines) + "\n"
@@ -178,8 +179,8 @@ def image_model_card(
     lines = [
         f"---\n{front.to_yaml()}\n---",
         f"{_title(adapter, model)}: {prompt}",
-        f'Draws what {data["rows"]["train"]} pictures showed it, as "{prompt}". '
-        f"Trained by hwlit {record['versions']['hwlit']}, seed {record['seed']}.",
+        f'Draws what {_count(data, "train")} pictures showed it, as "{prompt}". '
+        f"Trained by hwlit {in_markdown(record['versions']['hwlit'])}, seed {record['seed']}.",
         *_nameless(model),
         "## Draw",
         snippet("", "pipeline.load_lora_weights(folder)\n" if lora else ""),
@@ -195,13 +196,19 @@ def image_model_card(
 
 def _title(adapter: Mapping[str, Any], model: Mapping[str, Any]) -> str:
     base = model["hub_id"]
-    return f"# {adapter['name']}" + (f" on {in_markdown(base)}" if base else "")
+    return f"# {in_markdown(adapter['name'])}" + (f" on {in_markdown(base)}" if base else "")
+
+
+def _count(data: Mapping[str, Any], part: str) -> str:
+    return in_markdown(str(data["rows"][part]))
 
 
 def _nameless(model: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a base is that has no public name."""
     if model["hub_id"] is None:
-        yield NAMELESS.format(architecture=model["architecture"], sha256=model["sha256"])
+        yield NAMELESS.format(
+            architecture=in_markdown(str(model["architecture"])), sha256=code(str(model["sha256"]))
+        )
 
 
 def _snippet(record: dict[str, Any], steps: int, guidance: float, imports: str, lines: str) -> str:

@@ -63,7 +63,7 @@ class Cell:
         if self.source is not None:
             words = ["quantize", str(runs / self.source), "--format", self.overrides["quantize"]]
             accelerator = self.overrides.get("trainer.accelerator")
-            return words + ([] if accelerator is None else ["--accelerator", accelerator])
+            return words + ([] if accelerator is None else ["--accelerator", as_text(accelerator)])
         words = ["fit"]
         for config in self.configs:
             words += ["--config", config]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,12 +52,12 @@ def cells_of(said: Mapping[str, Any], path: Path, changes: Mapping[str, Any]) ->
     for name, points in axes.items():
         if taken := {key for point in points.values() for key in point}.intersection(changes):
             raise UsageError(f"--set {min(taken)} is what the axis {name} changes; use --only")
+    added = _selections(said.get("include", []), axes, "include")
+    _check_count([axes, *added])
     grid = [dict(zip(axes, labels, strict=True)) for labels in itertools.product(*axes.values())]
-    if len(grid) > MAX_CELLS:
-        raise UsageError(f"the axes make {len(grid):,} runs, more than {MAX_CELLS:,}; use fewer")
     left_out = _selections(said.get("exclude", []), axes, "exclude")
     grid = [cell for cell in grid if not any(_matches(cell, one) for one in left_out)]
-    for one in _selections(said.get("include", []), axes, "include"):
+    for one in added:
         grid += [dict(zip(one, labels, strict=True)) for labels in itertools.product(*one.values())]
     if not grid:
         raise UsageError(f"study {path} leaves no run: every cell is excluded or an axis is empty")
@@ -71,6 +72,14 @@ def cells_of(said: Mapping[str, Any], path: Path, changes: Mapping[str, Any]) ->
     if n > 1:
         raise UsageError(f"two cells of {path} are called {name!r}; give labels that differ")
     return tuple(_with_source(cell, found) for cell in found)
+
+
+def _check_count(products: Sequence[Mapping[str, Sized]]) -> None:
+    """Refuse axes and entries that make too many cells, before any is made."""
+    count = sum(math.prod(map(len, one.values())) for one in products)
+    if count > MAX_CELLS:
+        told = f"{count:,}" if count < 10**18 else "countless"
+        raise UsageError(f"axes and include make {told} runs, more than {MAX_CELLS:,}; use fewer")
 
 
 def _with_source(cell: Cell, cells: Sequence[Cell]) -> Cell:

@@ -128,6 +128,8 @@ def test_shards_beside_their_list_are_let_through(model):
         ({"text_encoder.corda_config": {"cache_file": "x.pt"}}, UsageError, "opens other files"),
         ({"unet.init_lora_weights": "eva"}, UsageError, "made anew"),
         ({"unet.r": 10**9}, IntegrityError, "no tensor beside it is so wide"),
+        ({"unet.target_modules": r"(\w+)+X"}, UsageError, "takes for a pattern"),
+        ({"unet.rank_pattern": {r"(\w+)+X": 4}}, UsageError, "takes for a pattern"),
         ([1], IntegrityError, "damaged"),
     ],
 )

@@ -6,12 +6,22 @@ import json
 import os
 import struct
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import torch
+from safetensors.torch import save_file
+
+from hwlit.exports.diffusers_lora import WEIGHTS
+from hwlit.generation import TASK
+from hwlit.networks.pipelines import pipeline_facts
 from tools.hostile.case import Hostile, Stock
 
 if sys.platform != "win32":
     import resource
+
+DRAW = ("--base", "--prompt", "a mug", "--num_images", "2", "--out", "drawn")
 
 
 def cases() -> list[Hostile]:
@@ -26,6 +36,8 @@ def cases() -> list[Hostile]:
         _limited("predict --output", ("predict", "evil", *texts, "--output", "out.csv"), 1_000),
         _limited("quantize", ("quantize", "evil", "--format", "int8", "--output", "out"), 100),
         _limited("fit", ("fit", "SMALL"), 30_000),
+        _limited("export --kohya", ("export", "evil", "--kohya", "x.safetensors"), 100, _lora),
+        _limited("generate", ("generate", "evil", *DRAW), 200, _drawing),
         Hostile(
             "weights of 9 GiB of holes where 8 are to be had", "answer",
             ("predict", "evil", "--text", "storm"), (6,), "out of memory", _holes,
@@ -34,11 +46,40 @@ def cases() -> list[Hostile]:
     ]  # fmt: skip
 
 
-def _limited(name: str, arguments: tuple[str, ...], most: int) -> Hostile:
+def _finished(here: Path, stock: Stock) -> None:
+    stock.copy("finished", here / "evil")
+
+
+def _lora(here: Path, stock: Stock) -> None:
+    """Write what a run of LoRA on a picture model leaves."""
+    adapter = here / "evil" / "adapter"
+    adapter.mkdir(parents=True)
+    tensors = {f"unet.a.lora_{side}.weight": torch.zeros(8, 8) for side in "AB"}
+    save_file(tensors, adapter / WEIGHTS, {"lora_adapter_metadata": "{}"})
+
+
+def _drawing(here: Path, stock: Stock) -> None:
+    """Write a run whose base alone is to draw."""
+    (here / "evil").mkdir()
+    record: dict[str, Any] = {"schema": 1, "status": "ok", "readings": {}, "absent": {}}
+    record |= {"model": pipeline_facts("pocket-sd") | {"dtype": "float32"}}
+    record |= {"adapter": {"name": "Lora", "class": "hwlit.adapters.lora.Lora"}}
+    (here / "evil" / "record.json").write_text(json.dumps(record))
+    asked = {"sampling_steps": 1, "guidance": 1.0, "picture_size": None}
+    config = {"model": {"class_path": TASK, "init_args": asked}}
+    (here / "evil" / "config.yaml").write_text(json.dumps(config))
+
+
+def _limited(
+    name: str,
+    arguments: tuple[str, ...],
+    most: int,
+    make: Callable[[Path, Stock], None] = _finished,
+) -> Hostile:
     """Return a case in which no file may have more than so many bytes."""
 
     def prepare(here: Path, stock: Stock) -> None:
-        stock.copy("finished", here / "evil")
+        make(here, stock)
         resource.setrlimit(
             resource.RLIMIT_FSIZE, (most, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
         )

@@ -27,7 +27,35 @@ Prepare = Callable[[Path, Stock], None]
 
 def cases() -> list[Hostile]:
     """Return every case."""
-    return [*_processes(), *_places(), *_links(), *_files(), *_python()]
+    return [*_processes(), *_places(), *_links(), *_files(), *_python(), *_grids()]
+
+
+def _grids() -> list[Hostile]:
+    """Return studies whose few lines make more cells than there is memory for."""
+    names = [f"model.adapter.a{number}" for number in range(40)]
+    pairs = {name: [0, 1] for name in names}
+    many = {name: [*range(10)] for name in names[:6]}
+    listed = [{name: [n % 10 for n in range(3_000)] for name in names[:3]}]
+    method: dict[str, Any] = {"adapter": "full", "hardware": [1]}
+    methods = {"a": method, "q": method | {"quantize": "int8"}}
+    asked: dict[str, tuple[dict[str, Any], str]] = {
+        "of forty axes": ({"axes": pairs}, "more than 10,000"),
+        "that includes billions": ({"axes": many, "include": listed}, "more than 10,000"),
+        "that includes ever more": (
+            {"axes": {name: [0, 1] for name in names[:12]},
+             "include": [{name: [0, 1] for name in names[:12]}] * 200}, "more than 10,000",
+        ),
+        "of a list for a device": ({"axes": {"method": methods}}, ""),
+    }  # fmt: skip
+
+    def case(name: str, said: dict[str, Any], told: str) -> Hostile:
+        def prepare(here: Path, stock: Stock) -> None:
+            (here / "grid.yaml").write_text(json.dumps({"base": "quickstart", **said}))
+
+        codes = (2,) if told else (0, 2)
+        return Hostile(f"a study {name}", "answer", (*RUN, "--dry-run"), codes, told, prepare)
+
+    return [case(name, *values) for name, values in asked.items()]
 
 
 def _begun(here: Path, name: str = "grid") -> Path:

@@ -24,6 +24,7 @@ def cases() -> list[Hostile]:
         _case("a label with the user's home", _label, 2, "would tell strangers"),
         _case("a base with an escape sequence for its name", _escape, 0, ""),
         _case("a base named by a script", _markup, 0, ""),
+        _case("a card of scripts", _scripts, 0, ""),
     ]
     for name, base_id in (("a path", "/etc/passwd"), ("a parent", "../up"), ("markup", "<b>/x")):
         arguments = (*EXPORT, "--base-id", base_id)
@@ -55,6 +56,7 @@ def _check(here: Path, told: str, written: bool) -> None:
         content = path.read_text()
         assert "\x1b" not in content, path.name
         assert "<script" not in content, path.name
+        assert path.suffix == ".json" or "[c](" not in content, "a live link"
 
 
 def _nothing(adapter: Path) -> None:
@@ -93,6 +95,16 @@ def _escape(adapter: Path) -> None:
 
 def _markup(adapter: Path) -> None:
     _rename_base(adapter, "org/<script>alert(1)</script>")
+
+
+def _scripts(adapter: Path) -> None:
+    """Put markup into every text of a record that the card of a nameless base shows."""
+    path, live = adapter.parent / "record.json", "x\n\n<script>alert(1)</script> [c](http://e.org)"
+    record = json.loads(path.read_text())
+    record["adapter"]["name"] = record["versions"]["hwlit"] = live
+    record["model"]["architecture"] = live
+    record["data"]["rows"] = {"train": live, "validation": live, "test": live}
+    path.write_text(json.dumps(record))
 
 
 def _rename_base(adapter: Path, name: str) -> None:
