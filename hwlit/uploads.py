@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from huggingface_hub.errors import HFValidationError
@@ -132,7 +132,7 @@ def _card(run: Path, record: Mapping[str, Any], base: Base, files: Collection[st
     """Return the model card, as the run's own but for names of this machine."""
     data, told = record["data"], {**record, "model": {**record["model"], "hub_id": base.name}}
     sources = data["source"] if isinstance(data["source"], list) else [data["source"]]
-    told["data"] = {**data, "source": [last_name(str(source)) for source in sources]}
+    told["data"] = {**data, "source": [_public_source(str(source)) for source in sources]}
     told["adapter"] = _without_folders(record["adapter"])
     if "labels" in record["model"]:
         return text_model_card(told, ADAPTER in files, QUANTIZATION in files)
@@ -144,6 +144,13 @@ def _card(run: Path, record: Mapping[str, Any], base: Base, files: Collection[st
     lora = stock_pipeline.LORA in files
     steps, guidance = int(model["sampling_steps"]), float(model["guidance"])
     return image_model_card(told, lora, steps, guidance, own)
+
+
+def _public_source(source: str) -> str:
+    """Return a data set's id of the hub as it is, and of a file or folder its own name."""
+    path = PurePosixPath(source)
+    is_path = bool(path.suffix) or len(path.parts) > 2  # an id is OWNER/NAME
+    return path.name if is_path else last_name(source)
 
 
 def _is_own(name: str) -> bool:

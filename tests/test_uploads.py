@@ -325,3 +325,14 @@ def test_a_plain_folder_is_still_one_that_transformers_reads(runs, tmp_path):
     export_for_hub(runs / "full", tmp_path / "up", "org/base")
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "up")
     assert model.config.id2label == {0: "not disaster", 1: "disaster"}
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("users/ada/t.csv", "t.csv"), ("/home/ada/t.csv", "t.csv"), ("a/b/c", "c"),
+        ("stanfordnlp/imdb", "stanfordnlp/imdb"), ("t.csv", "t.csv"), ("/home/ada/dogs", "dogs"),
+    ],
+)  # fmt: skip
+def test_a_source_is_a_hub_id_or_the_last_name(source, told):
+    assert uploads._public_source(source) == told

@@ -19,6 +19,7 @@ from hwlit.study.plan import Study
 from hwlit.temporaries import is_temporary
 
 SCHEMA = 1
+MOST_CELLS = 100_000  # a study's file may grow; each version of it has at most 10,000
 FACTS = ("name", "metric", "mode", "cells")  # what `study.json` says at least
 FOLDERS = ("rows", "runs", "logs", "started", "replaced", "tensorboard")
 # What the same command tries again: something from outside ended it.
@@ -137,6 +138,8 @@ class Store:
             raise IntegrityError(f"{path} is none of hwlit; remove it and run the study again")
         if not isinstance(facts["cells"], list):
             raise IntegrityError(f"{path} has no list of cells; remove it and run the study again")
+        if len(facts["cells"]) > MOST_CELLS:
+            raise IntegrityError(f"{path} lists more cells than a study has; remove it")
         for name in facts["cells"]:
             check_name(name, path)
         return facts
@@ -154,7 +157,7 @@ class Store:
         check_row(facts, name, path)
         try:
             return Row(**{key: value for key, value in facts.items() if key != "schema"})
-        except (TypeError, ValueError) as error:
+        except (AttributeError, TypeError, ValueError) as error:
             raise IntegrityError(
                 f"{path} is not a row of schema {SCHEMA} ({error}); remove it, and the cell is run "
                 "again"
