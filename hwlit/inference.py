@@ -75,6 +75,11 @@ def predict(
         raise ResourceError(f"--device {device} cannot be used ({reason}); try cpu") from error
     labels = record["model"]["labels"]
     max_length = int(record["data"]["max_length"])
+    if max_length <= (special := tokenizer.num_special_tokens_to_add()):
+        raise IntegrityError(
+            f"{run} cuts texts at {max_length} tokens, and its tokenizer puts {special} around "
+            "each: the two do not belong together; bring the run's own files back"
+        )
     shares = probabilities(network, tokenizer, texts, max_length, batch_size)
     if shares.shape[1] != len(labels):
         raise IntegrityError(
@@ -140,7 +145,7 @@ def load(run: Path, record: dict[str, Any]) -> tuple[Classifier, PreTrainedToken
     vet(folder)
     with loading(f"the tokenizer of {run}", again, IntegrityError):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        try_tokenizer(tokenizer)
+        try_tokenizer(tokenizer, folder)
     if not has_vocabulary(tokenizer, folder):
         raise IntegrityError(f"{folder} holds no tokenizer; bring the run's own files back")
     if is_quantized(folder):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn.modules.module import register_module_module_registration_hook
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from hwlit.errors import (
     HwlitError,
@@ -20,6 +21,7 @@ from hwlit.errors import (
     one_line,
     translated,
 )
+from hwlit.networks.patterns import check_patterns
 from hwlit.networks.vetting import held_sizes
 
 # Heads and poolers that no file holds; beyond it, a config makes another network than was saved.
@@ -92,8 +94,27 @@ def check_size(make: Callable[[], nn.Module], folder: Path, what: str) -> None:
         )
 
 
-def try_tokenizer(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Read a line, within `loading`: some tokenizers break only at a word that they do not know."""
+def try_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Read a line, within `loading`: some tokenizers break only at a word that they do not know.
+
+    Args:
+        tokenizer: The tokenizer.
+        folder: Where its files lie; what was made of a sentencepiece model is looked at first.
+
+    Raises:
+        UsageError: A part of it never ends, or fills the memory.
+    """
+    made = any(folder.glob("*.model")) and not (folder / "tokenizer.json").is_file()
+    if made and isinstance(tokenizer, PreTrainedTokenizerFast):
+        backend = tokenizer.backend_tokenizer
+        parts = {
+            "normalizer": backend.normalizer,
+            "pre_tokenizer": backend.pre_tokenizer,
+            "post_processor": backend.post_processor,
+            "decoder": backend.decoder,
+        }
+        held = {name: json.loads(part.__getstate__()) for name, part in parts.items() if part}
+        check_patterns(folder, held)
     tokenizer(SAMPLE)
 
 

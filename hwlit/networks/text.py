@@ -112,7 +112,7 @@ def load_tokenizer(pretrained: str) -> PreTrainedTokenizerBase:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             location, trust_remote_code=False, revision=_commit(folder)
         )
-        try_tokenizer(tokenizer)
+        try_tokenizer(tokenizer, folder)
     files = set(tokenizer.vocab_files_names.values())
     if Path(location).is_dir() and not has_vocabulary(tokenizer, folder):
         raise UsageError(

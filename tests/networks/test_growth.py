@@ -8,7 +8,7 @@ import pytest
 from hwlit.errors import UsageError
 from hwlit.networks.growth import LONGEST_TEXT, MOST_SPECIAL, check_added, checked_parts
 from hwlit.networks.patterns import CLIP, GPT4, check_patterns
-from hwlit.networks.vetting import vet
+from hwlit.networks.vetting import check_counts, vet
 
 FILE = Path("tokenizer.json")
 BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
@@ -144,3 +144,13 @@ def test_weights_and_data_beside_a_model_have_no_limit(tmp_path, monkeypatch):
     for name in ("pytorch_model.bin", "train.csv", "events.out.tfevents.1"):
         (tmp_path / name).write_text("01234567890")
     vet(tmp_path)
+
+
+def test_numbers_of_models_in_use_pass():
+    """Of Llama 4, InternLM 3, GPT-Neo and Qwen's tokenizer."""
+    large = {
+        "max_position_embeddings": 10_485_760, "rope_theta": 50_000_000, "vocab_size": 262_208,
+        "attention_types": [[["global", "local"], 12]], "eos_token_id": [1, 106],
+        "model_max_length": 10**30, "text_config": {"rope_local_base_freq": 10**9},
+    }  # fmt: skip
+    check_counts("config.json", large)

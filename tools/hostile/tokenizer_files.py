@@ -22,13 +22,13 @@ def cases() -> list[Hostile]:
     return [*_parts(), *_words(), *_sizes(), *_bases()]
 
 
-def _case(name: str, told: str, change: Callable[[Path], None]) -> Hostile:
+def _case(name: str, told: str, change: Callable[[Path], None], code: int = 2) -> Hostile:
     """Return a case in which the adapter of a run is changed."""
 
     def prepare(here: Path, stock: Stock) -> None:
         change(stock.copy("finished", here / "evil") / "adapter")
 
-    return Hostile(f"a tokenizer with {name}", "answer", PREDICT, (2,), told, prepare)
+    return Hostile(f"a tokenizer with {name}", "answer", PREDICT, (code,), told, prepare)
 
 
 def _set(file: str = FILE, **values: Any) -> Callable[[Path], None]:
@@ -91,10 +91,14 @@ def _parts() -> list[Hostile]:
     found["100,000 tokens around each text"] = {
         "post_processor": template | {"single": [mark, text]}
     }
+    few = {"[CLS]": {"id": "[CLS]", "ids": [1] * 40, "tokens": ["[CLS]"] * 40}}
+    beyond = {"post_processor": template | {"single": [mark, text], "special_tokens": few}}
     found["each text twice, again and again"] = sequence(
         "post_processor", *[template | {"single": [text, text], "special_tokens": {}}] * 30
     )
-    return [_case(name, FILE, _set(**values)) for name, values in found.items()]
+    cases = [_case(name, FILE, _set(**values)) for name, values in found.items()]
+    told = "40 around each"  # where the run cuts texts at 32
+    return [*cases, _case("more tokens around a text than are read", told, _set(**beyond), 5)]
 
 
 def _charsmap(letter: str, content: bytes) -> str:
