@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ TYPES = (
     "Int4ChooseQParamsAlgorithm",
 )  # fmt: skip
 
+LEFT_OUT = ("llm_int8_skip_modules", "modules_to_not_convert")
+
 
 def read_quantization(path: Path) -> QuantizationConfigMixin:
     """Read how the base of an adapter is quantised.
@@ -36,7 +39,8 @@ def read_quantization(path: Path) -> QuantizationConfigMixin:
     except UsageError as error:
         raise IntegrityError(f"{path} is damaged ({error}); {again}") from error
     method = told.get("quant_method") if isinstance(told, dict) else None
-    if odd := [t for t in _types(told) if t not in TYPES] or [method] * (method not in METHODS):
+    odd = [t for t in _types(told) if t not in TYPES] or [method] * (method not in METHODS)
+    if odd := odd or _patterns(told):
         raise IntegrityError(f"{path} is damaged (hwlit writes no {odd[0]!r} there); {again}")
     try:
         config = AutoQuantizationConfig.from_dict(told)
@@ -48,6 +52,13 @@ def read_quantization(path: Path) -> QuantizationConfigMixin:
         ) from error
     assert isinstance(config, QuantizationConfigMixin)
     return config
+
+
+def _patterns(told: dict[str, Any]) -> list[Any]:
+    """Return what is no plain name among the modules left out, which transformers searches for."""
+    kept = [told[name] for name in LEFT_OUT if told.get(name) is not None]
+    names = [name for value in kept for name in (value if isinstance(value, list) else [value])]
+    return [n for n in names if not isinstance(n, str) or not re.fullmatch(r"[\w.]{1,500}", n)]
 
 
 def _types(data: Any) -> Iterator[Any]:

@@ -195,9 +195,10 @@ def held_sizes(folder: Path) -> list[int]:
     Raises:
         IntegrityError: One is damaged.
     """
-    return [
-        math.prod(shape) for path in folder.glob("*.safetensors") for shape in shapes(path).values()
-    ]
+    # A file once, whatever links lead to it, and in it a name once: what a network may be made of.
+    files = {path.resolve(): path for path in sorted(folder.glob("*.safetensors"))}
+    found = {name: shape for path in files.values() for name, shape in shapes(path).items()}
+    return [math.prod(shape) for shape in found.values()]
 
 
 def shapes(path: Path) -> dict[str, list[int]]:

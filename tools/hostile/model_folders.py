@@ -291,9 +291,21 @@ def _weights() -> list[Hostile]:
         (folder / "model.safetensors").unlink()
         torch.save({"a": Pickled()}, folder / "pytorch_model.bin")
 
+    def linked(folder: Path) -> None:
+        """Let a million spare values look like a billion."""
+        held = load_file(folder / "model.safetensors")
+        spare = {"spare": torch.zeros(10**6, dtype=torch.uint8)}
+        save_file(held | spare, folder / "model.safetensors", {"format": "pt"})
+        for number in range(1_000):
+            (folder / f"m{number}.safetensors").symlink_to("model.safetensors")
+        _set("config.json", vocab_size=10**7)(folder)
+
     elsewhere = index("../../outside/x.safetensors")
     return [
         *found,
+        Hostile(
+            "weights that links make more of", "answer", BASE, (2,), "asks for", _model(linked)
+        ),
         Hostile("weights listed elsewhere", "files", BASE, (5,), "beside it", _model(elsewhere)),
         Hostile(
             "weights listed by a whole path",
@@ -462,6 +474,20 @@ def _adapters() -> list[Hostile]:
             (5,),
             "run_fresh",
             quantised(quant_method="torchao", quant_type={"default": torchao}),
+        ),
+        *(
+            Hostile(
+                f"an adapter on a base of {method} with a pattern",
+                "answer",
+                RUN,
+                (5,),
+                "hwlit writes no",
+                quantised(quant_method=method, **{key: [r"(([a-z0-9_]|\.)+)+X"]}),
+            )
+            for method, key in (
+                ("bitsandbytes", "llm_int8_skip_modules"),
+                ("torchao", "modules_to_not_convert"),
+            )
         ),
         Hostile(
             "an adapter without a tokenizer",

@@ -27,7 +27,25 @@ Prepare = Callable[[Path, Stock], None]
 
 def cases() -> list[Hostile]:
     """Return every case."""
-    return [*_processes(), *_places(), *_links(), *_files(), *_python(), *_grids()]
+    return [*_processes(), *_places(), *_links(), *_files(), *_python(), *_grids(), *_damaged()]
+
+
+def _damaged() -> list[Hostile]:
+    """Return directories of studies whose files hold other than hwlit writes."""
+    rows: dict[str, dict[str, Any]] = {
+        "values that are a list": {"values": [1]},
+        "values that are a text": {"values": "x"},
+        "remarks that are a number": {"remarks": 1},
+        "a million cells": {"cells": [f"c{number}" for number in range(1_000_000)]},
+    }
+
+    def case(name: str, row: dict[str, Any]) -> Hostile:
+        def prepare(here: Path, stock: Stock) -> None:
+            write_study(here, **row)
+
+        return Hostile(f"a study directory with {name}", "answer", STATUS, (0, 5), "", prepare)
+
+    return [case(*each) for each in rows.items()]
 
 
 def _grids() -> list[Hostile]:
