@@ -234,10 +234,10 @@ TEXTS = {
 
 # What the last line must hold where that is not the config's name.
 TOLD = {
-    "a pipe in place of an adapter": "pipe is no regular file",
-    "a pipe in place of the trainer": "pipe is no regular file",
-    "a pipe in place of PEFT's settings": "pipe is no regular file",
-    "a device in place of an adapter": "/dev/zero is no regular file",
+    "a pipe in place of an adapter": "pipe cannot be read: it is no plain file",
+    "a pipe in place of the trainer": "pipe cannot be read: it is no plain file",
+    "a pipe in place of PEFT's settings": "pipe cannot be read: it is no plain file",
+    "a device in place of an adapter": "/dev/zero cannot be read: it is no plain file",
     "an adapter of 200 MB": "large.yaml is larger than",
     "a file that calls a function": "function.yaml",
     "a file that calls a file": "name one another without end",
