@@ -16,7 +16,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -73,7 +73,7 @@ def prepare(folder: Path) -> None:
     (folder / "words.csv").write_text("words\nstorm\n")
     (folder / "latin.txt").write_bytes(b"caf\xe9\n")
     (folder / "empty.txt").write_text("")
-    with _inside(folder), contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
         assert main(["fit", *small(folder, "finished"), "--trainer.max_epochs", "1"]) == 0
     for name, change in (("other_base", {"sha256": "0" * 64}), ("moved_base", {"pretrained": "x"})):
         shutil.copytree(folder / "finished", folder / name)
@@ -274,23 +274,13 @@ def answer(case: BadInput, folder: Path) -> Answer:
     error, start = io.StringIO(), time.perf_counter()
     stdin = io.TextIOWrapper(io.BytesIO(case.stdin))
     with (
-        _inside(folder),
+        contextlib.chdir(folder),
         mock.patch("sys.stdin", stdin),
         contextlib.redirect_stderr(error),
         contextlib.redirect_stdout(io.StringIO()),
     ):
         code = main(words)
     return Answer(code, error.getvalue().strip(), time.perf_counter() - start)
-
-
-@contextlib.contextmanager
-def _inside(folder: Path) -> Iterator[None]:
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
 
 
 def _break_models(folder: Path) -> None:

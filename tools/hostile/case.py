@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -36,7 +36,7 @@ class Stock:
         """Write them; the run takes some seconds."""
         write_model(path / "model")
         write_tweets(path / "tweets.csv", 160)
-        with inside(path), contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.chdir(path), contextlib.redirect_stdout(io.StringIO()):
             assert main(["fit", *small(path, "finished"), "--trainer.max_epochs", "1"]) == 0
         return cls(path)
 
@@ -152,22 +152,11 @@ def attack(case: Hostile, stock: Stock, place: Path) -> Outcome:
     return Outcome(code, out, error, seconds, tuple(broken))
 
 
-@contextlib.contextmanager
-def inside(folder: Path) -> Iterator[None]:
-    """Work in a folder."""
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
-
-
 def _here(case: Hostile, words: list[str], here: Path) -> tuple[int, str, str]:
     kind = Terminal if case.terminal else io.StringIO
     out, error = kind(), kind()
     with (
-        inside(here),
+        contextlib.chdir(here),
         mock.patch.dict(os.environ, {"TERM": "dumb", **dict(case.environment)}),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(error),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -19,7 +20,7 @@ from hwlit.resume import QUANTIZED
 from hwlit.storage import MANIFEST, verify
 from hwlit.temporaries import temporary_prefix
 from hwlit.yaml_files import read_config
-from tools.hostile.case import MARK, Hostile, Stock, inside
+from tools.hostile.case import MARK, Hostile, Stock
 
 RESUME = ("fit", "--resume", "run")
 NONE = "is whole and hwlit's; start a new run"
@@ -622,7 +623,7 @@ def _targets() -> list[Hostile]:
             assert "seed_everything" in read_config(here / folder / "config.yaml")
 
     def made(here: Path, stock: Stock) -> None:
-        with inside(here):
+        with contextlib.chdir(here):
             assert main(["fit", *stock.fit()[:-1], odd]) == 0
 
     return [
