@@ -197,7 +197,7 @@ class HwlitCLI(LightningCLI):
             if self.lock is not None:
                 self.lock.release()
         if self.trainer.is_global_zero:
-            show_run(record.to_dict(), self.output)
+            show_run(record, self.output)
 
     def _keep_config(self, config: dict[str, Any]) -> None:
         """Write the config of a new run; compare that of one that goes on."""

@@ -26,7 +26,10 @@ from hwlit.temporaries import is_temporary, remove_temporaries
 
 LOCK, OWNER, WRITTEN = ".lock", ".owner.json", ".written.json"
 LARGEST_OWNER = 1 << 16  # bytes
-FILES = ("config.yaml", "record.json", "metrics.csv", "predictions.csv", WRITTEN, LOCK, OWNER)
+FILES = (
+    "config.yaml", "record.json", "metrics.csv", "predictions.csv", "test_rows.csv", WRITTEN, LOCK,
+    OWNER,
+)  # fmt: skip
 FOLDERS = ("checkpoints", "adapter", "samples", "tensorboard")
 # Written by other programs, some of which link there: nothing here reads it.
 FOREIGN = ("wandb",)

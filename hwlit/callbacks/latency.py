@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hwlit.callbacks.monitor import Monitor
 from hwlit.devices.base import Device
-from hwlit.records import Reading
+from hwlit.records import COST, Reading, measured
 
 PERCENTILES = (50, 90, 95, 99)
 
@@ -78,8 +78,8 @@ class Latency(Monitor):
         for name, reading in list(self._readings.items()):
             for variant in ("base", "merged"):
                 twin = name.replace("/unmerged/", f"/{variant}/")
-                method = f"{reading.method}; same modules as unmerged: {reason}"
-                self._readings[twin] = Reading(reading.value, reading.unit, method, n=reading.n)
+                how = reading.how.and_(f"; same modules as unmerged: {reason}")
+                self._readings[twin] = replace(reading, how=how)
 
     def missing(self, reasons: Mapping[str, str]) -> None:
         """Say why variants were not timed."""
@@ -98,8 +98,9 @@ class Latency(Monitor):
     ) -> dict[str, Tensor]:
         for name, forward in forwards.items():
             cold = self._call(forward, given)
+            how = measured("perf_counter, the first call in inference mode")
             self._readings[f"latency/{name}/{key}/cold"] = Reading(
-                cold, "s", "measured: perf_counter, the first call in inference mode", n=1
+                cold, "s", how, n=1, measure=COST
             )
             for _ in range(given.warmup_calls):
                 self._call(forward, given)
@@ -121,20 +122,21 @@ class Latency(Monitor):
         return time.perf_counter() - start
 
     def _book(self, name: str, key: str, given: Input, seconds: Tensor) -> None:
-        method = (
-            f"measured: perf_counter around synchronised calls, {given.what}, "
+        how = measured(
+            f"perf_counter around synchronised calls, {given.what}, "
             f"{given.warmup_calls} warm-up calls"
         )
         for percent in PERCENTILES:
             value = float(seconds.quantile(percent / 100))
             self._readings[f"latency/{name}/{key}/p{percent}"] = Reading(
-                value, "s", method, n=len(seconds)
+                value, "s", how, n=len(seconds), measure=COST
             )
 
     def _book_ratio(self, name: str, key: str, seconds: Tensor, base: Tensor) -> None:
         self._readings[f"latency/{name}/{key}/over_base"] = Reading(
             float(seconds.median() / base.median()),
             "1",
-            "measured: ratio of medians, timed in turns with the base",
+            measured("ratio of medians, timed in turns with the base"),
             n=len(seconds),
+            measure=COST,
         )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hwlit.callbacks.ranks import Place
-from hwlit.records import Reading
+from hwlit.records import COST, How, Reading, worst
 
 TOO_SHORT = "the counter did not move in so short a phase"
 
@@ -131,8 +131,8 @@ def energy_of_all(name: str, shares: Sequence[Share]) -> dict[str, Reading | str
             found |= _sums([{component: number} for number in numbers], _meters(shares))
     summands = [reading for reading in found.values() if isinstance(reading, Reading)]
     if summands and not missing and len(summands) == len(found):
-        methods = "; ".join(dict.fromkeys(reading.method for reading in summands))
-        found[""] = Reading(sum(reading.value for reading in summands), "J", methods)
+        joules = sum(reading.value for reading in summands)
+        found[""] = Reading(joules, "J", _all_of(summands), measure=COST)
     return found
 
 
@@ -162,10 +162,20 @@ def _sums(parts: Iterable[Mapping[str, Reading]], note: str) -> dict[str, Readin
     return {
         kind: found[0]
         if len(found) == 1
-        else Reading(
-            sum(reading.value for reading in found),
-            found[0].unit,
-            found[0].method + note.format(len(found)),
+        else replace(
+            found[0],
+            value=sum(reading.value for reading in found),
+            how=How(worst([one.how.tag for one in found]), found[0].how.text).and_(
+                note.format(len(found))
+            ),
         )
         for kind, found in by_kind.items()
     }
+
+
+def _all_of(summands: Sequence[Reading]) -> How:
+    """Return how a sum of components was obtained: as its worst, with how each was."""
+    hows = list(dict.fromkeys(reading.how for reading in summands))
+    if len(hows) == 1:
+        return hows[0]
+    return How(worst([how.tag for how in hows]), "; ".join(map(str, hows)))

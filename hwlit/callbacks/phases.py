@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import psutil
@@ -32,7 +33,8 @@ from hwlit.callbacks.ranks import Place
 from hwlit.devices.base import Device
 from hwlit.devices.energy import idle_power
 from hwlit.errors import ResourceError
-from hwlit.records import Reading
+from hwlit.records import COST, FACT, Reading, measured
+from hwlit.records import Phase as PhaseRow
 
 OTHER = "other"
 IDLE_SECONDS = 1.0  # NVML's counter moves every 0.1 s, RAPL's every millisecond
@@ -178,23 +180,29 @@ class Phases(Monitor):
     def readings(self) -> Mapping[str, Reading]:
         """Return wall time, peak memory and energy of each phase; the train loop's as `fit/...`."""
         found: dict[str, Reading] = {}
-        clock = "measured: perf_counter, other phases excluded"
+        clock = "perf_counter, other phases excluded"
         train = ", train loop with its warm-up steps, evaluation and saving excluded"
         shares = self._shares()
         for name, phase in self._named().items():
             if name in ("train", "warmup"):
                 continue
-            method = clock.replace(", other phases excluded", train) if name == "fit" else clock
-            found[f"{name}/wall_time"] = Reading(phase.wall_time, "s", method)
+            source = clock.replace(", other phases excluded", train) if name == "fit" else clock
+            found[f"{name}/wall_time"] = Reading(
+                phase.wall_time, "s", measured(source), measure=COST
+            )
             found |= peak_readings(name, shares, self._device.main_memory)
             for quantity, reading in energy_of_all(name, shares).items():
                 if isinstance(reading, Reading):
                     found[f"{name}/energy/{quantity}".removesuffix("/")] = reading
         baseline = memory_of_all(share.baseline for share in shares)
-        found |= {f"baseline/memory/{kind}": reading for kind, reading in baseline.items()}
+        for kind, reading in baseline.items():
+            found[f"baseline/memory/{kind}"] = replace(reading, measure=FACT)  # no cost of the run
         found |= {f"idle/power/{part}": watts for part, watts in power_of_all(shares).items()}
         found["run/wall_time"] = Reading(
-            self._total(), "s", "measured: wall clock from the start of the process to the record"
+            self._total(),
+            "s",
+            measured("wall clock from the start of the process to the record"),
+            measure=COST,
         )
         return found
 
@@ -222,13 +230,13 @@ class Phases(Monitor):
         """
         total, shares = self._total(), self._shares()
         rows = [
-            {
-                "name": name,
-                "wall_time": phase.wall_time,
-                "share": phase.wall_time / total,
-                "peak_memory": values(memory_of_all(s.memory.get(name, {}) for s in shares)),
-                "energy": values({k: r for k, r in energy_of_all(name, shares).items() if k}),
-            }
+            PhaseRow(
+                name,
+                phase.wall_time,
+                phase.wall_time / total,
+                values(memory_of_all(s.memory.get(name, {}) for s in shares)),
+                values({k: r for k, r in energy_of_all(name, shares).items() if k}),
+            )
             for name, phase in self._ledger.items()
         ]
         return {"phases": rows} | ({"ranks": rank_rows(shares)} if self._others else {})
@@ -265,7 +273,9 @@ class Phases(Monitor):
             joules = phase.energy[counter.component]
             # A counter that stood still was not read often enough: that is no energy of 0.
             unread = joules == 0 and (counter.measured or phase.wall_time < counter.update_period)
-            found[counter.component] = TOO_SHORT if unread else Reading(joules, "J", counter.method)
+            found[counter.component] = (
+                TOO_SHORT if unread else Reading(joules, "J", counter.how, measure=COST)
+            )
         return found
 
     def _open(self, name: str) -> Phase:

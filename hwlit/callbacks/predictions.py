@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import matplotlib
@@ -12,6 +13,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from matplotlib.figure import Figure
 from torch import Tensor
+from torch.nn import functional
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 from torchmetrics.utilities.plot import plot_confusion_matrix
 
@@ -22,22 +24,54 @@ from hwlit.metrics.intervals import (
     f1_per_class,
     f1_positive,
     f1_weighted,
+    mean_of_rows_interval,
+    precision_macro,
+    precision_positive,
+    recall_macro,
+    recall_positive,
     wilson_interval,
 )
 from hwlit.metrics.probabilities import (
     average_precision,
-    brier_score,
+    brier_scores,
     calibration_error,
     reliability,
 )
 from hwlit.plain_text import in_markdown
-from hwlit.records import Reading
+from hwlit.records import (
+    ClassFigures,
+    Combination,
+    Exhibit,
+    Measure,
+    Reading,
+    RowKind,
+    Rows,
+    RowTable,
+    measured,
+)
 
-BOOTSTRAPPED = {
-    "test/f1_macro": f1_macro,
-    "test/f1_weighted": f1_weighted,
-    "test/f1_positive": f1_positive,
+# A point of a share is what few people would pay a costlier method for, and about what another seed
+# changes; of a loss, .02 nats are 2 % of the probability of the right class.
+SHARE = Measure("quality", "max", (0.0, 1.0), margin=0.01)
+MEASURES = {
+    "accuracy": replace(SHARE, primary=True),
+    "average_precision": SHARE,
+    "loss": Measure("quality", "min", (0.0, None), margin=0.02),
+    "brier_score": Measure("quality", "min", (0.0, 2.0), margin=0.01),
+    "calibration_error": Measure("quality", "min", (0.0, 1.0), margin=0.01),
 }
+# What follows from the counts of true class by predicted class.
+BY_CLASS: Mapping[Combination, Callable[[Tensor], Tensor]] = {
+    "f1_macro": f1_macro,
+    "f1_weighted": f1_weighted,
+    "f1_positive": f1_positive,
+    "precision_macro": precision_macro,
+    "precision_positive": precision_positive,
+    "recall_macro": recall_macro,
+    "recall_positive": recall_positive,
+}
+COUNTS = ("label", "prediction")
+NOT_FINITE = "a logit of the test rows is no number"
 
 
 class Predictions(Monitor):
@@ -52,6 +86,7 @@ class Predictions(Monitor):
         self._labels = tuple(labels)
         self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
         self._metrics: dict[str, float] = {}
+        self._readings: dict[str, Reading] | None = None
         self.row_ids = torch.empty(0, dtype=torch.long)
         self.targets = torch.empty(0, dtype=torch.long)
         self.logits = torch.empty(0, len(self._labels))
@@ -59,6 +94,7 @@ class Predictions(Monitor):
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget an earlier test."""
         self._parts.clear()
+        self._readings = None
 
     def on_test_batch_end(
         self,
@@ -81,6 +117,7 @@ class Predictions(Monitor):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the metrics that the task logged."""
         self._metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if "test/" in k}
+        self._readings = None
 
     def share(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return row ids, targets and logits of this process's test rows."""
@@ -93,6 +130,7 @@ class Predictions(Monitor):
         rows, targets, logits = (torch.cat(part) for part in parts)
         order = rows.argsort()
         self.row_ids, self.targets, self.logits = rows[order], targets[order], logits[order]
+        self._readings = None
 
     @property
     def guesses(self) -> Tensor:
@@ -121,50 +159,114 @@ class Predictions(Monitor):
         )
         return counts
 
+    @property
+    def losses(self) -> Tensor:
+        """Cross entropy of each test row in nats, (rows,), in fp64."""
+        return functional.cross_entropy(self.logits.double(), self.targets, reduction="none")
+
     def readings(self) -> Mapping[str, Reading]:
-        """Return the test metrics, with a 95 % interval on accuracy and F1."""
-        n = len(self.targets)
-        if n == 0:
-            return {}
+        """Return the test metrics, each with a 95 % interval; computed once."""
+        if self._readings is None:
+            found = {**self._of_classes(), **self._of_probabilities()} if len(self.targets) else {}
+            self._readings = {f"test/{name}": reading for name, reading in found.items()}
+        return self._readings
+
+    def _of_classes(self) -> dict[str, Reading]:
+        """Return what follows from true and predicted class."""
+        n, confusion = len(self.targets), self.confusion
+        right = int(confusion.diagonal().sum())
         found = {
-            name: Reading(value, "nat" if name == "test/loss" else "1", "measured: test rows", n=n)
-            for name, value in self._metrics.items()
-        }
-        right = int((self.guesses == self.targets).sum())
-        low, high = wilson_interval(right, n)
-        found["test/accuracy"] = Reading(
-            right / n, "1", "measured: test rows; Wilson interval", low, high, n
-        )
-        for name in BOOTSTRAPPED.keys() & found.keys():
-            low, high = bootstrap_interval(self.confusion, BOOTSTRAPPED[name])
-            found[name] = Reading(
-                found[name].value, "1", "measured: test rows; bootstrap interval", low, high, n
+            "accuracy": Reading(
+                right / n,
+                "1",
+                measured("test rows"),
+                *wilson_interval(right, n),
+                n,
+                "Wilson interval",
+                MEASURES["accuracy"],
+                Rows("accuracy", COUNTS),
             )
-        return found | self._of_probabilities()
+        }
+        for name, statistic in BY_CLASS.items():
+            if f"test/{name}" in self._metrics:
+                found[name] = Reading(
+                    self._metrics[f"test/{name}"],
+                    "1",
+                    measured("test rows"),
+                    *bootstrap_interval(confusion, statistic),
+                    n,
+                    "bootstrap over rows",
+                    SHARE,
+                    Rows(name, COUNTS),
+                )
+        return found
 
     def _of_probabilities(self) -> dict[str, Reading]:
-        """Return calibration error, Brier score and, where a class occurs, average precision."""
+        """Return loss, Brier score, calibration error and, where a class occurs, precision."""
         n, shares = len(self.targets), self.shares
+        found = {}
+        if self.finite:
+            found["loss"] = self._mean("loss", "nat", "test rows", self.losses)
+            scores = brier_scores(shares, self.targets)
+            found["brier_score"] = self._mean("brier", "1", "test rows; 0 to 2", scores)
         error = calibration_error(reliability(shares, self.targets))
-        found = {
-            "test/calibration_error": Reading(
-                error, "1", "measured: test rows; 15 bins of equal width by confidence", n=n
-            ),
-            "test/brier_score": Reading(
-                brier_score(shares, self.targets), "1", "measured: test rows; 0 to 2", n=n
-            ),
-        }
+        found["calibration_error"] = Reading(
+            error,
+            "1",
+            measured("test rows; 15 bins of equal width by confidence"),
+            n=n,
+            measure=MEASURES["calibration_error"],
+        )
         areas = [average_precision(*pair) for pair in self.ranked().values()]
         if areas:
             of = "the positive class" if len(self._labels) == 2 else f"{len(areas)} classes, macro"
-            found["test/average_precision"] = Reading(
-                sum(areas) / len(areas), "1", f"measured: test rows; of {of}", n=n
+            found["average_precision"] = Reading(
+                sum(areas) / len(areas),
+                "1",
+                measured(f"test rows; of {of}"),
+                n=n,
+                measure=MEASURES["average_precision"],
             )
         return found
 
+    def _mean(self, column: str, unit: str, how: str, values: Tensor) -> Reading:
+        measure = MEASURES["loss" if column == "loss" else "brier_score"]
+        low, high = mean_of_rows_interval(values, measure.bounds)
+        return Reading(
+            float(values.mean()),
+            unit,
+            measured(how),
+            low,
+            high,
+            len(values),
+            "normal interval over rows",
+            measure,
+            Rows("mean", (column,)),
+        )
+
+    @property
+    def finite(self) -> bool:
+        """Whether every logit is a number."""
+        return bool(self.logits.isfinite().all())
+
     def absent(self) -> Mapping[str, str]:
         """Say why there is no quality where nothing was tested."""
-        return {} if len(self.targets) else {"test/accuracy": "the run ended before the test"}
+        if not len(self.targets):
+            return {"test/accuracy": "the run ended before the test"}
+        return {} if self.finite else dict.fromkeys(("test/loss", "test/brier_score"), NOT_FINITE)
+
+    def table(self) -> RowTable:
+        """Return the test rows: true and predicted class, loss and Brier score of each."""
+        columns: dict[str, Sequence[Any]] = {
+            "label": [self._labels[target] for target in self.targets.tolist()],
+            "prediction": [self._labels[guess] for guess in self.guesses.tolist()],
+        }
+        kinds: dict[str, RowKind] = dict.fromkeys(COUNTS, "class")
+        if self.finite:
+            columns["loss"] = self.losses.tolist()
+            columns["brier"] = brier_scores(self.shares, self.targets).tolist()
+            kinds |= dict.fromkeys(("loss", "brier"), "real")
+        return RowTable(self.row_ids.tolist(), columns, kinds, truth="label")
 
     def details(self) -> Mapping[str, Any]:
         """Return the per-class table and the confusion matrix."""
@@ -174,19 +276,23 @@ class Predictions(Monitor):
         hits, predicted, support = confusion.diagonal(), confusion.sum(0), confusion.sum(1)
         f1 = f1_per_class(confusion.double()).nan_to_num(0.0)
         per_class = [
-            {
-                "label": label,
-                "precision": _share(hits[i], predicted[i]),
-                "recall": _share(hits[i], support[i]),
-                "f1": float(f1[i]),
-                "support": int(support[i]),
-            }
+            ClassFigures(
+                label,
+                _share(hits[i], predicted[i]),
+                _share(hits[i], support[i]),
+                float(f1[i]),
+                int(support[i]),
+            )
             for i, label in enumerate(self._labels)
         ]
-        return {
-            "per_class": per_class,
-            "confusion_matrix": {"labels": list(self._labels), "counts": confusion.tolist()},
-        }
+        matrix = Exhibit(
+            "confusion_matrix",
+            "matrix",
+            "confusion matrix",
+            labels=self._labels,
+            counts=tuple(map(tuple, confusion.tolist())),
+        )
+        return {"per_class": per_class, "exhibits": [matrix]}
 
     def to_csv(self, texts: Mapping[int, str]) -> str:
         """Return the test rows as CSV: row_id, text, label, prediction, probability per class.

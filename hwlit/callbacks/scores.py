@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -24,11 +25,23 @@ from hwlit.metrics.similarity import (
     subject_fidelity,
     without_identifier,
 )
-from hwlit.records import Reading
+from hwlit.records import Measure, Reading, RowKind, Rows, RowTable, measured
 
 CONCEPT, UNRELATED = "concept", "unrelated"  # kinds of test rows
 FEW = 2048  # below it the spread of KID and its kin exceeds what methods usually differ by
-Rows = Sequence[Mapping[str, Any]]
+TestRows = Sequence[Mapping[str, Any]]
+COSINE = Measure("quality", "max", (-1.0, 1.0), margin=0.01)
+# Margins: the published methods lie .02 to .03 apart in CLIP-I, .03 to .10 in DINO and .01 to .05
+# in CLIP-T (DreamBooth, table 1; Custom Diffusion, table 1); a third to a half of that is little.
+MEASURES = {
+    "clip_i": replace(COSINE, primary=True),
+    "clip_t": replace(COSINE, margin=0.005),
+    "dino": replace(COSINE, margin=0.02),
+    "diversity": Measure("quality", "max", (0.0, 2.0), margin=0.01),
+    "memorising": replace(COSINE, direction="min"),
+    "drift": Measure("quality", "min", (0.0, 2.0), margin=0.01),
+    "clip_kid": Measure("quality", "min", margin=0.01),  # unbiased, so that it may be below 0
+}
 
 
 @dataclass(frozen=True)
@@ -47,7 +60,7 @@ class Concept:
             the photos whose captions share one with its prompt. Of one concept none.
     """
 
-    rows: Rows
+    rows: TestRows
     photos: Sequence[Image.Image]
     identifier: str
     base: Mapping[int, Image.Image]
@@ -125,13 +138,16 @@ class Scores:
             found[f"{who}/clip_kid"] = Reading(
                 kernel_distance(own, real),
                 "1",
-                f"measured: KID of {len(own)} pictures of the concept to {len(real)} of the class, "
-                f"unbiased, over features of CLIP {self._clip.checkpoint} in place of Inception's"
-                + ("; untuned model" if who == "base" else "")
-                + ("" if low is None else f"; jackknife over {_units(self._prompts)} and class"),
+                measured(
+                    f"KID of {len(own)} pictures of the concept to {len(real)} of the class, "
+                    f"unbiased, over features of CLIP {self._clip.checkpoint} in place of "
+                    "Inception's" + ("; untuned model" if who == "base" else "")
+                ),
                 low,
                 high,
-                n=len(own),
+                len(own),
+                None if low is None else f"jackknife over {_units(self._prompts)} and class",
+                _measure(f"{who}/clip_kid"),
             )
         return found
 
@@ -151,30 +167,61 @@ class Scores:
             "base/clip_t": f"{prompt}; untuned model",
         }
         found = {
-            name: _mean(self._values[name], self._prompts, method)
+            name: _mean(name, self._values[name], self._prompts, method)
             for name, method in methods.items()
             if name in self._values
         }
         found["test/memorising"] = Reading(
             float(self._values["test/memorising"].max()),
             "1",
-            f"measured: largest cosine of a picture to one of {photos} photos, CLIP {clip}",
+            measured(f"largest cosine of a picture to one of {photos} photos, CLIP {clip}"),
             n=len(self._own),
+            measure=_measure("test/memorising"),
         )
         if self._spread:
-            found["test/diversity"] = _mean(
-                torch.tensor(list(self._spread.values())),
-                list(self._spread),
-                f"mean of 1 - cosine over pairs of one prompt, then over prompts, CLIP {clip}",
-            )
+            found["test/diversity"] = self._diversity()
         if len(self._drift):
             found["test/drift"] = _mean(
+                "test/drift",
                 self._drift,
                 [row["prompt"] for row in self._unrelated],
                 f"mean of 1 - cosine to the untuned model's picture of the same unrelated prompt "
                 f"and seed, CLIP {clip}",
             )
         return found | self._distances
+
+    def _diversity(self) -> Reading:
+        """Return the mean over prompts of how far their pictures lie apart."""
+        values = torch.tensor(list(self._spread.values()))
+        clip = self._clip.checkpoint
+        source = f"mean of 1 - cosine over pairs of one prompt, then over prompts, CLIP {clip}"
+        return replace(_mean("test/diversity", values, list(self._spread), source), rows=None)
+
+    def table(self) -> RowTable:
+        """Return the test rows: what each picture scored, in groups of one prompt.
+
+        The identifier is `*`, for methods call one concept by identifiers of their own. Pictures of
+        unrelated prompts have a drift and nothing else.
+        """
+        own = {row["row_id"]: place for place, row in enumerate(self._own)}
+        others = {row["row_id"]: place for place, row in enumerate(self._unrelated)}
+        rows = sorted((*self._own, *self._unrelated), key=lambda row: int(row["row_id"]))
+        values = {
+            name.partition("/")[2]: (own, found.tolist())
+            for name, found in self._values.items()
+            if name.startswith("test/")
+        }
+        if others:
+            values["drift"] = others, self._drift.tolist()
+        columns = {
+            name: [
+                found[places[row["row_id"]]] if row["row_id"] in places else None for row in rows
+            ]
+            for name, (places, found) in values.items()
+        }
+        kinds: dict[str, RowKind] = dict.fromkeys(columns, "real")
+        groups = [general(row["prompt"], self._concept.identifier) for row in rows]
+        return RowTable([row["row_id"] for row in rows], columns, kinds, groups, "group")
 
     def absent(self) -> dict[str, str]:
         """Say why a measure is missing."""
@@ -235,12 +282,39 @@ class Scores:
         return sorted(set(self._clip.too_long(self._texts)))
 
 
-def _mean(values: Tensor, prompts: Sequence[str], method: str) -> Reading:
-    """Return a mean with its interval over prompts."""
+def _mean(name: str, values: Tensor, prompts: Sequence[str], source: str) -> Reading:
+    """Return a mean with its interval over prompts; those of the tuned model are in the table."""
     low, high = mean_interval(values, prompts) or (None, None)
-    bootstrap = "" if low is None else f"; bootstrap over {_units(prompts)}"
-    mean = float(values.double().mean())
-    return Reading(mean, "1", f"measured: {method}{bootstrap}", low, high, len(values))
+    phase, _, column = name.partition("/")
+    return Reading(
+        float(values.double().mean()),
+        "1",
+        measured(source),
+        low,
+        high,
+        len(values),
+        None if low is None else f"bootstrap over {_units(prompts)}",
+        _measure(name),
+        Rows("mean", (column,)) if phase == "test" else None,
+    )
+
+
+def _measure(name: str) -> Measure:
+    """Return what a reading means; runs are not ranked by what the untuned model draws."""
+    phase, _, quantity = name.partition("/")
+    return replace(MEASURES[quantity], primary=MEASURES[quantity].primary and phase == "test")
+
+
+def general(prompt: str, identifier: str) -> str:
+    """Return a prompt with `*` for each of the words that name the concept.
+
+    Args:
+        prompt: The prompt.
+        identifier: The words; may be empty.
+    """
+    for word in identifier.split():
+        prompt = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", "*", prompt, flags=re.IGNORECASE)
+    return prompt
 
 
 def _units(prompts: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ class Device(ABC):
     Attributes:
         kind: "cpu", "cuda", "tpu" or, for the rest, the type of the torch device.
         main_memory: The key of `peak_memory()` that tells what a run needs of this device.
-        clock: What `mark` and `elapsed` read; `clock.method` is the method of its readings.
+        clock: What `mark` and `elapsed` read; `clock.how` is how its readings were obtained.
     """
 
     kind: str

@@ -11,6 +11,7 @@ import psutil
 
 from hwlit.devices.cpu_model import CpuModel
 from hwlit.devices.energy import EnergyCounter, EnergySources
+from hwlit.records import How, estimated
 
 
 class CpuTimeCounter(EnergyCounter):
@@ -18,7 +19,7 @@ class CpuTimeCounter(EnergyCounter):
 
     Args:
         watts_per_core: What one logical core is taken to draw while it works.
-        method: Where the watts come from, in the words of a `Reading`.
+        how: Where the watts come from.
     """
 
     component = "cpu"
@@ -26,8 +27,8 @@ class CpuTimeCounter(EnergyCounter):
     whole_node = False
     update_period = 0.01  # finished children are counted in clock ticks, 100 per second on Linux
 
-    def __init__(self, watts_per_core: float, method: str) -> None:
-        self.method = method
+    def __init__(self, watts_per_core: float, how: How) -> None:
+        self.how = how
         self._watts = watts_per_core
         self._highest_s = 0.0
         self._lock = threading.Lock()
@@ -80,8 +81,7 @@ def open_estimate(model: CpuModel) -> EnergySources:
         tdp_w = float(DEFAULT_POWER_PER_CORE) * cores
         source = f"codecarbon, {DEFAULT_POWER_PER_CORE} W per thread, CPU model not in its table"
     share = ", virtual machine: its share of the CPU is not known" if model.virtual else ""
-    method = (
-        f"estimated: TDP {tdp_w:g} W ({source}{share})"
-        f" x CPU time of the process tree / {cores} logical cores"
+    how = estimated(
+        f"TDP {tdp_w:g} W ({source}{share}) x CPU time of the process tree / {cores} logical cores"
     )
-    return EnergySources((CpuTimeCounter(tdp_w / cores, method),))
+    return EnergySources((CpuTimeCounter(tdp_w / cores, how),))

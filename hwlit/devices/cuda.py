@@ -14,7 +14,7 @@ from hwlit.devices.cpu import Cpu
 from hwlit.devices.energy import EnergyCounter, EnergySources
 from hwlit.devices.nvml import GpuManagement, open_nvml, sum_energy
 from hwlit.errors import ResourceError
-from hwlit.records import Reading
+from hwlit.records import COST, Reading, measured
 
 
 class Cuda(Device):
@@ -41,7 +41,7 @@ class Cuda(Device):
         self._index = _index(torch_device)
         self._node_devices = tuple(node_devices) or (torch_device,)
         self._host = host
-        self.clock = EventClock(self._record, "measured: CUDA events")
+        self.clock = EventClock(self._record, "CUDA events")
 
     def describe(self) -> dict[str, Any]:
         """Return name, index, memory in bytes, compute capability, driver and host."""
@@ -73,9 +73,11 @@ class Cuda(Device):
         allocated = torch.cuda.max_memory_allocated(self._index)
         reserved = torch.cuda.max_memory_reserved(self._index)
         since = "peak since the last reset"
+        tensors = measured(f"torch max_memory_allocated, {since}")
+        taken = measured(f"torch max_memory_reserved, {since}")
         return {
-            "allocated": Reading(allocated, "B", f"measured: torch max_memory_allocated, {since}"),
-            "reserved": Reading(reserved, "B", f"measured: torch max_memory_reserved, {since}"),
+            "allocated": Reading(allocated, "B", tensors, measure=COST),
+            "reserved": Reading(reserved, "B", taken, measure=COST),
             **self._process_memory()[0],
             **self._host.peak_memory(),
         }
@@ -85,8 +87,8 @@ class Cuda(Device):
         allocated = torch.cuda.memory_allocated(self._index)
         reserved = torch.cuda.memory_reserved(self._index)
         return {
-            "allocated": Reading(allocated, "B", "measured: torch memory_allocated"),
-            "reserved": Reading(reserved, "B", "measured: torch memory_reserved"),
+            "allocated": Reading(allocated, "B", measured("torch memory_allocated")),
+            "reserved": Reading(reserved, "B", measured("torch memory_reserved")),
             **self._process_memory()[0],
             **self._host.current_memory(),
         }

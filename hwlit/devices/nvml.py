@@ -11,7 +11,7 @@ import psutil
 from hwlit.devices.energy import EnergyCounter, EnergySources, SummedCounter
 from hwlit.devices.processes import descendants
 from hwlit.errors import ResourceError
-from hwlit.records import Reading
+from hwlit.records import COST, Reading, measured, sampled
 
 
 class GpuManagement(ABC):
@@ -98,8 +98,8 @@ class Nvml(GpuManagement):
             )
         if None in used:
             raise ResourceError("this NVIDIA driver does not tell the memory of single processes")
-        method = f"sampled: NVML memory of {len(used)} processes, now (NVML keeps no peak)"
-        return Reading(sum(used), "B", method)
+        how = sampled(f"NVML memory of {len(used)} processes, now (NVML keeps no peak)")
+        return Reading(sum(used), "B", how, measure=COST)
 
 
 class NvmlCounter(EnergyCounter):
@@ -111,7 +111,7 @@ class NvmlCounter(EnergyCounter):
     """
 
     component = "gpu"
-    method = "measured: NVML total energy counter, whole GPU with all processes on it"
+    how = measured("NVML total energy counter, whole GPU with all processes on it")
     measured = True
     # https://ml.energy/blog/energy/measurement/thermally-stable-profiling-for-accurate-gpu-energy-measurement
     update_period = 0.1

@@ -86,6 +86,26 @@ def mean_interval(
     return low, high
 
 
+def mean_of_rows_interval(
+    values: Tensor, bounds: tuple[float | None, float | None]
+) -> tuple[float, float] | tuple[None, None]:
+    """Return the 95 % normal interval of a mean of rows, cut to what there can be.
+
+    Args:
+        values: The values, (n,).
+        bounds: Least and greatest value that there can be; None where there is no end.
+
+    Returns:
+        The interval; None twice where there is but one row.
+    """
+    if len(values) < 2:
+        return None, None
+    mean, half = float(values.mean()), Z_95 * float(values.std()) / math.sqrt(len(values))
+    least, most = bounds
+    low = mean - half if least is None else max(least, mean - half)
+    return low, mean + half if most is None else min(most, mean + half)
+
+
 def f1_per_class(confusion: Tensor) -> Tensor:
     """Return the F1 score of each class, (..., classes), from counts (..., classes, classes).
 
@@ -110,3 +130,47 @@ def f1_weighted(confusion: Tensor) -> Tensor:
     """Return the mean F1 weighted by how often each class occurs, (...)."""
     support = confusion.sum(dim=-1)
     return (f1_per_class(confusion).nan_to_num(0.0) * support).sum(-1) / support.sum(-1)
+
+
+def precision_per_class(confusion: Tensor) -> Tensor:
+    """Return the precision of each class, (..., classes); 0 for one that is never predicted.
+
+    A class that neither occurs nor is predicted has none: its value is NaN.
+    """
+    hits = confusion.diagonal(dim1=-2, dim2=-1)
+    return _of_seen(hits, confusion.sum(dim=-2), confusion)
+
+
+def recall_per_class(confusion: Tensor) -> Tensor:
+    """Return the recall of each class, (..., classes); 0 for one that is predicted, but never is.
+
+    A class that neither occurs nor is predicted has none: its value is NaN.
+    """
+    hits = confusion.diagonal(dim1=-2, dim2=-1)
+    return _of_seen(hits, confusion.sum(dim=-1), confusion)
+
+
+def precision_macro(confusion: Tensor) -> Tensor:
+    """Return the mean precision over the classes that occur or are predicted, (...)."""
+    return precision_per_class(confusion).nanmean(dim=-1)
+
+
+def precision_positive(confusion: Tensor) -> Tensor:
+    """Return the precision of class 1, (...); 0 where it neither occurs nor is predicted."""
+    return precision_per_class(confusion)[..., 1].nan_to_num(0.0)
+
+
+def recall_macro(confusion: Tensor) -> Tensor:
+    """Return the mean recall over the classes that occur or are predicted, (...)."""
+    return recall_per_class(confusion).nanmean(dim=-1)
+
+
+def recall_positive(confusion: Tensor) -> Tensor:
+    """Return the recall of class 1, (...); 0 where it neither occurs nor is predicted."""
+    return recall_per_class(confusion)[..., 1].nan_to_num(0.0)
+
+
+def _of_seen(hits: Tensor, whole: Tensor, confusion: Tensor) -> Tensor:
+    """Return a share by class; NaN for one that neither occurs nor is predicted."""
+    seen = confusion.sum(dim=-1) + confusion.sum(dim=-2)
+    return torch.where(seen > 0, (hits / whole).nan_to_num(0.0), torch.nan)

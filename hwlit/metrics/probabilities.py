@@ -76,8 +76,10 @@ def calibration_error(bins: Sequence[Bin]) -> float:
     return sum(abs(place.accuracy - place.confidence) * place.count for place in bins) / rows
 
 
-def brier_score(shares: Tensor, targets: Tensor) -> float:
-    """Return the mean squared distance of probabilities and truth, summed over classes: 0 to 2.
+def brier_scores(shares: Tensor, targets: Tensor) -> Tensor:
+    """Return of each row the squared distance of probabilities and truth, summed: 0 to 2, (rows,).
+
+    Their mean is the Brier score.
 
     Arguments as of `reliability`.
 
@@ -85,7 +87,7 @@ def brier_score(shares: Tensor, targets: Tensor) -> float:
     https://doi.org/10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2
     """
     truth = functional.one_hot(targets, shares.shape[1]).to(shares.dtype)
-    return float((shares - truth).square().sum(dim=-1).mean())
+    return (shares - truth).square().sum(dim=-1)
 
 
 def average_precision(scores: Tensor, positive: Tensor) -> float:

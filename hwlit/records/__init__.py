@@ -1,5 +1,6 @@
 """The record of a run: its layout, and the one way to read and write it."""
 
+from hwlit.records.decoding import Unfit, encoded, field_decoder
 from hwlit.records.read import (
     need,
     plain,
@@ -17,6 +18,8 @@ from hwlit.records.schema import (
     Adapter,
     Checkpoint,
     ClassFigures,
+    Code,
+    Combination,
     Data,
     Device,
     Disturbance,
@@ -29,6 +32,7 @@ from hwlit.records.schema import (
     Reading,
     Record,
     ResumedFrom,
+    RowKind,
     Rows,
     Source,
     TestRows,
@@ -38,11 +42,12 @@ from hwlit.records.schema import (
     sampled,
     worst,
 )
+from hwlit.records.table import RowTable
 
 __all__ = [
-    "COST", "FACT", "SCHEMA", "TAGS", "Adapter", "Checkpoint", "ClassFigures", "Data", "Device",
-    "Disturbance", "Exhibit", "How", "Measure", "Model", "Phase", "Quantisation", "Reading",
-    "Record", "ResumedFrom", "Rows", "Source", "TestRows", "counted", "estimated", "measured",
-    "need", "plain", "read_record", "read_run", "record_of", "sampled", "using", "worst",
-    "write_record",
+    "COST", "FACT", "SCHEMA", "TAGS", "Adapter", "Checkpoint", "ClassFigures", "Code",
+    "Combination", "Data", "Device", "Disturbance", "Exhibit", "How", "Measure", "Model", "Phase",
+    "Quantisation", "Reading", "Record", "ResumedFrom", "RowKind", "RowTable", "Rows", "Source",
+    "TestRows", "Unfit", "counted", "encoded", "estimated", "field_decoder", "measured", "need",
+    "plain", "read_record", "read_run", "record_of", "sampled", "using", "worst", "write_record",
 ]  # fmt: skip

@@ -41,13 +41,21 @@ def decoded(kind: type[T], value: Any) -> T:
     Raises:
         Unfit: A field is missing, is of another type, or is not known.
     """
-    made: T = _decoder(kind)(value)
+    decode: Any = _decoder  # its cache takes no class as a key, says the checker of types
+    made: T = decode(kind)(value)
     return made
 
 
 def field_decoder(kind: type[Any], name: str) -> Decode:
-    """Return what decodes one field of a dataclass."""
-    return _decoder(get_type_hints(kind)[name])
+    """Return what decodes one field of a dataclass.
+
+    Raises:
+        Unfit: It has no such field.
+    """
+    hints: Any = _hints
+    if name not in hints(kind):
+        raise Unfit("is not known").below(name)
+    return _decoder(hints(kind)[name])
 
 
 def encoded(value: Any) -> Any:
@@ -63,7 +71,8 @@ def encoded(value: Any) -> Any:
 
 def _encoded_fields(value: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, key, default in _layout(type(value)):
+    kind: Any = type(value)
+    for name, key, default in _layout(kind):
         inner = getattr(value, name)
         if key == REST:
             found |= encoded(inner)
@@ -73,7 +82,7 @@ def _encoded_fields(value: Any) -> dict[str, Any]:
 
 
 @functools.cache
-def _layout(kind: type[Any]) -> tuple[tuple[str, str, Any], ...]:
+def _layout(kind: Any) -> tuple[tuple[str, str, Any], ...]:
     """Return of each field its name, its key in plain data and its default."""
     return tuple(
         (
@@ -83,6 +92,11 @@ def _layout(kind: type[Any]) -> tuple[tuple[str, str, Any], ...]:
         )
         for one in dataclasses.fields(kind)
     )
+
+
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 @functools.cache
@@ -108,8 +122,8 @@ def _decoder(hint: Any) -> Decode:
     return SCALARS[hint]
 
 
-def _of_class(kind: type[Any]) -> Decode:
-    hints = get_type_hints(kind)
+def _of_class(kind: Any) -> Decode:
+    hints = _hints(kind)
     layout = _layout(kind)
     known = {key: (name, _decoder(hints[name])) for name, key, _ in layout if key != REST}
     needed = [key for _, key, default in layout if default is dataclasses.MISSING]

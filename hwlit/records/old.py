@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hwlit.records.decoding import Unfit, encoded
-from hwlit.records.schema import COST, SCHEMA, TAGS, Measure, Record, Rows
+from hwlit.records.schema import COST, SCHEMA, TAGS, Combination, Measure, Record, Rows
 
 SHARE = Measure("quality", "max", (0.0, 1.0), margin=0.01)
 LOSS = Measure("quality", "min", (0.0, None), margin=0.02)
@@ -39,7 +39,7 @@ MEASURES = {
 }  # fmt: skip
 COST_UNITS = ("s", "B", "J")
 PAIRED = ("label", "prediction")
-BY_CLASS = (
+BY_CLASS: tuple[Combination, ...] = (
     "accuracy", "f1_macro", "f1_weighted", "f1_positive", "precision_macro", "precision_positive",
     "recall_macro", "recall_positive",
 )  # fmt: skip

@@ -80,7 +80,6 @@ def record_of(found: Any, path: Path) -> Record:
         )
     try:
         record = decoded(Record, upgraded(found) if schema == 1 else found)
-        _check_intervals(record)
     except Unfit as error:
         raise IntegrityError(f"{path} is damaged: {error}; bring the file back") from None
     return record
@@ -132,11 +131,3 @@ def using(run: Path) -> Iterator[None]:
         raise IntegrityError(
             f"{run / FILE} is damaged, or of another version ({told}); bring the file back"
         ) from error
-
-
-def _check_intervals(record: Record) -> None:
-    for name, reading in record.readings.items():
-        if reading.low is not None and reading.high is not None and reading.low > reading.high:
-            raise Unfit("is above its high end").below("low").below(name).below("readings")
-        if reading.n is not None and reading.n < 0:
-            raise Unfit("is negative").below("n").below(name).below("readings")

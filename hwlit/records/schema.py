@@ -125,10 +125,15 @@ class Reading:
     """Variance of the value over test rows, in squared units: what is known where rows are gone."""
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.value):
-            raise ValueError(
-                f"a reading must be finite, got {self.value}; leave it out, with a reason"
-            )
+        for number in (self.value, self.low, self.high, self.variance):
+            if number is not None and not math.isfinite(number):
+                raise ValueError(
+                    f"a reading must be finite, got {number}; leave it out, with a reason"
+                )
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"low {self.low:g} is above high {self.high:g}")
+        if self.n is not None and self.n < 0:
+            raise ValueError(f"n {self.n} is negative")
 
 
 @dataclass(frozen=True)

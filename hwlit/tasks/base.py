@@ -22,6 +22,7 @@ from transformers import get_scheduler
 
 from hwlit.adapters.base import Adapter, Wrapper, unfreeze
 from hwlit.errors import DivergedError, IntegrityError, UsageError
+from hwlit.records import Record
 from hwlit.tasks.optimizers import fuse, make_optimizer, try_optimizer
 from hwlit.tasks.precision import FrozenHalf
 from hwlit.tasks.seeding import seed_of, seeded
@@ -42,6 +43,7 @@ class Task(LightningModule, ABC):
         seed: Seed of the fresh weights and of every step; the CLI links it from seed_everything.
     """
 
+    task_name: str  # in the record: runs of other tasks are not ranked with it
     best_by: str  # the metric that decides which checkpoint is the best, unless a run says so
 
     def __init__(
@@ -91,7 +93,7 @@ class Task(LightningModule, ABC):
         """Write what was learned in the ecosystem's own format; return the files that hold it."""
 
     @abstractmethod
-    def card(self, record: dict[str, Any]) -> str:
+    def card(self, record: Record) -> str:
         """Return the model card for a run's record."""
 
     def configure_model(self) -> None:

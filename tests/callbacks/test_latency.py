@@ -32,7 +32,7 @@ def test_every_variant_has_percentiles_per_batch_size(latency, clock):
             values = [found[f"latency/{name}/batch_{size}/p{p}"] for p in PERCENTILES]
             assert [r.value for r in values] == sorted(r.value for r in values)
             assert all(r.n >= 10 for r in values)
-            assert f"{size} x 7 tokens" in values[0].method
+            assert f"{size} x 7 tokens" in values[0].how.text
             assert f"latency/{name}/batch_{size}/cold" in found
     assert found["latency/unmerged/batch_1/over_base"].value == pytest.approx(4, rel=0.001)
     assert "latency/base/batch_1/over_base" not in found
@@ -59,7 +59,7 @@ def test_the_same_modules_are_timed_once_and_said(latency, clock):
     for name in ("base", "merged"):
         twin = found[f"latency/{name}/batch_1/p50"]
         assert twin.value == found["latency/unmerged/batch_1/p50"].value
-        assert "same modules as unmerged: the adapter adds none" in twin.method
+        assert "same modules as unmerged: the adapter adds none" in twin.how.text
 
 
 def test_variants_take_turns(latency):

@@ -10,11 +10,11 @@ from hwlit.callbacks.ledger import (
     uncounted,
 )
 from hwlit.callbacks.ranks import Place
-from hwlit.records import Reading
+from hwlit.records import Reading, measured
 
 
 def joules(value, component="cpu"):
-    return Reading(value, "J", f"measured: {component}")
+    return Reading(value, "J", measured(component))
 
 
 def share(rank, node=0, energy=None, memory=100, **settings):
@@ -22,7 +22,7 @@ def share(rank, node=0, energy=None, memory=100, **settings):
     given = {
         "counters": tuple(energy),
         "lost": {},
-        "memory": {"fit": {"allocated": Reading(memory, "B", "measured: torch")}},
+        "memory": {"fit": {"allocated": Reading(memory, "B", measured("torch"))}},
         "energy": {"fit": energy},
         "baseline": {},
         "idle": {},
@@ -38,13 +38,13 @@ def test_memory_is_the_sum_and_that_of_each_rank():
         "fit/peak_memory/rank_0": 100,
         "fit/peak_memory/rank_1": 30,
     }
-    assert "sum over 2 processes" in found["fit/peak_memory"].method
+    assert "sum over 2 processes" in found["fit/peak_memory"].how.text
 
 
 def test_one_process_has_no_other_names_and_no_other_method():
     found = peak_readings("fit", [share(0)], "allocated")
     assert found.keys() == {"fit/peak_memory", "fit/peak_memory/allocated"}
-    assert found["fit/peak_memory"] == Reading(100, "B", "measured: torch")
+    assert found["fit/peak_memory"] == Reading(100, "B", measured("torch"))
 
 
 def test_a_phase_of_the_first_process_alone_is_its_own():
@@ -62,7 +62,7 @@ def test_energy_is_summed_over_the_meters_of_all_nodes():
     assert {name: reading.value for name, reading in found.items()} == {
         "gpu": 12.0, "cpu": 3.0, "": 15.0,
     }  # fmt: skip
-    assert "sum over 2 meters on 2 nodes" in found[""].method
+    assert "sum over 2 meters on 2 nodes" in found[""].how.text
     rows = rank_rows(shares)
     energy = [row["energy"] for row in rows]
     assert energy == [{"gpu": 5.0, "cpu": 1.0}, {}, {"gpu": 7.0, "cpu": 2.0}, {}]
@@ -96,5 +96,5 @@ def test_a_window_too_short_on_one_node_leaves_no_sum():
 
 
 def test_idle_watts_are_those_of_all_nodes():
-    shares = [share(n, n, idle={"gpu": Reading(20.0, "W", "measured: NVML")}) for n in (0, 1)]
+    shares = [share(n, n, idle={"gpu": Reading(20.0, "W", measured("NVML"))}) for n in (0, 1)]
     assert power_of_all(shares)["gpu"].value == pytest.approx(40)

@@ -64,11 +64,11 @@ def test_known_cpu_takes_its_power_from_the_table_per_socket():
         open_estimate(CpuModel("AMD Ryzen 7 5800X", sockets=sockets)).counters[0]
         for sockets in (1, 2)
     )
-    assert "TDP 105 W (codecarbon's table, AMD Ryzen 7 5800X)" in one.method
-    assert "TDP 210 W" in two.method
-    assert "2 sockets" in two.method
+    assert "TDP 105 W (codecarbon's table, AMD Ryzen 7 5800X)" in one.how.text
+    assert "TDP 210 W" in two.how.text
+    assert "2 sockets" in two.how.text
     assert not one.measured
-    assert one.method.startswith("estimated: ")
+    assert one.how.tag == "estimated"
 
 
 def test_unknown_cpu_says_that_it_is_not_in_the_table(capfd):
@@ -76,9 +76,9 @@ def test_unknown_cpu_says_that_it_is_not_in_the_table(capfd):
     model = CpuModel("Difference Engine No. 2", virtual=True)
     counter = open_estimate(model).counters[0]
     cores = psutil.cpu_count()
-    assert f"TDP {4 * cores} W (codecarbon, 4 W per thread" in counter.method
-    assert "not in its table" in counter.method
-    assert "virtual machine" in counter.method
+    assert f"TDP {4 * cores} W (codecarbon, 4 W per thread" in counter.how.text
+    assert "not in its table" in counter.how.text
+    assert "virtual machine" in counter.how.text
     assert capfd.readouterr().err == "", "codecarbon's warnings are not for our users"
     before = counter.read()
     burn(0.1)
