@@ -22,6 +22,7 @@ from hwlit.records.schema import (
     Combination,
     Data,
     Device,
+    Direction,
     Disturbance,
     Exhibit,
     How,
@@ -46,8 +47,9 @@ from hwlit.records.table import RowTable
 
 __all__ = [
     "COST", "FACT", "SCHEMA", "TAGS", "Adapter", "Checkpoint", "ClassFigures", "Code",
-    "Combination", "Data", "Device", "Disturbance", "Exhibit", "How", "Measure", "Model", "Phase",
-    "Quantisation", "Reading", "Record", "ResumedFrom", "RowKind", "RowTable", "Rows", "Source",
-    "TestRows", "Unfit", "counted", "encoded", "estimated", "field_decoder", "measured", "need",
-    "plain", "read_record", "read_run", "record_of", "sampled", "using", "worst", "write_record",
+    "Combination", "Data", "Device", "Direction", "Disturbance", "Exhibit", "How", "Measure",
+    "Model", "Phase", "Quantisation", "Reading", "Record", "ResumedFrom", "RowKind", "RowTable",
+    "Rows", "Source", "TestRows", "Unfit", "counted", "encoded", "estimated", "field_decoder",
+    "measured", "need", "plain", "read_record", "read_run", "record_of", "sampled", "using",
+    "worst", "write_record",
 ]  # fmt: skip
