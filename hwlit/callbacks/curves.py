@@ -105,6 +105,8 @@ class Curves(Monitor):
     def _of_test(self) -> Iterator[Exhibit]:
         if self._predictions is None or not len(self._predictions.targets):
             return
+        if not self._predictions.rows.finite:
+            return
         bins = reliability(self._predictions.shares, self._predictions.targets)
         rows = [place.to_dict() for place in bins]
         if rows:

@@ -181,15 +181,14 @@ class Phases(Monitor):
         """Return wall time, peak memory and energy of each phase; the train loop's as `fit/...`."""
         found: dict[str, Reading] = {}
         clock = "perf_counter, other phases excluded"
-        train = ", train loop with its warm-up steps, evaluation and saving excluded"
+        train = "perf_counter, train loop with its warm-up steps, evaluation and saving excluded"
         shares = self._shares()
         for name, phase in self._named().items():
             if name in ("train", "warmup"):
                 continue
-            source = clock.replace(", other phases excluded", train) if name == "fit" else clock
-            found[f"{name}/wall_time"] = Reading(
-                phase.wall_time, "s", measured(source), measure=COST
-            )
+            source = train if name == "fit" else clock
+            how = measured(source)
+            found[f"{name}/wall_time"] = Reading(phase.wall_time, "s", how, measure=COST)
             found |= peak_readings(name, shares, self._device.main_memory)
             for quantity, reading in energy_of_all(name, shares).items():
                 if isinstance(reading, Reading):
@@ -198,12 +197,8 @@ class Phases(Monitor):
         for kind, reading in baseline.items():
             found[f"baseline/memory/{kind}"] = replace(reading, measure=FACT)  # no cost of the run
         found |= {f"idle/power/{part}": watts for part, watts in power_of_all(shares).items()}
-        found["run/wall_time"] = Reading(
-            self._total(),
-            "s",
-            measured("wall clock from the start of the process to the record"),
-            measure=COST,
-        )
+        how = measured("wall clock from the start of the process to the record")
+        found["run/wall_time"] = Reading(self._total(), "s", how, measure=COST)
         return found
 
     def absent(self) -> Mapping[str, str]:
@@ -273,9 +268,8 @@ class Phases(Monitor):
             joules = phase.energy[counter.component]
             # A counter that stood still was not read often enough: that is no energy of 0.
             unread = joules == 0 and (counter.measured or phase.wall_time < counter.update_period)
-            found[counter.component] = (
-                TOO_SHORT if unread else Reading(joules, "J", counter.how, measure=COST)
-            )
+            used = Reading(joules, "J", counter.how, measure=COST)
+            found[counter.component] = TOO_SHORT if unread else used
         return found
 
     def _open(self, name: str) -> Phase:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -13,65 +12,13 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from matplotlib.figure import Figure
 from torch import Tensor
-from torch.nn import functional
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 from torchmetrics.utilities.plot import plot_confusion_matrix
 
+from hwlit.callbacks.classified import Classified
 from hwlit.callbacks.monitor import Monitor
-from hwlit.metrics.intervals import (
-    bootstrap_interval,
-    f1_macro,
-    f1_per_class,
-    f1_positive,
-    f1_weighted,
-    mean_of_rows_interval,
-    precision_macro,
-    precision_positive,
-    recall_macro,
-    recall_positive,
-    wilson_interval,
-)
-from hwlit.metrics.probabilities import (
-    average_precision,
-    brier_scores,
-    calibration_error,
-    reliability,
-)
+from hwlit.metrics.intervals import f1_per_class
 from hwlit.plain_text import in_markdown
-from hwlit.records import (
-    ClassFigures,
-    Combination,
-    Exhibit,
-    Measure,
-    Reading,
-    RowKind,
-    Rows,
-    RowTable,
-    measured,
-)
-
-# A point of a share is what few people would pay a costlier method for, and about what another seed
-# changes; of a loss, .02 nats are 2 % of the probability of the right class.
-SHARE = Measure("quality", "max", (0.0, 1.0), margin=0.01)
-MEASURES = {
-    "accuracy": replace(SHARE, primary=True),
-    "average_precision": SHARE,
-    "loss": Measure("quality", "min", (0.0, None), margin=0.02),
-    "brier_score": Measure("quality", "min", (0.0, 2.0), margin=0.01),
-    "calibration_error": Measure("quality", "min", (0.0, 1.0), margin=0.01),
-}
-# What follows from the counts of true class by predicted class.
-BY_CLASS: Mapping[Combination, Callable[[Tensor], Tensor]] = {
-    "f1_macro": f1_macro,
-    "f1_weighted": f1_weighted,
-    "f1_positive": f1_positive,
-    "precision_macro": precision_macro,
-    "precision_positive": precision_positive,
-    "recall_macro": recall_macro,
-    "recall_positive": recall_positive,
-}
-COUNTS = ("label", "prediction")
-NOT_FINITE = "a logit of the test rows is no number"
+from hwlit.records import ClassFigures, Exhibit, Reading, RowTable
 
 
 class Predictions(Monitor):
@@ -116,7 +63,10 @@ class Predictions(Monitor):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the metrics that the task logged."""
-        self._metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if "test/" in k}
+        logged = trainer.callback_metrics.items()
+        self._metrics = {
+            k.removeprefix("test/"): float(v) for k, v in logged if k.startswith("test/")
+        }
         self._readings = None
 
     def share(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -133,140 +83,45 @@ class Predictions(Monitor):
         self._readings = None
 
     @property
+    def rows(self) -> Classified:
+        """The test rows as they are known now."""
+        return Classified(self._labels, self.targets, self.logits)
+
+    @property
     def guesses(self) -> Tensor:
-        """Predicted class of the test rows, (rows,); not of shares, where near logits are equal."""
-        return self.logits.argmax(dim=-1)
+        """Predicted class of the test rows, (rows,)."""
+        return self.rows.guesses
 
     @property
     def shares(self) -> Tensor:
-        """Probabilities of the test rows, (rows, classes), in fp64: fp32 ends at 1 too soon."""
-        return self.logits.double().softmax(dim=-1)
-
-    def ranked(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """Return score and truth by class, for precision over recall: (rows,), bool (rows,).
-
-        Of two classes only the positive one, of more those that occur.
-        """
-        classes = range(1, 2) if len(self._labels) == 2 else range(len(self._labels))
-        pairs = {self._labels[i]: (self.shares[:, i], self.targets == i) for i in classes}
-        return {label: pair for label, pair in pairs.items() if pair[1].any()}
+        """Probabilities of the test rows, (rows, classes), in fp64."""
+        return self.rows.shares
 
     @property
     def confusion(self) -> Tensor:
         """Counts of the test rows, (classes, classes), true class by predicted class."""
-        counts: Tensor = multiclass_confusion_matrix(
-            self.guesses, self.targets, num_classes=len(self._labels)
-        )
-        return counts
+        return self.rows.confusion
 
-    @property
-    def losses(self) -> Tensor:
-        """Cross entropy of each test row in nats, (rows,), in fp64."""
-        return functional.cross_entropy(self.logits.double(), self.targets, reduction="none")
+    def ranked(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return score and truth by class; see `Classified.ranked`."""
+        return self.rows.ranked()
 
     def readings(self) -> Mapping[str, Reading]:
         """Return the test metrics, each with a 95 % interval; computed once."""
         if self._readings is None:
-            found = {**self._of_classes(), **self._of_probabilities()} if len(self.targets) else {}
+            found = self.rows.readings(self._metrics) if len(self.targets) else {}
             self._readings = {f"test/{name}": reading for name, reading in found.items()}
         return self._readings
-
-    def _of_classes(self) -> dict[str, Reading]:
-        """Return what follows from true and predicted class."""
-        n, confusion = len(self.targets), self.confusion
-        right = int(confusion.diagonal().sum())
-        found = {
-            "accuracy": Reading(
-                right / n,
-                "1",
-                measured("test rows"),
-                *wilson_interval(right, n),
-                n,
-                "Wilson interval",
-                MEASURES["accuracy"],
-                Rows("accuracy", COUNTS),
-            )
-        }
-        for name, statistic in BY_CLASS.items():
-            if f"test/{name}" in self._metrics:
-                found[name] = Reading(
-                    self._metrics[f"test/{name}"],
-                    "1",
-                    measured("test rows"),
-                    *bootstrap_interval(confusion, statistic),
-                    n,
-                    "bootstrap over rows",
-                    SHARE,
-                    Rows(name, COUNTS),
-                )
-        return found
-
-    def _of_probabilities(self) -> dict[str, Reading]:
-        """Return loss, Brier score, calibration error and, where a class occurs, precision."""
-        n, shares = len(self.targets), self.shares
-        found = {}
-        if self.finite:
-            found["loss"] = self._mean("loss", "nat", "test rows", self.losses)
-            scores = brier_scores(shares, self.targets)
-            found["brier_score"] = self._mean("brier", "1", "test rows; 0 to 2", scores)
-        error = calibration_error(reliability(shares, self.targets))
-        found["calibration_error"] = Reading(
-            error,
-            "1",
-            measured("test rows; 15 bins of equal width by confidence"),
-            n=n,
-            measure=MEASURES["calibration_error"],
-        )
-        areas = [average_precision(*pair) for pair in self.ranked().values()]
-        if areas:
-            of = "the positive class" if len(self._labels) == 2 else f"{len(areas)} classes, macro"
-            found["average_precision"] = Reading(
-                sum(areas) / len(areas),
-                "1",
-                measured(f"test rows; of {of}"),
-                n=n,
-                measure=MEASURES["average_precision"],
-            )
-        return found
-
-    def _mean(self, column: str, unit: str, how: str, values: Tensor) -> Reading:
-        measure = MEASURES["loss" if column == "loss" else "brier_score"]
-        low, high = mean_of_rows_interval(values, measure.bounds)
-        return Reading(
-            float(values.mean()),
-            unit,
-            measured(how),
-            low,
-            high,
-            len(values),
-            "normal interval over rows",
-            measure,
-            Rows("mean", (column,)),
-        )
-
-    @property
-    def finite(self) -> bool:
-        """Whether every logit is a number."""
-        return bool(self.logits.isfinite().all())
 
     def absent(self) -> Mapping[str, str]:
         """Say why there is no quality where nothing was tested."""
         if not len(self.targets):
             return {"test/accuracy": "the run ended before the test"}
-        return {} if self.finite else dict.fromkeys(("test/loss", "test/brier_score"), NOT_FINITE)
+        return {f"test/{name}": reason for name, reason in self.rows.absent().items()}
 
     def table(self) -> RowTable:
-        """Return the test rows: true and predicted class, loss and Brier score of each."""
-        columns: dict[str, Sequence[Any]] = {
-            "label": [self._labels[target] for target in self.targets.tolist()],
-            "prediction": [self._labels[guess] for guess in self.guesses.tolist()],
-        }
-        kinds: dict[str, RowKind] = dict.fromkeys(COUNTS, "class")
-        if self.finite:
-            columns["loss"] = self.losses.tolist()
-            columns["brier"] = brier_scores(self.shares, self.targets).tolist()
-            kinds |= dict.fromkeys(("loss", "brier"), "real")
-        return RowTable(self.row_ids.tolist(), columns, kinds, truth="label")
+        """Return the test rows for the file that runs are compared by."""
+        return self.rows.table(self.row_ids.tolist())
 
     def details(self) -> Mapping[str, Any]:
         """Return the per-class table and the confusion matrix."""

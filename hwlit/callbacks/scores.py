@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,9 +11,14 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from hwlit.callbacks.picture_readings import (
+    bounded,
+    mean_over_pictures,
+    measure_of,
+    units_of,
+)
 from hwlit.metrics.clip import Clip
 from hwlit.metrics.dino import Dino
-from hwlit.metrics.intervals import mean_interval
 from hwlit.metrics.kid import kernel_distance, kernel_distance_interval
 from hwlit.metrics.similarity import (
     diversity,
@@ -25,23 +29,12 @@ from hwlit.metrics.similarity import (
     subject_fidelity,
     without_identifier,
 )
-from hwlit.records import Measure, Reading, RowKind, Rows, RowTable, measured
+from hwlit.records import Reading, RowKind, RowTable, measured
+from hwlit.records.table import general
 
 CONCEPT, UNRELATED = "concept", "unrelated"  # kinds of test rows
 FEW = 2048  # below it the spread of KID and its kin exceeds what methods usually differ by
 TestRows = Sequence[Mapping[str, Any]]
-COSINE = Measure("quality", "max", (-1.0, 1.0), margin=0.01)
-# Margins: the published methods lie .02 to .03 apart in CLIP-I, .03 to .10 in DINO and .01 to .05
-# in CLIP-T (DreamBooth, table 1; Custom Diffusion, table 1); a third to a half of that is little.
-MEASURES = {
-    "clip_i": replace(COSINE, primary=True),
-    "clip_t": replace(COSINE, margin=0.005),
-    "dino": replace(COSINE, margin=0.02),
-    "diversity": Measure("quality", "max", (0.0, 2.0), margin=0.01),
-    "memorising": replace(COSINE, direction="min"),
-    "drift": Measure("quality", "min", (0.0, 2.0), margin=0.01),
-    "clip_kid": Measure("quality", "min", margin=0.01),  # unbiased, so that it may be below 0
-}
 
 
 @dataclass(frozen=True)
@@ -106,8 +99,8 @@ class Scores:
             "test/clip_i": subject_fidelity(drawn, photos, about),
             "test/clip_t": prompt_fidelity(drawn, said),
             "test/memorising": memorising(drawn, photos),
+            "test/diversity": diversity(drawn, self._prompts),
         }
-        self._spread = diversity(drawn, self._prompts)
         if self._dino is not None:
             real = self._dino.images(self._concept.photos)
             own = self._dino.images([images[row["row_id"]] for row in self._own])
@@ -121,7 +114,8 @@ class Scores:
         self._drift = torch.empty(0)
         if self._unrelated:
             pairs = [[p[row["row_id"]] for row in self._unrelated] for p in (base, images)]
-            self._drift = drift(*(clip.images(pair) for pair in pairs))
+            self._drift = bounded("test/drift", drift(*(clip.images(pair) for pair in pairs)))
+        self._values = {name: bounded(name, found) for name, found in self._values.items()}
         self._distances = self._to_classes(features) if self._enough else {}
 
     @property
@@ -146,8 +140,8 @@ class Scores:
                 low,
                 high,
                 len(own),
-                None if low is None else f"jackknife over {_units(self._prompts)} and class",
-                _measure(f"{who}/clip_kid"),
+                None if low is None else f"jackknife over {units_of(self._prompts)} and class",
+                measure_of(f"{who}/clip_kid"),
             )
         return found
 
@@ -167,7 +161,7 @@ class Scores:
             "base/clip_t": f"{prompt}; untuned model",
         }
         found = {
-            name: _mean(name, self._values[name], self._prompts, method)
+            name: mean_over_pictures(name, self._values[name], self._prompts, method)
             for name, method in methods.items()
             if name in self._values
         }
@@ -176,12 +170,12 @@ class Scores:
             "1",
             measured(f"largest cosine of a picture to one of {photos} photos, CLIP {clip}"),
             n=len(self._own),
-            measure=_measure("test/memorising"),
+            measure=measure_of("test/memorising"),
         )
-        if self._spread:
+        if self._alike.any():
             found["test/diversity"] = self._diversity()
         if len(self._drift):
-            found["test/drift"] = _mean(
+            found["test/drift"] = mean_over_pictures(
                 "test/drift",
                 self._drift,
                 [row["prompt"] for row in self._unrelated],
@@ -191,11 +185,23 @@ class Scores:
         return found | self._distances
 
     def _diversity(self) -> Reading:
-        """Return the mean over prompts of how far their pictures lie apart."""
-        values = torch.tensor(list(self._spread.values()))
-        clip = self._clip.checkpoint
-        source = f"mean of 1 - cosine over pairs of one prompt, then over prompts, CLIP {clip}"
-        return replace(_mean("test/diversity", values, list(self._spread), source), rows=None)
+        """Return how far pictures of one prompt lie apart."""
+        prompts = [p for p, alike in zip(self._prompts, self._alike, strict=True) if alike]
+        reading = mean_over_pictures(
+            "test/diversity",
+            self._values["test/diversity"][self._alike],
+            prompts,
+            f"mean of 1 - cosine over pairs of one prompt, CLIP {self._clip.checkpoint}",
+        )
+        if len(set(prompts)) > 1:
+            return reading
+        # Each pair is in the values of two pictures, which so say nothing of how much they vary.
+        return replace(reading, low=None, high=None, interval=None, rows=None, variance=None)
+
+    @property
+    def _alike(self) -> Tensor:
+        """Which pictures have another one of their prompt, bool (pictures,)."""
+        return ~self._values["test/diversity"].isnan()
 
     def table(self) -> RowTable:
         """Return the test rows: what each picture scored, in groups of one prompt.
@@ -207,7 +213,7 @@ class Scores:
         others = {row["row_id"]: place for place, row in enumerate(self._unrelated)}
         rows = sorted((*self._own, *self._unrelated), key=lambda row: int(row["row_id"]))
         values = {
-            name.partition("/")[2]: (own, found.tolist())
+            name.partition("/")[2]: (own, [None if v != v else v for v in found.tolist()])
             for name, found in self._values.items()
             if name.startswith("test/")
         }
@@ -226,7 +232,7 @@ class Scores:
     def absent(self) -> dict[str, str]:
         """Say why a measure is missing."""
         reasons = {} if self._dino else {"test/dino": "no DINO checkpoint was given"}
-        if not self._spread:
+        if not self._alike.any():
             reasons["test/diversity"] = "one picture per prompt has none"
         if not self._unrelated:
             reasons["test/drift"] = "nothing was drawn for unrelated prompts"
@@ -244,11 +250,10 @@ class Scores:
             means = {
                 name.partition("/")[2]: float(values[places].mean())
                 for name, values in self._values.items()
-                if name.startswith("test/")
+                if name.startswith("test/") and not values[places].isnan().any()
             }
             means["memorising"] = float(self._values["test/memorising"][places].max())
-            spread = {"diversity": self._spread[prompt]} if prompt in self._spread else {}
-            table.append({"prompt": prompt, "kind": CONCEPT, "n": len(places), **means, **spread})
+            table.append({"prompt": prompt, "kind": CONCEPT, "n": len(places), **means})
         for prompt, places in places_of([row["prompt"] for row in self._unrelated]).items():
             moved = {"drift": float(self._drift[places].mean())}
             table.append({"prompt": prompt, "kind": UNRELATED, "n": len(places), **moved})
@@ -280,45 +285,6 @@ class Scores:
     def _cut(self) -> list[str]:
         """The texts of which CLIP does not read the end."""
         return sorted(set(self._clip.too_long(self._texts)))
-
-
-def _mean(name: str, values: Tensor, prompts: Sequence[str], source: str) -> Reading:
-    """Return a mean with its interval over prompts; those of the tuned model are in the table."""
-    low, high = mean_interval(values, prompts) or (None, None)
-    phase, _, column = name.partition("/")
-    return Reading(
-        float(values.double().mean()),
-        "1",
-        measured(source),
-        low,
-        high,
-        len(values),
-        None if low is None else f"bootstrap over {_units(prompts)}",
-        _measure(name),
-        Rows("mean", (column,)) if phase == "test" else None,
-    )
-
-
-def _measure(name: str) -> Measure:
-    """Return what a reading means; runs are not ranked by what the untuned model draws."""
-    phase, _, quantity = name.partition("/")
-    return replace(MEASURES[quantity], primary=MEASURES[quantity].primary and phase == "test")
-
-
-def general(prompt: str, identifier: str) -> str:
-    """Return a prompt with `*` for each of the words that name the concept.
-
-    Args:
-        prompt: The prompt.
-        identifier: The words; may be empty.
-    """
-    for word in identifier.split():
-        prompt = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", "*", prompt, flags=re.IGNORECASE)
-    return prompt
-
-
-def _units(prompts: Sequence[str]) -> str:
-    return "prompts" if len(set(prompts)) > 1 else "pictures"
 
 
 def places_of(prompts: Iterable[str]) -> dict[str, list[int]]:

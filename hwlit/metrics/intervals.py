@@ -7,10 +7,12 @@ from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 Z_95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
 RESAMPLES = 2000
+STEP = 1e-4  # rows: small enough for a slope, large enough for fp64
 
 
 def wilson_interval(right: int, n: int) -> tuple[float, float]:
@@ -104,6 +106,57 @@ def mean_of_rows_interval(
     least, most = bounds
     low = mean - half if least is None else max(least, mean - half)
     return low, mean + half if most is None else min(most, mean + half)
+
+
+def row_variance(
+    values: NDArray[np.float64], groups: Sequence[Hashable] | None = None
+) -> float | None:
+    """Return the variance of a mean over rows, as drawing other rows would change it.
+
+    Args:
+        values: What each row contributes, (n,).
+        groups: The group of each, where rows of a group are alike and drawn together.
+
+    Returns:
+        The variance; None where there is but one row, or one group.
+    """
+    parts = (values - values.mean()) / len(values)
+    if groups is not None and len(names := list(dict.fromkeys(groups))) > 1:
+        places = [names.index(group) for group in groups]
+        parts = np.bincount(places, weights=parts)
+    n = len(parts)
+    return None if n < 2 else float(n / (n - 1) * np.square(parts).sum())
+
+
+def cell_variance(confusion: Tensor, statistic: Callable[[Tensor], Tensor]) -> float | None:
+    """Return the variance of a statistic of the confusion matrix, as other rows would change it.
+
+    Rows of one cell count alike: by what one more of them would change, to first order.
+
+    Args:
+        confusion: Counts, (classes, classes), true class by predicted class.
+        statistic: Maps counts (cells, classes, classes) to values (cells,); the same for counts
+            that are all twice as high.
+
+    Returns:
+        The variance; None where there is but one row.
+
+    Source: Jaeckel, The Infinitesimal Jackknife, 1972.
+    """
+    n = int(confusion.sum())
+    if n < 2:
+        return None
+    counts = confusion.double().flatten()
+    filled = counts.nonzero().flatten()
+    more = STEP * torch.nn.functional.one_hot(filled, len(counts)).double()
+    values = [statistic((counts + sign * more).view(-1, *confusion.shape)) for sign in (1, -1)]
+    slopes = (values[0] - values[1]) / (2 * STEP)
+    return float(n / (n - 1) * (counts[filled] * slopes.square()).sum())
+
+
+def accuracy(confusion: Tensor) -> Tensor:
+    """Return the share of rows that are right, (...), from counts (..., classes, classes)."""
+    return confusion.diagonal(dim1=-2, dim2=-1).sum(-1) / confusion.sum(dim=(-2, -1))
 
 
 def f1_per_class(confusion: Tensor) -> Tensor:

@@ -49,15 +49,24 @@ def reliability(shares: Tensor, targets: Tensor) -> list[Bin]:
     """
     confidence, predicted = shares.max(dim=-1)
     right = (predicted == targets).to(confidence.dtype)
-    edges = torch.linspace(0, 1, BINS + 1, dtype=confidence.dtype)
-    places = (torch.bucketize(confidence, edges, right=True) - 1).clamp(max=BINS - 1)
+    edges, own = _edges(confidence.dtype), places(confidence)
     bins = []
-    for place in sorted(set(places.tolist())):
-        inside = places == place
+    for place in sorted(set(own.tolist())):
+        inside = own == place
         low, high = float(edges[place]), float(edges[place + 1])
         means = float(confidence[inside].mean()), float(right[inside].mean())
         bins.append(Bin(low, high, int(inside.sum()), *means))
     return bins
+
+
+def places(confidence: Tensor) -> Tensor:
+    """Return the bin of each row, (rows,), by its confidence, (rows,)."""
+    edges = _edges(confidence.dtype)
+    return (torch.bucketize(confidence, edges, right=True) - 1).clamp(max=BINS - 1)
+
+
+def _edges(dtype: torch.dtype) -> Tensor:
+    return torch.linspace(0, 1, BINS + 1, dtype=dtype)
 
 
 def calibration_error(bins: Sequence[Bin]) -> float:

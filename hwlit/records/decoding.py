@@ -12,6 +12,7 @@ T = TypeVar("T")
 Decode = Callable[[Any], Any]
 LARGEST = 1e100  # nothing that is measured is beyond that, and squares of it are still numbers
 REST = "rest"  # the field that takes the names which a class does not know
+MOST_KEPT = 4096  # values of a class that are decoded once for all that are alike
 
 
 class Unfit(Exception):
@@ -126,7 +127,7 @@ def _of_class(kind: Any) -> Decode:
     hints = _hints(kind)
     layout = _layout(kind)
     known = {key: (name, _decoder(hints[name])) for name, key, _ in layout if key != REST}
-    needed = [key for _, key, default in layout if default is dataclasses.MISSING]
+    needed = {key for _, key, default in layout if default is dataclasses.MISSING}
     takes_more = REST in hints
 
     def decode(value: Any) -> Any:
@@ -143,9 +144,8 @@ def _of_class(kind: Any) -> Decode:
                     raise error.below(key) from None
             else:
                 more[key] = inner
-        for key in needed:
-            if key not in value:
-                raise Unfit("is missing").below(key)
+        if missing := needed - value.keys():
+            raise Unfit("is missing").below(min(missing))
         if more and not takes_more:
             raise Unfit("is not known to this version of hwlit").below(next(iter(more)))
         if takes_more:
@@ -155,7 +155,25 @@ def _of_class(kind: Any) -> Decode:
         except ValueError as error:
             raise Unfit(f"is wrong: {error}") from None
 
-    return decode
+    return _once(decode) if getattr(kind, "alike", False) else decode
+
+
+def _once(decode: Decode) -> Decode:
+    """Return a decoder that makes one instance, which nobody can change, of values that are alike.
+
+    A record says of each of its hundred readings how it was obtained, in a dozen ways.
+    """
+    kept: dict[str, Any] = {}
+
+    def decode_once(value: Any) -> Any:
+        key = repr(value)  # tells 1 from 1.0 and from true
+        if key not in kept:
+            if len(kept) >= MOST_KEPT:
+                kept.clear()
+            kept[key] = decode(value)
+        return kept[key]
+
+    return decode_once
 
 
 def _entries(decode: Decode, value: Any) -> dict[str, Any]:

@@ -6,11 +6,13 @@ What is of another type than it was stays as it is: decoding then names it.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hwlit.records.decoding import Unfit, encoded
 from hwlit.records.schema import COST, SCHEMA, TAGS, Combination, Measure, Record, Rows
+from hwlit.records.table import general
 
 SHARE = Measure("quality", "max", (0.0, 1.0), margin=0.01)
 LOSS = Measure("quality", "min", (0.0, None), margin=0.02)
@@ -30,8 +32,8 @@ MEASURES = {
     "brier_score": Measure("quality", "min", (0.0, 2.0), margin=0.01),
     "loss": LOSS,
     "clip_i": dataclasses.replace(COSINE, primary=True),
-    "clip_t": COSINE,
-    "dino": COSINE,
+    "clip_t": dataclasses.replace(COSINE, margin=0.005),
+    "dino": dataclasses.replace(COSINE, margin=0.02),
     "diversity": Measure("quality", "max", (0.0, 2.0), margin=0.01),
     "memorising": Measure("quality", "min", (-1.0, 1.0), margin=0.01),
     "drift": Measure("quality", "min", (0.0, 2.0), margin=0.01),
@@ -92,18 +94,23 @@ def _reading(name: str, old: Any) -> Any:
             .below("readings")
         )
     new["how"] = {"tag": tag, "text": text.strip()}
-    if (measure := _measure(name, old.get("unit"))) is not None:
-        new["measure"] = encoded(measure)
+    unit = old.get("unit")
+    if measure := _measure(name, unit if isinstance(unit, str) else ""):
+        new["measure"] = measure
     return new
 
 
-def _measure(name: str, unit: object) -> Measure | None:
+@functools.lru_cache(maxsize=4096)
+def _measure(name: str, unit: str) -> dict[str, Any]:
+    """Return what a reading means, as plain data; nothing of one that only describes the run."""
     phase, _, quantity = name.partition("/")
     if phase in ("test", "base") and quantity in MEASURES:
         measure = MEASURES[quantity]
-        return measure if phase == "test" else dataclasses.replace(measure, primary=False)
-    is_cost = unit in COST_UNITS or name.startswith("params/")
-    return COST if is_cost else None
+        primary = measure.primary and phase == "test"
+        return dict(encoded(dataclasses.replace(measure, primary=primary)))
+    is_cost = unit in COST_UNITS or name.endswith("/over_base") or name == "params/trainable"
+    is_cost = is_cost and phase != "baseline" and name != "weights/memory/source"
+    return dict(encoded(COST)) if is_cost else {}
 
 
 def _exhibits(old: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -118,7 +125,10 @@ def _exhibits(old: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for name in ("learning_rate", "validation"):
         if name in curves:
             title = name.replace("_", " ")
-            yield {"name": name, "kind": "curve", "title": title, "columns": curves[name]}
+            columns = curves[name]
+            if isinstance(columns, dict) and "step" in columns:  # the x axis is the first
+                columns = {"step": columns["step"], **columns}
+            yield {"name": name, "kind": "curve", "title": title, "columns": columns}
     bins = curves.get("reliability")
     if isinstance(bins, list) and bins and all(isinstance(one, dict) for one in bins):
         columns = {name: [one.get(name) for one in bins] for name in bins[0]}
@@ -162,14 +172,14 @@ def _prompts(new: Mapping[str, Any], prompts: list[dict[str, Any]]) -> dict[str,
     if not names:
         return {}
     data = new.get("data")
-    identifier = str(data.get("identifier")) if isinstance(data, dict) else ""
+    identifier = data.get("identifier") if isinstance(data, dict) else ""
+    identifier = identifier if isinstance(identifier, str) else ""
     readings = {**new["readings"]}
     for name in names:
         if (reading := readings.get(f"test/{name}")) is not None:
             readings[f"test/{name}"] = reading | {"rows": encoded(Rows("mean", (name,)))}
     values: dict[str, list[Any]] = {name: [one[name] for one in rows] for name in names}
-    # Methods call the same concept by identifiers of their own.
-    values["prompt"] = [str(one.get("prompt")).replace(identifier or "\0", "*") for one in rows]
-    columns = {**dict.fromkeys(names, "real"), "prompt": "class"}
-    facts = {"columns": columns, "n": len(rows), "truth": "prompt", "values": values}
+    values["group"] = [general(str(one.get("prompt")), identifier) for one in rows]
+    columns = dict.fromkeys(names, "real")
+    facts = {"columns": columns, "n": len(rows), "truth": "group", "values": values}
     return {"readings": readings, "test_rows": facts}

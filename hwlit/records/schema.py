@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 SCHEMA = 2
 
@@ -35,6 +35,8 @@ TAGS: tuple[Tag, ...] = get_args(Tag)
 @dataclass(frozen=True)
 class How:
     """How a number was obtained."""
+
+    alike: ClassVar[bool] = True  # many readings have the same: it is decoded once
 
     tag: Tag
     """Whether it was counted, measured, sampled or only estimated."""
@@ -73,6 +75,8 @@ def estimated(text: str) -> How:
 class Measure:
     """What a number means to whoever compares runs."""
 
+    alike: ClassVar[bool] = True
+
     role: Role = "fact"
     """quality: what the run is good for; cost: what it takes; fact: what only describes it."""
     direction: Direction | None = None
@@ -92,6 +96,8 @@ COST = Measure("cost", "min", (0.0, None))
 @dataclass(frozen=True)
 class Rows:
     """How a value follows from the test rows in `test_rows`."""
+
+    alike: ClassVar[bool] = True
 
     combination: Combination
     """How the counts of the rows are combined."""

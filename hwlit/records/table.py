@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,3 +48,15 @@ class RowTable:
     def describe(self) -> TestRows:
         """Return what the record says about the file."""
         return TestRows(dict(self.kinds), len(self.row_ids), FILE, self.truth)
+
+
+def general(prompt: str, identifier: str) -> str:
+    """Return a prompt with `*` for each of the words that name the concept.
+
+    Args:
+        prompt: The prompt.
+        identifier: The words; may be empty.
+    """
+    for word in identifier.split():
+        prompt = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", "*", prompt, flags=re.IGNORECASE)
+    return prompt
