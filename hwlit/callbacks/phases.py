@@ -194,8 +194,7 @@ class Phases(Monitor):
                 if isinstance(reading, Reading):
                     found[f"{name}/energy/{quantity}".removesuffix("/")] = reading
         baseline = memory_of_all(share.baseline for share in shares)
-        for kind, reading in baseline.items():
-            found[f"baseline/memory/{kind}"] = replace(reading, measure=FACT)  # no cost of the run
+        found |= {f"baseline/memory/{k}": replace(r, measure=FACT) for k, r in baseline.items()}
         found |= {f"idle/power/{part}": watts for part, watts in power_of_all(shares).items()}
         how = measured("wall clock from the start of the process to the record")
         found["run/wall_time"] = Reading(self._total(), "s", how, measure=COST)

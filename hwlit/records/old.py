@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hwlit.records.decoding import Unfit, encoded
-from hwlit.records.schema import COST, SCHEMA, TAGS, Combination, Measure, Record, Rows
+from hwlit.records.readings import COST, TAGS, Combination, Measure, Rows
+from hwlit.records.schema import SCHEMA, Record
 from hwlit.records.table import general
 
 SHARE = Measure("quality", "max", (0.0, 1.0), margin=0.01)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hwlit.records.schema import RowKind, TestRows
+from hwlit.records.readings import RowKind, TestRows
 
 FILE = "test_rows.csv"
 ID, GROUP = "row_id", "group"

@@ -68,6 +68,7 @@ class Run(ABC, Generic[TaskT, DataT]):
     """
 
     task: type[TaskT]
+    task_name: str  # in the record: runs of other tasks are not ranked with it
     rows: type[DataT]
     learns_from: str
 
@@ -96,7 +97,7 @@ class Run(ABC, Generic[TaskT, DataT]):
         self._recorder.watch(*self._observers, self._latency)
         self._recorder.describe(
             name=name,
-            task=model.task_name,
+            task=self.task_name,
             config_sha256=config_sha256(config),
             seed=config["seed_everything"],
             precision=str(trainer.precision),

@@ -43,6 +43,7 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
     """Takes a diffusion pipeline and the pictures of a concept through one run."""
 
     task = Personalization
+    task_name = "personalization"
     rows = ConceptImages
     learns_from = "pictures of a concept"
 

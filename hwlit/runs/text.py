@@ -28,6 +28,7 @@ class TextRun(Run[TextClassification, TextData]):
     """Takes a classifier and its texts through one run."""
 
     task = TextClassification
+    task_name = "text_classification"
     rows = TextData
     learns_from = "labelled texts"
 

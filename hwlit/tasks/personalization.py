@@ -72,7 +72,6 @@ class Personalization(Task):
     """
 
     network: DiffusionNetwork
-    task_name = "personalization"
     best_by = "val/loss"
 
     def __init__(

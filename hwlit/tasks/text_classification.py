@@ -63,7 +63,6 @@ class TextClassification(Task):
     """
 
     network: PreTrainedModel
-    task_name = "text_classification"
     best_by = "val/accuracy"
 
     def __init__(
