@@ -80,7 +80,7 @@ def test_of_several_processes_the_first_says_that_it_was_stopped(monkeypatch, ca
 def test_a_run_writes_everything_it_promises(finished):
     assert {p.name for p in finished.iterdir() if not p.name.startswith(".")} == {
         "adapter", "checkpoints", "config.yaml", "metrics.csv", "predictions.csv", "record.json",
-        "tensorboard",
+        "tensorboard", "test_rows.csv",
     }  # fmt: skip
     assert {"README.md", "adapter_config.json", "adapter_model.safetensors", "tokenizer.json"} <= {
         p.name for p in (finished / "adapter").iterdir()
@@ -93,7 +93,7 @@ def test_a_run_writes_everything_it_promises(finished):
 
 def test_the_record_holds_the_whole_row(finished):
     record = read(finished)
-    assert (record["schema"], record["status"], record["name"]) == (1, "ok", "quickstart")
+    assert (record["schema"], record["status"], record["name"]) == (2, "ok", "quickstart")
     needed = {
         "test/accuracy", "test/f1_macro", "test/f1_positive", "test/loss", "fit/wall_time",
         "fit/step_time", "fit/peak_memory", "latency/base/batch_1/p50",
@@ -122,13 +122,15 @@ def test_the_record_holds_the_whole_row(finished):
 
 def test_the_record_holds_the_curves(finished):
     record = read(finished)
-    curves = record["curves"]
-    assert len(curves["learning_rate"]["step"]) == record["readings"]["fit/steps"]["value"]
-    assert curves["validation"]["epoch"] == [0, 1]
-    assert sum(place["count"] for place in curves["reliability"]) == record["data"]["rows"]["test"]
-    (curve,) = curves["precision_recall"]
+    shown = {one["name"]: one for one in record["exhibits"]}
+    assert {"predictions", "confusion_matrix"} < shown.keys()
+    columns = {name: one["columns"] for name, one in shown.items() if one["kind"] == "curve"}
+    assert len(columns["learning_rate"]["step"]) == record["readings"]["fit/steps"]["value"]
+    assert columns["validation"]["epoch"] == [0, 1]
+    assert sum(columns["reliability"]["count"]) == record["data"]["rows"]["test"]
     area = record["readings"]["test/average_precision"]["value"]
-    assert (curve["label"], curve["average_precision"]) == ("disaster", area)
+    facts = shown["precision_recall"]["facts"]
+    assert facts == {"label": "disaster", "average_precision": area}
     with (finished / "metrics.csv").open(newline="") as file:
         assert any(row["train/learning_rate"] for row in csv.DictReader(file))
 
@@ -299,7 +301,7 @@ def test_every_adapter_gives_a_row(adapter, tiny_fit, tmp_path):
     assert ("fit/step_time" in record["readings"]) == trained
     assert (record["readings"]["params/trainable"]["value"] > 0) == trained
     twin = record["readings"]["latency/merged/batch_1/p50"]
-    assert "same modules as unmerged" in twin["method"]
+    assert "same modules as unmerged" in twin["how"]["text"]
     assert (tmp_path / "run" / "adapter" / "model.safetensors").is_file()
     assert (tmp_path / "run" / "adapter" / "learned.safetensors").is_file() == (adapter != "full")
 
@@ -409,7 +411,9 @@ def test_a_file_of_ones_own_gives_a_row_and_predicts(own_fit, own_csv, tmp_path,
     assert "data: empty texts kept 1, a byte order mark left out" in printed.err
     record = read(tmp_path / "run")
     labels = ["calm", "fire, and smoke", "water"]
-    assert record["model"]["labels"] == record["confusion_matrix"]["labels"] == labels
+    assert record["model"]["labels"] == labels
+    (matrix,) = (one for one in record["exhibits"] if one["kind"] == "matrix")
+    assert matrix["labels"] == labels
     assert (
         f"commonest class: accuracy {record['data']['majority_class_accuracy']:.4f}" in printed.out
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -153,9 +154,16 @@ def test_two_processes_learn_what_one_does(
             one["readings"][reading]["value"], rel=1e-4
         )
         assert two["readings"][reading]["n"] == one["readings"][reading]["n"]
-    validation = [record["curves"]["validation"]["val/loss"] for record in (one, two)]
+    curves = [
+        {shown["name"]: shown.get("columns") for shown in record["exhibits"]}
+        for record in (one, two)
+    ]
+    validation = [columns["validation"]["val/loss"] for columns in curves]
     assert validation[1] == pytest.approx(validation[0], rel=1e-4)
-    assert two["curves"]["learning_rate"] == one["curves"]["learning_rate"]
+    assert curves[1]["learning_rate"] == curves[0]["learning_rate"]
+    ids = [re.findall(r"^\d+", (f / "test_rows.csv").read_text(), re.MULTILINE) for f in folders]
+    assert ids[0] == ids[1], "the first process writes the rows of all"
+    assert len(ids[0]) == one["readings"]["test/accuracy"]["n"]
     ours, theirs = learned(together / name), learned(tmp_path / "run")
     for tensor, values in ours.items():
         torch.testing.assert_close(values, theirs[tensor], rtol=0, atol=1e-6)

@@ -53,6 +53,6 @@ __all__ = [
     "Combination", "Data", "Device", "Direction", "Disturbance", "Exhibit", "How", "Measure",
     "Model", "Phase", "Quantisation", "Reading", "Record", "ResumedFrom", "RowKind", "RowTable",
     "Rows", "Source", "Tag", "TestRows", "Unfit", "counted", "encoded", "estimated",
-    "field_decoder", "measured", "need", "plain", "read_record", "read_run", "record_of", "sampled", "using",
-    "worst", "write_record",
+    "field_decoder", "measured", "need", "plain", "read_record", "read_run", "record_of",
+    "sampled", "using", "worst", "write_record",
 ]  # fmt: skip

@@ -5,32 +5,76 @@ import sys
 import pytest
 
 from hwlit.errors import IntegrityError
-from hwlit.records import Reading, RunRecord, need, read_record, using
+from hwlit.records import (
+    COST,
+    Exhibit,
+    Measure,
+    Phase,
+    Reading,
+    Record,
+    Rows,
+    TestRows,
+    estimated,
+    measured,
+    need,
+    plain,
+    read_record,
+    record_of,
+    using,
+    write_record,
+)
+
+NEW = {"schema": 2, "status": "ok", "readings": {}, "absent": {}}
+HOW = {"tag": "measured", "text": "here"}
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_reading_is_a_number(value):
+def whole():
+    """A record with something in every kind of field."""
+    return Record(
+        status="ok",
+        task="text_classification",
+        seed=3,
+        readings={
+            "test/accuracy": Reading(
+                0.5, "1", measured("test rows"), 0.4, 0.6, 10, "Wilson interval",
+                Measure("quality", "max", (0.0, 1.0), 0.01, primary=True),
+                Rows("accuracy", ("label", "prediction")), 0.025,
+            ),
+            "fit/energy": Reading(3, "J", estimated("TDP"), measure=COST),
+        },
+        absent={"idle/power": "no counter"},
+        phases=[Phase("train", 1.0, 1.0, {"resident": 5}, {"cpu": 3.0})],
+        test_rows=TestRows({"label": "class"}, 10, "test_rows.csv", "label"),
+        exhibits=[
+            Exhibit("confusion_matrix", "matrix", "matrix", labels=("a",), counts=((10,),)),
+            Exhibit("validation", "curve", "validation", columns={"step": [1], "val/loss": [0.5]}),
+        ],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("field", ["value", "low", "high", "variance"])
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_reading_is_a_number(field, number):
+    given = {"value": 1.0} | {field: number}
     with pytest.raises(ValueError, match="finite"):
-        Reading(value, "s", "measured")
+        Reading(unit="s", how=measured("a clock"), **given)
+
+
+def test_an_interval_has_its_low_end_below_its_high_one():
+    with pytest.raises(ValueError, match="low 2 is above high 1"):
+        Reading(1.0, "s", measured("a clock"), 2.0, 1.0)
 
 
 def test_a_record_reads_back_as_written(tmp_path):
-    record = RunRecord(
-        status="ok",
-        description={"seed": 3},
-        readings={"test/accuracy": Reading(0.5, "1", "measured", 0.4, 0.6, 10)},
-        absent={"fit/energy": "no counter"},
-        details={"phases": [{"name": "train", "wall_time": 1.0}]},
-    )
-    record.write(tmp_path / "record.json")
-    found = read_record(tmp_path)
-    assert found == record.to_dict()
-    assert found["readings"]["test/accuracy"] == {
-        "value": 0.5, "unit": "1", "method": "measured", "low": 0.4, "high": 0.6, "n": 10,
-    }  # fmt: skip
+    write_record(whole(), tmp_path / "record.json")
+    assert read_record(tmp_path) == whole()
+    text = json.loads((tmp_path / "record.json").read_text())
+    assert text == plain(whole())
+    assert text["readings"]["fit/energy"]["how"] == {"tag": "estimated", "text": "TDP"}
+    assert "low" not in text["readings"]["fit/energy"], "what has its default is left out"
 
 
-@pytest.mark.parametrize("content", [None, "", "{", "[]", '{"schema": 99}'])
+@pytest.mark.parametrize("content", [None, "", "{", "[]", '{"schema": 99}', '{"schema": true}'])
 def test_what_is_no_record_is_refused(tmp_path, content):
     if content is not None:
         (tmp_path / "record.json").write_text(content)
@@ -38,10 +82,15 @@ def test_what_is_no_record_is_refused(tmp_path, content):
         read_record(tmp_path)
 
 
-def test_nan_in_the_details_is_refused(tmp_path):
-    record = RunRecord(status="ok", details={"curves": [float("nan")]})
+def test_a_later_schema_asks_for_a_newer_version(tmp_path):
+    with pytest.raises(IntegrityError, match=r"schema 3, and this version.*install a newer one"):
+        record_of(NEW | {"schema": 3}, tmp_path / "record.json")
+
+
+def test_nan_is_not_written(tmp_path):
+    record = Record(status="ok", readings={}, absent={}, comparability={"steps": float("nan")})
     with pytest.raises(ValueError, match="JSON"):
-        record.write(tmp_path / "record.json")
+        write_record(record, tmp_path / "record.json")
     assert not list(tmp_path.iterdir())
 
 
@@ -63,33 +112,45 @@ def test_a_run_without_a_record_can_go_on(tmp_path):
 @pytest.mark.parametrize(
     ("field", "value", "told"),
     [
+        ("readings", {"a": {"value": 1.0, "unit": "s"}}, "readings.a.how is missing"),
+        ("readings", {"a": {"value": "1", "unit": "s", "how": HOW}}, "readings.a.value is no num"),
         (
-            "readings",
-            {"a": {"value": True, "unit": "s", "method": "m"}},
-            "readings.a.value is no nu",
+            "readings", {"a": {"value": 1.0, "unit": "s", "how": HOW | {"tag": "guessed"}}},
+            "readings.a.how.tag is none of counted",
         ),
-        ("readings", {"a": {"value": 1.0, "unit": "s"}}, "readings.a.method is missing"),
-        ("phases", [{"wall_time": 1.0}], "phases.0.name is missing"),
-        ("model", {"dtype": "load"}, "model.dtype is no precision"),
-        ("model", {"labels": ["a", 3]}, "model.labels.1 is no text"),
-        ("best_checkpoint", {"path": ["a"]}, "best_checkpoint.path is no text"),
+        (
+            "readings", {"a": {"value": 1.0, "unit": "s", "how": HOW, "low": 2, "high": 1}},
+            "readings.a is wrong: low 2 is above high 1",
+        ),
+        ("exhibits", [{"name": "a", "kind": "film", "title": "b"}], "exhibits.0.kind is none of"),
+        ("test_rows", {"columns": {"a": "text"}, "n": 1}, "test_rows.columns.a is none of binary"),
+        ("surprise", 3, "surprise is not known"),
+        ("model", {"dtype": "load"}, "model.dtype is none of"),
+        ("status", "fine", "status is none of ok"),
+        ("data", {"max_length": 0}, "data is wrong: max_length must be from 1"),
     ],
-)
+)  # fmt: skip
 def test_a_field_of_another_type_is_named(field, value, told, tmp_path):
-    record = {"schema": 1, "status": "ok", "readings": {}, "absent": {}} | {field: value}
-    (tmp_path / "record.json").write_text(json.dumps(record))
     with pytest.raises(IntegrityError, match=rf"record\.json is damaged: {told}"):
-        read_record(tmp_path)
+        record_of(NEW | {field: value}, tmp_path / "record.json")
+
+
+def test_values_that_are_alike_are_told_from_those_that_are_not(tmp_path):
+    """Equal parts are decoded once: 1, 1.0 and true must not be taken for one another."""
+    reading = {"value": 1.0, "unit": "s", "how": HOW}
+    good, bad = {"margin": 1}, {"margin": True}
+    readings = {"a": reading | {"measure": good}, "b": reading | {"measure": bad}}
+    record_of(NEW | {"readings": {"a": readings["a"]}}, tmp_path / "record.json")
+    with pytest.raises(IntegrityError, match=r"readings\.b\.measure\.margin is no number"):
+        record_of(NEW | {"readings": readings}, tmp_path / "record.json")
 
 
 def test_a_record_may_lack_what_its_use_needs(tmp_path):
-    record = {"schema": 1, "status": "ok", "readings": {}, "absent": {}, "model": {"hub_id": "a"}}
-    (tmp_path / "record.json").write_text(json.dumps(record | {"best_checkpoint": None}))
-    found = read_record(tmp_path)
+    found = record_of(NEW | {"model": {"hub_id": "a"}}, tmp_path / "record.json")
     need(tmp_path, found, "model.hub_id")
     with pytest.raises(IntegrityError, match=r"model\.sha256 is missing"):
         need(tmp_path, found, "model.sha256")
-    with pytest.raises(IntegrityError, match="data is missing"):
+    with pytest.raises(IntegrityError, match=r"data\.max_length is missing"):
         need(tmp_path, found, "data.max_length")
     told = "damaged, or of another version .KeyError"
     with pytest.raises(IntegrityError, match=told), using(tmp_path):
