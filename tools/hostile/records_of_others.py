@@ -213,6 +213,7 @@ def _beside() -> list[Hostile]:
     """Return records that are read among others, or hold what no table has room for."""
     beside = ("compare", "{stock}/finished", "evil")
     early = {"validation": {"step": [-1e99, 2], "val/accuracy": [0.5, 0.5]}}
+    report = ("report", "evil", "-o", "out.html")
     uneven = {"labels": ["a", "b"], "counts": [[1], [2, 3, 4]]}
     check = {
         "pictures": 1, "ways": {"[/a]": 1}, "mean_pixel_difference": 1.0,
@@ -241,11 +242,11 @@ def _beside() -> list[Hostile]:
             (5,), "", _changed(phases="x"),
         ),
         Hostile(
-            "a curve that begins before the first step", "answer",
-            ("report", "evil", "-o", "out.html"), (0,), "", _old(curves=early, step_times=[0.5] * 4),
+            "a curve that begins before the first step", "answer", report, (0,), "",
+            _old(curves=early, step_times=[0.5] * 4),
         ),
         Hostile(
-            "a matrix that is not square", "answer", ("report", "evil", "-o", "out.html"), (0,), "",
+            "a matrix that is not square", "answer", report, (0,), "",
             _old(confusion_matrix=uneven),
         ),
     ]  # fmt: skip
