@@ -53,7 +53,7 @@ PARTS = {
     "large": ({"readings": {"a": {"value": 1e101}}}, "readings.a.value is no number"),
     "turned": ({"readings": {"a": {"low": 2.0, "high": 1.0}}}, "readings.a"),
     "half": ({"readings": {"a": {"low": 0.5}}}, "one end of an interval"),
-    "deep": ({"adapter": {"rank": nested(100)}}, "adapter.rank is nested too deeply"),
+    "deep": ({"adapter": {"rank": nested(100)}}, "adapter is nested too deeply"),
     "adapter": ({"adapter": "lora"}, "adapter is no object"),
     "phases": ({"phases": [1]}, "phases.0 is no object"),
     "classes": ({"per_class": [{"label": "a"}]}, "per_class.0.precision is missing"),
