@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 T = TypeVar("T")
 Decode = Callable[[Any], Any]
+DEEPEST = 32  # lists and objects in one another, in what is free
 LARGEST = 1e100  # nothing that is measured is beyond that, and squares of it are still numbers
 REST = "rest"  # the field that takes the names which a class does not know
 MOST_KEPT = 4096  # values of a class that are decoded once for all that are alike
@@ -149,7 +150,7 @@ def _of_class(kind: Any) -> Decode:
         if more and not takes_more:
             raise Unfit("is not known to this version of hwlit").below(next(iter(more)))
         if takes_more:
-            given[REST] = more
+            given[REST] = _free(more)
         try:
             return kind(**given)
         except ValueError as error:
@@ -236,10 +237,20 @@ def _flag(value: Any) -> bool:
     raise Unfit("is neither true nor false")
 
 
+def _free(value: Any, depth: int = 0) -> Any:
+    """Return what may be anything, but so deep that whatever walks through it comes to an end."""
+    if depth > DEEPEST:
+        raise Unfit("is nested too deeply")
+    if type(value) is dict or type(value) is list:
+        for inner in value.values() if type(value) is dict else value:
+            _free(inner, depth + 1)
+    return value
+
+
 SCALARS: Mapping[Any, Decode] = {
     str: _text,
     float: _number,
     int: _whole,
     bool: _flag,
-    Any: lambda value: value,
+    Any: _free,
 }

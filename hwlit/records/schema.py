@@ -129,6 +129,8 @@ class Data:
     """Accuracy of always answering the commonest class."""
     text_column: str | None = None
     """The column of the texts."""
+    label_column: str | None = None
+    """The column of the labels."""
     before: tuple[str, ...] = ()
     """The columns that stand before the text."""
     identifier: str | None = None
@@ -277,6 +279,11 @@ class Record:
     """The test pictures by prompt."""
     cut_for_clip: list[str] = field(default_factory=list)
     """Prompts whose end CLIP does not read."""
+
+    def __post_init__(self) -> None:
+        for name, reading in self.readings.items():
+            if (reading.low is None) != (reading.high is None):
+                raise ValueError(f"{name} has one end of an interval without the other")
 
     def value(self, name: str) -> float | None:
         """Return the value of a reading; None where it is missing."""
