@@ -45,14 +45,14 @@ class Method:
     def adapter(self) -> str:
         """Name of the adapter's class."""
         record = self.runs[0].record
-        name = str(record.get("adapter", {}).get("name", "?"))
         # What was rounded after training is named by what had learned it.
-        return f"{record['source'].get('adapter')} -> {name}" if "source" in record else name
+        before = "" if record.source is None else f"{record.source.adapter} -> "
+        return f"{before}{record.adapter.name}"
 
     @property
     def source(self) -> str:
         """What was learned and tested on; figures on other data are no rivals."""
-        return _short(self.runs[0].record.get("data", {}).get("source"))
+        return _short(self.runs[0].record.data.source)
 
 
 def methods(runs: Sequence[Run]) -> list[Method]:
@@ -80,11 +80,11 @@ def label_of_axes(run: Run, others: Sequence[Run]) -> str:
 
 def _identity(run: Run) -> str:
     """Return a text that is equal for runs that differ in nothing but their seed."""
-    key = run.record.get("comparability", {})
+    key = run.record.comparability
     own = {axis: value for axis, value in run.values.items() if not is_seed(axis)}
     what: Any = [str(run.study), own]  # another study may mean another thing by the same label
     if not run.values:
-        what = [_config(run) or dict(_settings(run)), run.record.get("adapter", {}).get("name")]
+        what = [_config(run) or dict(_settings(run)), run.record.adapter.name]
     return json.dumps([what, [key.get(name) for name in HARDWARE]], sort_keys=True, default=str)
 
 
@@ -111,14 +111,16 @@ def _config(run: Run) -> str | None:
 
 def _settings(run: Run) -> Iterator[tuple[str, str]]:
     record = run.record
-    yield from _flat(record.get("adapter", {}))
-    key = record.get("comparability", {})
-    model, data = record.get("model", {}), record.get("data", {})
+    yield from _flat(record.adapter.rest)
+    if (base := record.adapter.quantisation) is not None:
+        facts = {"asked": base.asked, "got": base.got, "why": base.why, **base.rest}
+        yield from _flat(facts, "quantisation.")
+    key = record.comparability
     named = {
-        "model": model.get("hub_id"),
-        "source": data.get("source"),
+        "model": record.model.hub_id,
+        "source": record.data.source,
         **{name: key.get(name) for name in (*HARDWARE, "batch", "max_length", "resolution")},
-        "config": record.get("name"),
+        "config": record.name,
     }
     yield from ((name, _short(value)) for name, value in named.items() if value is not None)
 
