@@ -1,0 +1,172 @@
+"""The difference of two methods, by the test rows that both saw."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hwlit.statistics.intervals import FEW_DIVISIONS
+from hwlit.statistics.lending import Lent, degrees, larger, paired_training
+from hwlit.statistics.parts import Floats, Parts, Scores, row_variance
+from hwlit.statistics.spread import Spread
+
+LEVEL = 0.05  # a p value below it tells two methods apart
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The mean of one method less that of another, with its 95 % interval.
+
+    Interval and p value come from one variance: 0 is in the interval just where p >= .05.
+
+    Args:
+        mean: First less second.
+        low: Lower end; None where there is too little to tell.
+        high: Upper end.
+        p: Two-sided p value of no difference; of many methods at once the adjusted one.
+        freedom: Degrees of freedom of the variance.
+        variance: Of the difference, as interval and p have it.
+        spread: The variance in parts; None where there is too little to tell.
+        seeds: How many runs the method has that has fewer.
+        rows: How many distinct test rows (or groups) either saw.
+        test: What interval and p come from.
+        of_these_runs: Whether it speaks of the trained models only, and not of the methods.
+        paired: Whether there are test rows that both saw.
+        centre: Middle of the interval; with few rows that differ not quite the mean.
+        pairs: How many pairs of methods p and interval are adjusted for.
+        level: What the p value of this pair alone must be below to tell it apart: .05, less where
+            there are many pairs.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    p: float | None
+    freedom: float
+    variance: float
+    spread: Spread | None
+    seeds: int
+    rows: int
+    test: str
+    of_these_runs: bool
+    paired: bool
+    centre: float = 0.0
+    pairs: int = 1
+    level: float = LEVEL
+
+    def turned(self) -> Difference:
+        """Return second less first."""
+        low, high = (None if end is None else -end for end in (self.high, self.low))
+        return replace(self, mean=-self.mean, low=low, high=high, centre=-self.centre)
+
+    def adjusted(self, p: float, level: float, pairs: int) -> Difference:
+        """Return the same as one of many comparisons.
+
+        Args:
+            p: The adjusted p value.
+            level: What the p value of the pair alone must be below.
+            pairs: How many comparisons there are.
+        """
+        if self.spread is None:
+            return self
+        half = self.spread.half(level)
+        return replace(
+            self, p=p, low=self.centre - half, high=self.centre + half, level=level, pairs=pairs
+        )
+
+
+def difference(first: Scores, second: Scores, lent: Lent | None = None) -> Difference:
+    """Return how much better one method scored than another.
+
+    Args:
+        first: One method.
+        second: The other. Rows are paired by their ids, as far as both have them.
+        lent: Noise of training that the methods of the table show together.
+    """
+    shares, paired = _shares(first, second)
+    one, other = first.parts, second.parts
+    mean = one.mean - other.mean
+    alone = lent is None and min(one.seeds, other.seeds) == 1
+    rows, row = _rows(first, second, shares)
+    runs = min(one.seeds, other.seeds)
+    test = _named(one, other, lent, paired)
+    if not (one.told and other.told) or rows == 1:
+        return Difference(mean, None, None, None, 0.0, 0.0, None, runs, rows, test, alone, paired)
+    centre, row = _guarded(mean, row, rows, one, other)
+    spread = _spread(first, second, row, rows, lent)
+    half = spread.half()
+    return Difference(
+        mean, centre - half, centre + half, spread.p(centre), spread.freedom, spread.variance,
+        spread, runs, rows, test, alone, paired, centre=centre,
+    )  # fmt: skip
+
+
+def _shares(first: Scores, second: Scores) -> tuple[Floats, bool]:
+    """Return what each row of either adds to the difference, (N,), and whether any is shared."""
+    if np.array_equal(first.units, second.units):
+        return first.shares - second.shares, len(first.units) > 0
+    if not len(first.units) or not len(second.units):
+        return np.empty(0), False
+    units, places = np.unique(np.concatenate([first.units, second.units]), return_inverse=True)
+    both = np.concatenate([first.shares, -second.shares])
+    shared = len(units) < len(first.units) + len(second.units)
+    return np.bincount(places, both, len(units)).astype(float), shared
+
+
+def _rows(first: Scores, second: Scores, shares: Floats) -> tuple[int, float]:
+    """Return how many rows there are, and the variance by their draw."""
+    if len(shares):
+        return len(shares), row_variance(shares)
+    known = [parts.rows for parts in (first.parts, second.parts) if parts.rows]
+    return min(known, default=0), first.parts.row + second.parts.row
+
+
+def _guarded(mean: float, row: float, rows: int, one: Parts, other: Parts) -> tuple[float, float]:
+    """Return difference and variance as if two more rows differed, one in favour of each.
+
+    A few rows that differ show their own variance badly, and none shows none at all. With many it
+    changes nothing.
+
+    Source: Agresti and Min, Simple improved confidence intervals for comparing matched
+    proportions, https://doi.org/10.1002/sim.1781
+    """
+    if one.rare is None or other.rare is None or not rows:
+        return mean, row
+    return mean * rows / (rows + 2), (rows**2 * row + 1) / (rows + 2) ** 2
+
+
+def _spread(first: Scores, second: Scores, row: float, rows: int, lent: Lent | None) -> Spread:
+    one, other = first.parts, second.parts
+    row_freedom = rows - 1 if rows > 1 else math.inf
+    own = one.seeds + other.seeds - 2
+    if not one.same_rows and first.divisions and first.keys == second.keys:
+        noise, expected = paired_training(first, second)
+        k = one.seeds
+        if lent is not None and lent.paired:
+            noise = max(noise, 2 * lent.noise / k)
+            return Spread(row, row_freedom, noise, degrees(k - 1, lent), expected)
+        if k < FEW_DIVISIONS:
+            return Spread(row, row_freedom, noise + expected, k - 1, apart=True)
+        return Spread(row, row_freedom, max(0.0, noise), k - 1, expected)
+    expected = one.expected + other.expected
+    if lent is not None and not lent.paired:
+        noise = larger(one, lent) + larger(other, lent)
+        return Spread(row, row_freedom, noise, degrees(own, lent), expected)
+    if not own:
+        return Spread(row, row_freedom)
+    several = [parts for parts in (one, other) if parts.seeds > 1]
+    if any(not parts.same_rows and parts.seeds < FEW_DIVISIONS for parts in several):
+        fewest = min(parts.seeds - 1 for parts in several)
+        return Spread(row, row_freedom, one.seed + other.seed, fewest, apart=True)
+    return Spread(row, row_freedom, max(0.0, one.training + other.training), own, expected)
+
+
+def _named(one: Parts, other: Parts, lent: Lent | None, paired: bool) -> str:
+    rows = "paired test rows" if paired else "test rows that are not paired"
+    if lent is not None:
+        return f"t over {rows} and runs, noise of training lent by {lent.methods} methods"
+    if max(one.seeds, other.seeds) == 1:
+        return f"t over {rows}"
+    return f"t over {rows} and runs"
