@@ -14,6 +14,7 @@ from hwlit.records import Reading
 from hwlit.statistics.lending import Lent, lent_noise
 from hwlit.statistics.parts import Scores, scores, scores_without_rows
 from hwlit.study.collect import Run
+from hwlit.study.disturbed import usable
 from hwlit.study.methods import Method
 from hwlit.study.test_rows import RowScores, RowTable, row_scores, row_table
 
@@ -47,7 +48,7 @@ class Evidence:
         self._tables = {id(run): self._read(run) for method in methods for run in method.runs}
         self._units = _units(methods, self._tables)
         self._known: dict[tuple[int, str], Scored | None] = {}
-        self._lent: dict[tuple[str, str], Lent | None] = {}
+        self._lent: dict[tuple[object, str], Lent | None] = {}
 
     def scored(self, method: Method, name: str) -> Scored | None:
         """Return a reading of a method; None where no run has it, or in other units."""
@@ -61,9 +62,9 @@ class Evidence:
 
         It is lent to methods whose runs share their test rows.
         """
-        key = method.source, name
+        key = method.world, name
         if key not in self._lent:
-            alike = [each for each in self._methods if each.source == method.source]
+            alike = [each for each in self._methods if each.world == method.world]
             found = [self.scored(each, name) for each in alike]
             self._lent[key] = lent_noise(
                 [one.scores.parts for one in found if one and one.scores.parts.same_rows]
@@ -72,9 +73,11 @@ class Evidence:
         return self._lent[key] if own is not None and own.scores.parts.same_rows else None
 
     def _scored(self, method: Method, name: str) -> Scored | None:
-        readings = [r.record.readings.get(name) for r in method.runs]
-        known = [(run, reading) for run, reading in zip(method.runs, readings, strict=True)
-                 if reading is not None]  # fmt: skip
+        known = [
+            (run, reading)
+            for run in usable(method.runs, name)
+            if (reading := run.record.readings.get(name)) is not None
+        ]
         if len({reading.unit for _, reading in known}) != 1:
             return None
         values = [reading.value for _, reading in known]
@@ -135,10 +138,10 @@ def _units(
 
     The same row has the same data, id and right answer; where answers differ, the data do.
     """
-    worlds: dict[str, list[_World]] = {}
+    worlds: dict[object, list[_World]] = {}
     places: dict[int, tuple[_World, RowTable]] = {}
     for method in methods:
-        own = worlds.setdefault(method.source, [])
+        own = worlds.setdefault(method.world, [])
         for run in method.runs:
             if (table := tables[id(run)]) is None:
                 continue
