@@ -24,8 +24,9 @@ from hwlit.adapters.ptq import Ptq
 from hwlit.bounded_files import read_rows
 from hwlit.checkpoint_file import read_checkpoint
 from hwlit.errors import IntegrityError, UsageError
+from hwlit.inference import TASK as TEXTS
 from hwlit.parsing import config_sha256
-from hwlit.records import Reading, need, read_run
+from hwlit.records import Reading, Record, need, read_run
 from hwlit.resume import QUANTIZED, Resumption
 from hwlit.run_directory import (
     Held,
@@ -56,7 +57,7 @@ class Source:
     """
 
     folder: Path
-    record: dict[str, Any]
+    record: Record
     name: str
 
     @property
@@ -70,13 +71,13 @@ class Source:
         Raises:
             IntegrityError: The best checkpoint is missing or damaged.
         """
-        best = self.record.get("best_checkpoint")
+        best = self.record.best_checkpoint
         if best is None and model.learns:
             raise IntegrityError(
                 f"{self.folder} has no best checkpoint to quantise; train it again"
             )
         if best is not None:
-            path = Path(str(best.get("path") if isinstance(best, dict) else best))
+            path = Path(best.path)
             if path.parent != Path("checkpoints"):
                 raise IntegrityError(
                     f"the best checkpoint of {self.folder} is not in its checkpoints/; train it "
@@ -117,9 +118,9 @@ class QuantizedRun(TextRun):
             config_sha256=config_sha256(self._config | {"quantize": source.name}),
             source={
                 "run": str(source.folder.absolute()),
-                "name": source.record.get("name"),
-                "adapter": source.record["adapter"]["name"],
-                "config_sha256": source.record["config_sha256"],
+                "name": source.record.name,
+                "adapter": source.record.adapter.name,
+                "config_sha256": source.record.config_sha256,
             },
         )
         return told
@@ -128,7 +129,7 @@ class QuantizedRun(TextRun):
         """Return that of the source, which was trained once for both, and where this was timed."""
         here = super()._comparability(resumption)
         where = {name: here[name] for name in ("torch", "threads", "world_size", "device")}
-        return {**self.source.record["comparability"], **where}
+        return {**self.source.record.comparability, **where}
 
     def _export(self) -> None:
         super()._export()
@@ -162,7 +163,7 @@ class QuantizeCLI(cli.HwlitCLI):
     again = "the same command begins again"
 
     def _name(self) -> str:
-        return f"{self.source.record.get('name', 'run')}-{self.source.name}"
+        return f"{self.source.record.name}-{self.source.name}"
 
     def _keep_config(self, config: dict[str, Any]) -> None:
         assert self.output is not None
@@ -248,13 +249,13 @@ def quantize(
         IntegrityError: Its record or its best checkpoint is damaged or missing.
     """
     record = read_run(run)
-    if "labels" not in record.get("model", {"labels": ()}):
+    if record.task not in (TEXTS, None):  # None is a damaged record, which lacks more
         raise UsageError(f"{run} draws pictures, and only classifiers of texts can be quantised")
     need(run, record, "model.labels", "adapter.name", "config_sha256", "comparability")
-    if record["status"] != "ok":
-        raise UsageError(f"{run} has the status {record['status']}; quantise one that is finished")
-    if "converts_to" in record["adapter"]:
-        raise UsageError(f"{run} is quantised already ({record['adapter']['name']})")
+    if record.status != "ok":
+        raise UsageError(f"{run} has the status {record.status}; quantise one that is finished")
+    if "converts_to" in record.adapter.rest:
+        raise UsageError(f"{run} is quantised already ({record.adapter.name})")
     source = Source(run.absolute(), record, name)
     output = output or run.absolute().with_name(f"{run.absolute().name}-{name}")
     kind = type("QuantizedRun", (QuantizedRun,), {"source": source})

@@ -244,9 +244,13 @@ def foreign_checkpoints(run: Path) -> list[Path]:
 
 
 def run_status(run: Path) -> str | None:
-    """Return the status in a run's record; None where there is no readable one."""
+    """Return the status that a run's record claims; None where it claims none.
+
+    Nothing else of it is looked at: who uses a record reads it whole, by `read_record`.
+    """
     try:
         check_plain_file(run / "record.json")
-        return str(read_json(run / "record.json")["status"])
+        status = read_json(run / "record.json")["status"]
+        return status if isinstance(status, str) else None
     except (OSError, ValueError, LookupError, TypeError, IntegrityError):
         return None

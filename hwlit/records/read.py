@@ -18,6 +18,7 @@ from hwlit.run_directory import check_plain, check_plain_file
 from hwlit.storage import write_text
 
 FILE = "record.json"
+MISSING: tuple[Any, ...] = (None, "?", {}, [])
 
 
 def write_record(record: Record, path: Path) -> None:
@@ -97,7 +98,7 @@ def read_run(run: Path) -> Record:
 
 
 def need(run: Path, record: Record, *names: str) -> None:
-    """Refuse a record that lacks what its use needs.
+    """Refuse a record that lacks what its use needs: what is not there has its field's default.
 
     Args:
         run: The run's directory.
@@ -111,10 +112,9 @@ def need(run: Path, record: Record, *names: str) -> None:
         value: Any = record
         for part in name.split("."):
             value = None if value is None else getattr(value, part)
-        if value is None:
+        if value in MISSING:
             raise IntegrityError(
-                f"{run / FILE} is damaged: {name.replace('_.', '.')} is missing; bring the file "
-                "back"
+                f"{run / FILE} is damaged: {name.rstrip('_')} is missing; bring the file back"
             )
 
 

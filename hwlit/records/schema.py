@@ -281,6 +281,8 @@ class Data:
     """Accuracy of always answering the commonest class."""
     text_column: str | None = None
     """The column of the texts."""
+    label_column: str | None = None
+    """The column of the labels."""
     before: tuple[str, ...] = ()
     """The columns that stand before the text."""
     identifier: str | None = None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 from hwlit.bounded_files import LARGEST_METRICS, read_rows
+from hwlit.records import COST, Reading, measured
 from hwlit.study.collect import Run
 from hwlit.study.methods import Method
 from hwlit.study.pooling import Pooled, pool
@@ -25,28 +25,23 @@ def validation_curve(run: Run, name: str) -> list[tuple[int, float | None, float
         name: Such as `val/accuracy`.
     """
     steps, values = _columns(run, name)
-    if not all(isinstance(x, int | float) for x in (*steps, *values)):
-        return []
-    try:
-        spent = list(accumulate(run.record.get("step_times", ()), initial=0.0))
-    except TypeError:  # not numbers
-        return []
-    last = run.record.get("comparability", {}).get("steps")
-    whole = isinstance(last, int) and last > 0 and not run.record.get("resumed_from")
-    batches = (len(spent) - 1) / last if whole else 0.0  # per optimizer step
+    spent = list(accumulate(run.record.step_times, initial=0.0))
+    last = run.record.comparability.get("steps")
+    batches = 0.0  # per optimizer step
+    if isinstance(last, int) and last > 0 and run.record.resumed_from is None:
+        batches = (len(spent) - 1) / last
     return [
         (int(step), spent[min(len(spent) - 1, round(step * batches))] if batches else None, value)
         for step, value in zip(steps, values, strict=True)
     ]
 
 
-def _columns(run: Run, name: str) -> tuple[list[Any], list[Any]]:
+def _columns(run: Run, name: str) -> tuple[Sequence[float], Sequence[float]]:
     """Return the steps of the validations and their values; of metrics.csv where no curve is."""
-    columns: Any = run.record.get("curves", {}).get("validation", {})
-    if isinstance(columns, Mapping) and columns:
-        steps, values = columns.get("step", []), columns.get(name, [])
-        whole = isinstance(steps, list) and isinstance(values, list) and len(steps) == len(values)
-        return (steps, values) if whole else ([], [])
+    curve = run.record.exhibit("validation")
+    if curve is not None and curve.columns:
+        steps, values = curve.columns.get("step", []), curve.columns.get(name, [])
+        return (steps, values) if len(steps) == len(values) else ([], [])
     try:
         # A row is logged after its step, which counts from 0.
         told = [
@@ -92,8 +87,8 @@ def time_to_quality(
         return None, f"no {name} over time"
     n = len(method.runs)
     note = None if len(reached) == n else f"reached by {len(reached)} of {n}"
-    how = f"measured: steps up to the first {name} as good as the baseline's, evaluation excluded"
-    readings = [{"value": time, "unit": "s", "method": how} for time in reached]
+    how = f"steps up to the first {name} as good as the baseline's, evaluation excluded"
+    readings = [Reading(time, "s", measured(how), measure=COST) for time in reached]
     return pool(readings) if readings else None, note
 
 
@@ -106,7 +101,6 @@ def best_validation(method: Method, name: str, mode: str) -> float | None:
 
 def _mark(run: Run, metric: str, mode: str) -> float | None:
     _, values = _columns(run, metric.replace("test/", "val/"))
-    if values and all(isinstance(value, int | float) for value in values):
-        return float(max(values) if mode == "max" else min(values))
-    reading = run.record["readings"].get(metric)
-    return None if reading is None else float(reading["value"])
+    if values:
+        return max(values) if mode == "max" else min(values)
+    return run.record.value(metric)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -210,12 +209,7 @@ def phase_figure(comparison: Comparison) -> Figure | None:
 def _ledger(row: Row) -> dict[str, float]:
     total: dict[str, float] = {}
     for run in row.method.runs:
-        for phase in run.record.get("phases", ()):
-            name, time = _phase(phase)
-            total[name] = total.get(name, 0.0) + time / len(row.method.runs)
+        for phase in run.record.phases:
+            share = phase.wall_time / len(row.method.runs)
+            total[phase.name] = total.get(phase.name, 0.0) + share
     return total
-
-
-def _phase(phase: Mapping[str, Any]) -> tuple[str, float]:
-    time = phase.get("wall_time")
-    return str(phase.get("name")), float(time) if isinstance(time, int | float) else 0.0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
-from typing import Any
 
+from hwlit.records import Record
 from hwlit.study.methods import is_seed
 from hwlit.study.plan import Study
 from hwlit.study.quality import mode_of
@@ -41,12 +41,10 @@ def chosen(store: Store, names: Sequence[str], monitor: str) -> str | None:
     return f"{told}; equal there: {', '.join(equal)}" if equal else told
 
 
-def _score(record: Mapping[str, Any], monitor: str) -> float | None:
+def _score(record: Record, monitor: str) -> float | None:
     """Return the score of a run's best checkpoint by this metric; None where it has none."""
-    best = record.get("best_checkpoint")
-    if not isinstance(best, Mapping) or best.get("monitor") != monitor:
-        return None
-    return best["score"] if isinstance(best.get("score"), int | float) else None
+    best = record.best_checkpoint
+    return None if best is None or best.monitor != monitor else best.score
 
 
 def largest(store: Store, study: Study) -> list[str]:

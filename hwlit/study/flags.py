@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hwlit.records import Reading
 from hwlit.study.collect import Run
 from hwlit.study.methods import Method
 
@@ -49,7 +50,7 @@ def _between(run: Run, other: Run) -> list[str]:
 
 def _sources(run: Run, other: Run) -> list[str]:
     """Return which costs were read off in another way."""
-    mine, theirs = run.record["readings"], other.record["readings"]
+    mine, theirs = run.record.readings, other.record.readings
     return [
         f"{what} {_source(mine[name])}, baseline {_source(theirs[name])}"
         for name, what in SOURCES.items()
@@ -57,18 +58,17 @@ def _sources(run: Run, other: Run) -> list[str]:
     ]
 
 
-def _source(reading: Mapping[str, Any]) -> str:
+def _source(reading: Reading) -> str:
     """Return how a reading was obtained, without what is of the run, such as a step count."""
-    return str(reading["method"]).partition(",")[0]
+    return str(reading.how).partition(",")[0]
 
 
 def _key(run: Run) -> Mapping[str, Any]:
-    key: Mapping[str, Any] = run.record.get("comparability", {})
-    return key
+    return run.record.comparability
 
 
 def _learns(run: Run) -> bool:
-    return bool(run.record["readings"].get("params/trainable", {}).get("value", 1))
+    return run.record.value("params/trainable") != 0
 
 
 def _word(value: object) -> str:

@@ -19,6 +19,7 @@ from hwlit.records import (
     Quantisation,
     Reading,
     Record,
+    need,
     plain,
     read_record,
     using,
@@ -70,6 +71,8 @@ def show_run(record: Record, folder: Path) -> None:
         folder: The run's directory.
     """
     console = PlainConsole()
+    if record.per_class:
+        need(folder, record, "data.majority_class_accuracy")
     with using(folder):
         show(record, console)
     show_files(folder, console)
@@ -89,8 +92,7 @@ def show(record: Record, console: PlainConsole) -> None:
         console.print(_latencies(record.readings))
     if record.per_class:
         console.print(_classes(record.per_class))
-    baseline = record.data.majority_class_accuracy
-    if record.per_class and baseline is not None:
+        baseline = record.data.majority_class_accuracy
         console.print(f"always answering the commonest class: accuracy {baseline:.4f}")
     if record.phases:
         console.print(_phases(record.phases))
