@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwlit.errors import IntegrityError
+from hwlit.statistics.parts import check_measured
 
+MOST_CLASSES = 2**31
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -108,8 +110,8 @@ def _check(how: str, columns: Sequence[NDArray[np.generic]]) -> None:
             f"{how} takes {wanted} column(s) of equal length with at least one row, found "
             f"{[len(column) for column in columns]}"
         )
-    if not all(np.isfinite(column.astype(float)).all() for column in columns):
-        raise IntegrityError(f"{how} takes finite numbers, found others")
+    for column in columns:
+        check_measured(column.astype(float))
     if how == "ratio_of_sums" and not columns[1].astype(float).sum():
         raise IntegrityError("a ratio of sums has no value, for the sum below the line is 0")
     if how in BY_CLASS and not all(_are_ids(column) for column in columns):
@@ -118,7 +120,8 @@ def _check(how: str, columns: Sequence[NDArray[np.generic]]) -> None:
 
 def _are_ids(column: NDArray[np.generic]) -> bool:
     numbers = column.astype(float)
-    return bool((numbers == np.floor(numbers)).all() and numbers.min() >= 0)
+    whole = (numbers == np.floor(numbers)).all()
+    return bool(whole and numbers.min() >= 0 and numbers.max() < MOST_CLASSES)
 
 
 def _by_class(metric: ByClass, true: Integers, said: Integers) -> tuple[float, Floats]:

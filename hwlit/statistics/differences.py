@@ -10,7 +10,7 @@ import numpy as np
 from hwlit.statistics.intervals import FEW_DIVISIONS
 from hwlit.statistics.lending import Lent, degrees, larger, paired_training
 from hwlit.statistics.parts import Floats, Parts, Scores, row_variance
-from hwlit.statistics.spread import Spread
+from hwlit.statistics.spread import Form, Spread
 
 LEVEL = 0.05  # a p value below it tells two methods apart
 
@@ -147,20 +147,20 @@ def _spread(first: Scores, second: Scores, row: float, rows: int, lent: Lent | N
         if lent is not None and lent.paired:
             noise = max(noise, 2 * lent.noise / k)
             return Spread(row, row_freedom, noise, degrees(k - 1, lent), expected)
-        if k < FEW_DIVISIONS:
-            return Spread(row, row_freedom, noise + expected, k - 1, apart=True)
-        return Spread(row, row_freedom, max(0.0, noise), k - 1, expected)
+        form = Form.BY_RUNS if k < FEW_DIVISIONS else Form.TOGETHER
+        return Spread(row, row_freedom, noise, k - 1, expected, form)
     expected = one.expected + other.expected
     if lent is not None and not lent.paired:
         noise = larger(one, lent) + larger(other, lent)
         return Spread(row, row_freedom, noise, degrees(own, lent), expected)
     if not own:
         return Spread(row, row_freedom)
+    noise = one.training + other.training
     several = [parts for parts in (one, other) if parts.seeds > 1]
     if any(not parts.same_rows and parts.seeds < FEW_DIVISIONS for parts in several):
         fewest = min(parts.seeds - 1 for parts in several)
-        return Spread(row, row_freedom, one.seed + other.seed, fewest, apart=True)
-    return Spread(row, row_freedom, max(0.0, one.training + other.training), own, expected)
+        return Spread(row, row_freedom, noise, fewest, expected, Form.BY_RUNS)
+    return Spread(row, row_freedom, noise, own, expected)
 
 
 def _named(one: Parts, other: Parts, lent: Lent | None, paired: bool) -> str:

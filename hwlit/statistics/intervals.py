@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from hwlit.statistics.lending import Lent, degrees, larger
+from hwlit.statistics.lending import Lent, degrees
 from hwlit.statistics.parts import Parts
-from hwlit.statistics.spread import Spread
+from hwlit.statistics.spread import Form, Spread
 from hwlit.statistics.student import Z_95
 
+ENOUGH_RUNS = 3  # from here on they show their own noise of training
 FEW_DIVISIONS = 5  # below it, divisions of the data do not show what is noise of training
 FEW_ERRORS = 10  # below it, the wrong rows alone do not show how sure a share is
 Bounds = tuple[float, float]
@@ -52,30 +53,35 @@ def mean_interval(parts: Parts, lent: Lent | None = None, bounds: Bounds | None 
         bounds: Smallest and greatest value that the metric can have, infinite where it has none.
     """
     spread = mean_spread(parts, lent)
-    alone = parts.seeds == 1 and lent is None
+    alone = parts.seeds == 1 and (lent is None or lent.paired)
     if not parts.told:
         return Interval(parts.mean, None, None, None, 0.0, parts.seeds, parts.rows, alone)
+    borrowed = lent is not None and not lent.paired and parts.seeds < ENOUGH_RUNS
     half = spread.half()
     low, high = _bent(parts, spread, half, bounds or (-math.inf, math.inf))
     return Interval(
         parts.mean, low, high, half, spread.freedom, parts.seeds, parts.rows, alone,
-        lent is not None,
+        borrowed,
     )  # fmt: skip
 
 
 def mean_spread(parts: Parts, lent: Lent | None = None) -> Spread:
-    """Return the variance of a method's mean, in the parts that its interval is made of."""
-    row_freedom = parts.rows - 1 if parts.rows > 1 else math.inf
-    if lent is not None and not lent.paired:
-        freedom = degrees(parts.seeds - 1, lent)
-        return Spread(
-            parts.row, row_freedom, larger(parts, lent), freedom, parts.expected, apart=True
-        )
-    if parts.seeds == 1:
+    """Return the variance of a method's mean, in the parts that its interval is made of.
+
+    From three runs a method's own noise is enough. With two it may show as none by chance, so there
+    the method that is noisiest lends its own: methods differ in noise, and the mean over methods
+    covers 90 % where this one has twice that of the others (86 % where three times), the greatest
+    95 to 100 % (91 to 98 %).
+    """
+    k, row_freedom = parts.seeds, parts.rows - 1 if parts.rows > 1 else math.inf
+    if lent is not None and not lent.paired and k < ENOUGH_RUNS:
+        noise, freedom = max(parts.training, lent.greatest / k), degrees(k - 1, lent)
+        return Spread(parts.row, row_freedom, noise, freedom, parts.expected, Form.APART)
+    if k == 1:
         return Spread(parts.row, row_freedom)
-    few = parts.seeds == 2 or (not parts.same_rows and parts.seeds < FEW_DIVISIONS)
-    noise = parts.seed if few else max(0.0, parts.training)
-    return Spread(parts.row, row_freedom, noise, parts.seeds - 1, parts.expected, apart=True)
+    few = k < (ENOUGH_RUNS if parts.same_rows else FEW_DIVISIONS)
+    form = Form.BY_RUNS if few else Form.APART
+    return Spread(parts.row, row_freedom, parts.training, k - 1, parts.expected, form)
 
 
 def _bent(parts: Parts, spread: Spread, half: float, bounds: Bounds) -> tuple[float, float]:
@@ -95,7 +101,7 @@ def _rows_of_a_share(
     parts: Parts, spread: Spread, half: float, share: float, width: float
 ) -> tuple[float, float]:
     """Return how many rows right or wrong would be as sure, and how many deviations to take."""
-    if parts.binary and parts.seeds == 1 and not spread.noise:
+    if parts.binary and parts.seeds == 1 and spread.noise <= 0:
         return parts.rows, Z_95  # the interval that the run's own record has
     rows, t = math.inf, Z_95
     if spread.variance > 0:

@@ -23,7 +23,8 @@ class Lent:
     """The noise of training of several methods on the same data.
 
     Args:
-        noise: Variance of one run by training, at least 0.
+        noise: Variance of one run by training, over the methods, at least 0.
+        greatest: That of the method that has most, at least 0.
         freedom: Degrees of freedom of that estimate.
         methods: How many methods it rests on.
         paired: Whether the runs were paired by division of the data, so that `noise` holds what
@@ -31,6 +32,7 @@ class Lent:
     """
 
     noise: float
+    greatest: float
     freedom: int
     methods: int
     paired: bool = False
@@ -50,7 +52,8 @@ def lent_noise(methods: Sequence[Parts]) -> Lent | None:
         return None
     freedom = sum(parts.seeds - 1 for parts in known)
     total = sum((parts.seeds - 1) * parts.seeds * parts.training for parts in known)
-    return Lent(max(0.0, total / freedom), freedom, len(known))
+    greatest = max(parts.seeds * parts.training for parts in known)
+    return Lent(max(0.0, total / freedom), max(0.0, greatest), freedom, len(known))
 
 
 def lent_by_division(methods: Sequence[Scores]) -> Lent | None:
@@ -73,7 +76,8 @@ def lent_by_division(methods: Sequence[Scores]) -> Lent | None:
         for second in methods[:i]
     ]
     noise = max(0.0, float(np.mean(pairs))) * k / 2  # a difference has the noise of two runs
-    return Lent(noise, (len(methods) - 1) * (k - 1), len(methods), paired=True)
+    greatest = max(0.0, max(pairs)) * k / 2
+    return Lent(noise, greatest, (len(methods) - 1) * (k - 1), len(methods), paired=True)
 
 
 def paired_training(first: Scores, second: Scores) -> tuple[float, float]:

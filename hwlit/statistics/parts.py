@@ -13,6 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hwlit.errors import IntegrityError
+
+LARGEST = 1e100
 Floats = NDArray[np.float64]
 Names = NDArray[np.generic]
 
@@ -128,9 +131,14 @@ def scores(
             drawn, such as the pictures of one prompt.
         hits: Whether each row is right, (n,), 1 or 0. By default the values, where all are 0 or 1.
 
+    Raises:
+        IntegrityError: Values are missing, infinite or not numbers.
+
     Source: the variance of a mean over crossed rows and runs is in Owen, The pigeonhole bootstrap,
     https://doi.org/10.1214/07-AOAS122; its parts are what is expected of a two-way layout.
     """
+    for value in values:
+        check_measured(value)
     units = ids if groups is None else groups
     runs = [_division(unit, value) for unit, value in zip(units, values, strict=True)]
     binary = groups is None and all(np.isin(value, (0, 1)).all() for value in values)
@@ -153,8 +161,12 @@ def scores_without_rows(
         variances: That of each by the draw of its rows, such as (half its interval / 1.96)^2; None
             where it is not known.
         rows: How many test rows a run has; 0 where that is not known.
+
+    Raises:
+        IntegrityError: Values are missing, infinite or not numbers.
     """
     known = [variance for variance in variances if variance is not None]
+    check_measured([*values, *known])
     k, row = len(values), sum(known) / len(known) if known else 0.0
     seed = float(np.var(values, ddof=1)) / k if k > 1 else 0.0
     parts = Parts(
@@ -162,6 +174,20 @@ def scores_without_rows(
         same_rows=False,
     )  # fmt: skip
     return Scores(parts, np.empty(0, np.int64), np.empty(0), ())
+
+
+def check_measured(values: Sequence[float] | Floats) -> None:
+    """Raise unless there are values, all of them finite and of a size whose square is one too.
+
+    Raises:
+        IntegrityError: There are none, or others.
+    """
+    found = np.asarray(values, dtype=float)
+    if not found.size or not (np.abs(found) < LARGEST).all():
+        odd = found[~(np.abs(found) < LARGEST)]
+        raise IntegrityError(
+            f"scores are finite numbers below {LARGEST:g}, found {odd[0] if odd.size else 'none'}"
+        )
 
 
 def parts(

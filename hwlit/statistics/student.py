@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from statistics import NormalDist
 
 Z_95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
@@ -37,6 +38,7 @@ def student_quantile(probability: float, freedom: float) -> float:
     return two_sided_quantile(2 * (1 - probability), freedom)
 
 
+@lru_cache(maxsize=4096)
 def two_sided_quantile(p: float, freedom: float) -> float:
     """Return the t whose two-sided p value is given; the inverse of `student_p`, for t >= 0.
 
