@@ -19,7 +19,6 @@ from hwlit.records.schema import (
     ClassFigures,
     Data,
     Device,
-    Direction,
     Disturbance,
     Exhibit,
     How,
@@ -42,7 +41,7 @@ from hwlit.records.schema import (
 
 __all__ = [
     "COST", "FACT", "SCHEMA", "TAGS", "Adapter", "Checkpoint", "ClassFigures", "Data", "Device",
-    "Direction", "Disturbance", "Exhibit", "How", "Measure", "Model", "Phase", "Quantisation", "Reading",
+    "Disturbance", "Exhibit", "How", "Measure", "Model", "Phase", "Quantisation", "Reading",
     "Record", "ResumedFrom", "Rows", "Source", "TestRows", "counted", "estimated", "measured",
     "need", "plain", "read_record", "read_run", "record_of", "sampled", "using", "worst",
     "write_record",

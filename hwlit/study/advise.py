@@ -109,9 +109,7 @@ def _told(row: Row, comparison: Comparison, limits: Sequence[Limit]) -> str:
     return f"{row.label}: {', '.join(parts)}"
 
 
-def _taken(
-    fitting: Sequence[Row], comparison: Comparison, limits: Sequence[Limit]
-) -> list[str]:
+def _taken(fitting: Sequence[Row], comparison: Comparison, limits: Sequence[Limit]) -> list[str]:
     """Return what to take: of those that may be the best, near the highest, the cheapest.
 
     What is cheapest takes the least share of the limit that it comes nearest to.

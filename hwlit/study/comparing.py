@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 from hwlit.errors import UsageError
-from hwlit.records import FACT, Direction, Measure
+from hwlit.records import FACT, Measure
+from hwlit.records.schema import Direction
 from hwlit.study.collect import Collection, Run
 from hwlit.study.comparison import Comparison, Row
 from hwlit.study.curves import time_to_quality
@@ -14,7 +15,7 @@ from hwlit.study.evidence import Evidence
 from hwlit.study.flags import flags
 from hwlit.study.latency import OVER_BASE, UNMERGED_OVER_BASE, over_base
 from hwlit.study.methods import Method, methods
-from hwlit.study.pooling import pooled
+from hwlit.study.pooling import pool_calm, pooled
 from hwlit.study.quality import direction_of, measure_of, metric_of
 from hwlit.study.show import MAIN
 from hwlit.study.verdicts import Verdict, Verdicts
@@ -121,15 +122,18 @@ def _fill_row(comparison: Comparison, row: Row, first: Row) -> None:
     known = {name: pooled(row.method, name, comparison.evidence) for name in names}
     row.flags = flags(row.method, first.method)
     timed = row.method, comparison.latency_input, row.flags
-    known[OVER_BASE] = over_base("merged", *timed)
-    known[UNMERGED_OVER_BASE] = over_base("unmerged", *timed)
+    for name, network in ((OVER_BASE, "merged"), (UNMERGED_OVER_BASE, "unmerged")):
+        ratios = over_base(network, *timed)
+        comparison.derive(name, ratios)
+        known[name] = pool_calm(row.method, name, ratios) if ratios else None
     row.readings = {name: reading for name, reading in known.items() if reading is not None}
     for name in names:
         if name not in row.readings and (reason := _absent(row.method, name)):
             row.notes[name] = reason
-    time, note = time_to_quality(row.method, first.method, comparison.metric, comparison.mode)
-    if time is not None:
-        row.readings["time_to_baseline"] = time
+    times, note = time_to_quality(row.method, first.method, comparison.metric, comparison.mode)
+    if times:
+        row.readings["time_to_baseline"] = pool_calm(row.method, "time_to_baseline", times)
+        comparison.derive("time_to_baseline", times)
     if note is not None:
         row.notes["time_to_baseline"] = note
 

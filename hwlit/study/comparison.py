@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hwlit.records import Direction
+from hwlit.records import Reading
+from hwlit.records.schema import Direction
 from hwlit.study.caveats import caveats
 from hwlit.study.collect import Run
 from hwlit.study.costs import CostRatio, Costs
@@ -131,6 +132,11 @@ class Comparison:
         if not (row.trained or is_latency(name) or row.quantised):
             return None
         return self.costs(name).between(row.method, least.method)
+
+    def derive(self, name: str, readings: Mapping[int, Reading]) -> None:
+        """Keep what runs took of a cost that is no reading of their records, by run."""
+        own = self._derived.setdefault(name, {})
+        own |= {place: reading.value for place, reading in readings.items()}
 
     def costs(self, name: str) -> Costs:
         """Return the ratios of one cost between the methods on the baseline's data."""

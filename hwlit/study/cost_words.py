@@ -46,7 +46,7 @@ def _slower(comparison: Comparison) -> list[str]:
     """Return which rows take longer than the network in full precision that they began as."""
     told, of_one = [], False
     for what, name in (("merged", OVER_BASE), ("unmerged", UNMERGED_OVER_BASE)):
-        rows = [row for row in comparison.rivals() if name in row.readings and _is_slower(row, name)]
+        rows = [row for row in comparison.rivals() if _is_slower(row, name)]
         if rows:
             ratios = [f"{row.label} {times(row.value(name)).strip()}" for row in rows]
             told.append(f"{what} {listed(ratios)}")
@@ -59,7 +59,9 @@ def _slower(comparison: Comparison) -> list[str]:
 
 def _is_slower(row: Row, name: str) -> bool:
     """Return whether a network is slower than its base by more than two timings of it differ."""
-    found = row.readings[name]
+    found = row.readings.get(name)
+    if found is None:
+        return False
     beyond = found.value if found.low is None else found.low
     return found.value > 1 + RESOLUTION and beyond > 1
 
@@ -84,9 +86,7 @@ def _least(comparison: Comparison, name: str, what: str) -> str:
     if some := [row for row in known if row not in whole]:
         text += f"; not ranked: {names(some)}, which {verb(some, 'has', 'have')} it of some runs"
     if marked := [row for row in whole if row not in rows]:
-        text += (
-            f"; not ranked: {names(marked)}, whose runs had no machine to themselves"
-        )
+        text += f"; not ranked: {names(marked)}, whose runs had no machine to themselves"
     seconds = comparison.latency("merged", "p50")
     apart = [
         row
@@ -110,15 +110,17 @@ def _beside(comparison: Comparison, first: Row, others: Sequence[Row], name: str
         text = f"; not told apart from {names(alike)}"
         rest = [(row, ratio) for row, ratio in ratios if row not in alike]
         return text + (f"; next {_next(first, *rest[0], name)}" if rest else "")
-    return f"; {'' if _is_near(first, others[0], name) else 'next '}{_next(first, *ratios[0], name)}"
+    order = "" if _is_near(first, others[0], name) else "next "
+    return f"; {order}{_next(first, *ratios[0], name)}"
 
 
 def _alike(first: Row, row: Row, ratio: CostRatio | None, name: str) -> bool:
     """Return whether the runs do not show a row to take more than the first."""
-    if name == OVER_BASE and (row.value(name) or 0.0) < (1 + RESOLUTION) * (first.value(name) or 0.0):
+    mine, theirs = first.value(name) or 0.0, row.value(name) or 0.0
+    if name == OVER_BASE and theirs < (1 + RESOLUTION) * mine:
         return True
     if ratio is None:  # no seed in common, or nothing to take the log of
-        return row.value(name) == first.value(name)
+        return theirs == mine
     if ratio.p is None:
         return ratio.value == 1
     return not ratio.told
@@ -138,9 +140,10 @@ def _next(first: Row, row: Row, ratio: CostRatio | None, name: str) -> str:
         text = f"{row.label} is less than one percent above"
     else:
         text = f"{row.label}, {ratio.value if ratio else theirs / mine:.3g} times that"
-        if ratio is not None and ratio.low is not None and ratio.high is not None:
-            if f"{ratio.low:.3g}" != f"{ratio.high:.3g}":
-                text += f" ({ratio.low:.3g} to {ratio.high:.3g})"
+        ends = [] if ratio is None or ratio.low is None else [ratio.low, ratio.high]
+        shown = [f"{end:.3g}" for end in ends]
+        if len(set(shown)) == 2:
+            text += f" ({' to '.join(shown)})"
     single = ratio is None or ratio.p is None
     counted = first.readings[name].tag == "counted"
     return text + (" (one run: its spread is not known)" if single and not counted else "")

@@ -110,7 +110,9 @@ class Costs:
 
     def _shared_spread(self) -> LentSpread | None:
         methods = list(self._values.values())
-        shared = [key for key in methods[0] if all(key in own for own in methods)] if methods else []
+        shared = (
+            [key for key in methods[0] if all(key in own for own in methods)] if methods else []
+        )
         return lent_spread([[own[key] for key in shared] for own in methods])
 
 

@@ -88,7 +88,7 @@ class Evidence:
             hits = [one.hits for one in each]
             made = scores(
                 units, [one.values for one in each], list(units) if any(grouped) else None,
-                None if any(one is None for one in hits) else hits,  # type: ignore[misc]
+                None if any(one is None for one in hits) else hits,
             )  # fmt: skip
             return Scored(made, None)
         why = "a run has no figures by test row" if found else "no figures by test row"
@@ -98,9 +98,7 @@ class Evidence:
         )
         return Scored(made, why)
 
-    def _rows(
-        self, run: Run, name: str, reading: Reading
-    ) -> tuple[Units, RowScores, bool] | None:
+    def _rows(self, run: Run, name: str, reading: Reading) -> tuple[Units, RowScores, bool] | None:
         table = self._tables[id(run)]
         if table is None:
             return None
@@ -131,9 +129,7 @@ def _variance(reading: Reading) -> float | None:
     return ((reading.high - reading.low) / 2 / Z_95) ** 2
 
 
-def _units(
-    methods: Sequence[Method], tables: dict[int, RowTable | None]
-) -> dict[int, Units]:
+def _units(methods: Sequence[Method], tables: dict[int, RowTable | None]) -> dict[int, Units]:
     """Return a number for each row of each run, equal just where rows (or groups) are the same.
 
     The same row has the same data, id and right answer; where answers differ, the data do.
@@ -152,12 +148,10 @@ def _units(
                 world.takes(key, table)
                 own.append(world)
             places[id(run)] = world, table
-    found, first = {}, 0
+    first = 0
     for world in dict.fromkeys(world for world, _ in places.values()):
         first = world.number(first)
-    for run, (world, table) in places.items():
-        found[run] = world.units(_key(table), table)
-    return found
+    return {place: world.units(_key(table), table) for place, (world, table) in places.items()}
 
 
 def _key(table: RowTable) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,7 +32,9 @@ def tables(comparison: Comparison) -> str:
     """Return every table as text in columns, for people at a terminal."""
     parts = []
     for grid in grids(comparison):
-        parts += ["", printable(grid.title), *_aligned(grid), *map(printable, grid.notes)]
+        parts += ["", printable(grid.title), *_aligned(grid)]
+        for note in grid.notes:
+            parts += textwrap.wrap(printable(note), WIDTH, subsequent_indent="  ")
     if comparison.waiting:
         parts += ["", _waiting(comparison)]
     return "\n".join(parts) + "\n"
@@ -137,8 +140,10 @@ def _verdict_line(stem: str, verdict: Verdict | None) -> dict[str, Any]:
     more = told.pop("more", None) or {}
     named = {"word": "verdict", "reason": "verdict/reason"}
     line = {
-        stem + named.get(name, name if name in ("difference", "p", "test") else f"difference/{name}"):
-        value
+        stem
+        + named.get(
+            name, name if name in ("difference", "p", "test") else f"difference/{name}"
+        ): value
         for name, value in told.items()
     }
     for what in ("seeds", "rows"):

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 from hwlit.records import Measure, Reading, Record, measured
 from hwlit.study.methods import Method
-from hwlit.study.pooling import Pooled, pool
 
 OVER_BASE = "latency/merged_over_base"
 UNMERGED_OVER_BASE = "latency/unmerged_over_base"
@@ -22,8 +21,8 @@ RATIO = Measure("cost", "min", (0.0, None), margin=RESOLUTION)
 
 def over_base(
     network: str, method: Method, given: str | None, flags: Sequence[str]
-) -> Pooled | None:
-    """Return the latency of a network over that of the unquantised base network.
+) -> dict[int, Reading]:
+    """Return the latency of a network over that of the unquantised base network, by run.
 
     Args:
         network: "merged" or "unmerged".
@@ -32,13 +31,14 @@ def over_base(
         flags: What makes the row unequal to the baseline.
 
     Returns:
-        None where one was not timed, or the base is not that of the baseline.
+        By the identity of the run; nothing where one was not timed, or the base is not that of
+        the baseline.
     """
     if any(flag.startswith(OTHER_BASE) for flag in flags):
-        return None
-    ratios = [ratio_to_base(run.record, network, given) for run in method.runs]
-    known = [ratio for ratio in ratios if ratio is not None]
-    return pool(known) if len(known) == len(ratios) else None
+        return {}
+    ratios = {id(run): ratio_to_base(run.record, network, given) for run in method.runs}
+    known = {place: ratio for place, ratio in ratios.items() if ratio is not None}
+    return known if len(known) == len(ratios) else {}
 
 
 def ratio_to_base(record: Record, network: str, given: str | None) -> Reading | None:

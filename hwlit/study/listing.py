@@ -50,9 +50,7 @@ def not_ranked(comparison: Comparison) -> list[str]:
     others = [row for row in comparison.rows if row.method.world != first.world]
     tasks = [row for row in others if row.method.task != first.task]
     if tasks:
-        told.append(
-            f"Not ranked with the others, for their task is another: {names(tasks)}."
-        )
+        told.append(f"Not ranked with the others, for their task is another: {names(tasks)}.")
     if data := [row for row in others if row not in tasks]:
         told.append(f"Not ranked with the others, for their data differ: {names(data)}.")
     return told

@@ -9,7 +9,6 @@ from hwlit.study.cost_words import cost_sentences
 from hwlit.study.listing import (
     caveats_of,
     disturbed_runs,
-    listed,
     names,
     not_ranked,
     verb,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from hwlit.records import How, Measure, Reading, Tag, worst
+from hwlit.records import How, Measure, Reading, worst
+from hwlit.records.schema import Tag
 from hwlit.statistics.intervals import Interval, mean_interval
 from hwlit.statistics.parts import Parts, parts_without_rows
 from hwlit.study.disturbed import undisturbed
@@ -82,12 +83,27 @@ def pooled(method: Method, name: str, evidence: Evidence) -> Pooled | None:
     first, bounds = readings[0], _bounds(readings[0].measure)
     interval = mean_interval(found.scores.parts, lent, bounds)
     if interval.of_this_run and first.low is not None and first.high is not None:
-        ends: tuple[float | None, float | None] = max(bounds[0], first.low), min(
-            bounds[1], first.high
+        ends: tuple[float | None, float | None] = (
+            max(bounds[0], first.low),
+            min(bounds[1], first.high),
         )
     else:
         ends = interval.low, interval.high
     made = _pooled(readings, ends, interval.of_this_run, _plain(found.scores.parts, interval))
+    left_out = len(disturbed) if calm else 0
+    return replace(made, left_out=left_out, disturbed=bool(disturbed) and not calm)
+
+
+def pool_calm(method: Method, name: str, readings: Mapping[int, Reading]) -> Pooled:
+    """Return what runs took of a cost that is no reading of their records, as one.
+
+    Args:
+        method: The runs.
+        name: What is computed.
+        readings: By the identity of the run; at least one.
+    """
+    calm, disturbed = undisturbed([run for run in method.runs if id(run) in readings], name)
+    made = pool([readings[id(run)] for run in calm or disturbed])
     left_out = len(disturbed) if calm else 0
     return replace(made, left_out=left_out, disturbed=bool(disturbed) and not calm)
 

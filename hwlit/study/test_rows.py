@@ -116,9 +116,7 @@ def row_scores(table: RowTable, name: str, reading: Reading) -> RowScores | None
 
 def _unreadable(told: TestRows, error: Exception) -> str:
     names = [ROW_ID, *dict.fromkeys([*([told.truth] if told.truth else []), *told.columns])]
-    return (
-        f"not readable as rows that all have {', '.join(names[:-1])} and {names[-1]} ({error})"
-    )
+    return f"not readable as rows that all have {', '.join(names[:-1])} and {names[-1]} ({error})"
 
 
 def _read(path: Path, told: TestRows) -> dict[str, list[Any]]:
@@ -153,7 +151,8 @@ def _table(
         name: _numbers(columns[name], kind, known)[order] for name, kind in told.columns.items()
     }
     truths, groups = (
-        _texts(columns[name])[order] if name in columns else None for name in (told.truth, GROUP)
+        _texts(columns[name])[order] if name is not None and name in columns else None
+        for name in (told.truth, GROUP)
     )
     if any(len(column) != len(ids) for column in columns.values()):
         raise ValueError("columns are of different lengths")
@@ -166,9 +165,7 @@ def _ids(columns: Mapping[str, Sequence[Any]], n: int) -> NDArray[np.int64]:
     return np.array([int(value) for value in columns[ROW_ID]], np.int64)
 
 
-def _numbers(
-    column: Sequence[Any], kind: str, known: dict[str, int]
-) -> NDArray[np.generic]:
+def _numbers(column: Sequence[Any], kind: str, known: dict[str, int]) -> NDArray[np.generic]:
     if kind == "class":
         return np.array([known.setdefault(str(value), len(known)) for value in column], np.int64)
     numbers = np.array([float(value) for value in column])

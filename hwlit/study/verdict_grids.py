@@ -119,7 +119,7 @@ def _notes(comparison: Comparison) -> Iterator[str]:
         yield "two seeds: intervals are wide"
     lent = None if comparison.verdicts is None else comparison.verdicts.comparisons.lent
     if lent is not None:
-        yield f"noise of training: the larger of a method's own and what {lent.methods} methods show"
+        yield f"noise of training: the larger of a method's own and that of {lent.methods} methods"
     if any(row.flags for row in comparison.rows):
         yield f"{UNLIKE} differs from the baseline in more than the method; see below"
     if told := reach(comparison):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hwlit.records import Direction
+from hwlit.records.schema import Direction
 from hwlit.statistics.best import Comparisons, compare_all
 from hwlit.statistics.differences import LEVEL, Difference
 from hwlit.statistics.lending import LEAST_METHODS

@@ -11,7 +11,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from hwlit.errors import UsageError
 from hwlit.study.classes import confusion
 from hwlit.study.collect import collect
-from hwlit.study.comparison import compared
+from hwlit.study.comparing import compared
 from hwlit.study.formats import as_json
 from hwlit.study.latency import OVER_BASE
 from hwlit.study.plain_words import sentences, ties
