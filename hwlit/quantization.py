@@ -24,9 +24,9 @@ from hwlit.adapters.ptq import Ptq
 from hwlit.bounded_files import read_rows
 from hwlit.checkpoint_file import read_checkpoint
 from hwlit.errors import IntegrityError, UsageError
-from hwlit.inference import TASK as TEXTS
 from hwlit.parsing import config_sha256
-from hwlit.records import Reading, Record, need, read_run
+from hwlit.records import COST, Reading, Record, counted, measured, need, read_run
+from hwlit.records import Source as SourceFacts
 from hwlit.resume import QUANTIZED, Resumption
 from hwlit.run_directory import (
     Held,
@@ -116,12 +116,12 @@ class QuantizedRun(TextRun):
             model.adapter, model.sites = adapter, adapter.sites(model.network)
         self._recorder.describe(
             config_sha256=config_sha256(self._config | {"quantize": source.name}),
-            source={
-                "run": str(source.folder.absolute()),
-                "name": source.record.name,
-                "adapter": source.record.adapter.name,
-                "config_sha256": source.record.config_sha256,
-            },
+            source=SourceFacts(
+                str(source.folder.absolute()),
+                source.record.name,
+                source.record.adapter.name,
+                source.record.config_sha256,
+            ),
         )
         return told
 
@@ -147,10 +147,10 @@ class QuantizedRun(TextRun):
         super()._probe()  # which meets the last of the shapes that kernels are chosen for
         converted = copy.deepcopy(self._model.network)
         self._model.adapter.merge(converted)
-        how = "counted: parameters, buffers, scales, and copies that the processor multiplies with"
+        how = counted("parameters, buffers, scales, and copies that the processor multiplies with")
         self._recorder.add(
             {
-                "weights/memory": Reading(held_bytes(converted), "B", how),
+                "weights/memory": Reading(held_bytes(converted), "B", how, measure=COST),
                 "weights/memory/source": Reading(held_bytes(self._model.network), "B", how),
             }
         )
@@ -211,8 +211,8 @@ def paired_difference(gains: Sequence[int]) -> Reading:
     n, mean = len(gains), sum(gains) / len(gains)
     half = 1.96 * math.sqrt(sum((gain - mean) ** 2 for gain in gains)) / n
     return Reading(
-        mean, "1", "measured: test accuracy less that of the source; paired normal interval",
-        mean - half, mean + half, n,
+        mean, "1", measured("test accuracy less that of the source"),
+        max(-1.0, mean - half), min(1.0, mean + half), n, "paired normal interval",
     )  # fmt: skip
 
 
@@ -249,7 +249,7 @@ def quantize(
         IntegrityError: Its record or its best checkpoint is damaged or missing.
     """
     record = read_run(run)
-    if record.task not in (TEXTS, None):  # None is a damaged record, which lacks more
+    if record.model.labels is None and record.model.pretrained is not None:
         raise UsageError(f"{run} draws pictures, and only classifiers of texts can be quantised")
     need(run, record, "model.labels", "adapter.name", "config_sha256", "comparability")
     if record.status != "ok":

@@ -6,7 +6,7 @@ python tools/bench_compare.py RUN
 from __future__ import annotations
 
 import argparse
-import json
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -14,27 +14,30 @@ import tempfile
 import time
 from pathlib import Path
 
+from hwlit.records import read_record, write_record
+
 SEEDS = 5
 
 
 def write(run: Path, folder: Path, count: int, predictions: bool) -> int:
     """Write copies of a run that differ in rank and seed; returns the bytes of their records."""
-    record = json.loads((run / "record.json").read_text())
+    record = read_record(run)
     config = (run / "config.yaml").read_text()
     size = 0
     for i in range(count):
         rank, seed = divmod(i, SEEDS)
         copy = folder / f"rank{rank}-seed{seed}"
         copy.mkdir(parents=True)
-        own = record | {"seed": seed, "adapter": record["adapter"] | {"rank": rank}}
-        text = json.dumps(own, indent=1)
-        size += len(text)
-        (copy / "record.json").write_text(text)
+        settings = {**record.adapter.rest, "rank": rank}
+        adapter = dataclasses.replace(record.adapter, rest=settings)
+        write_record(dataclasses.replace(record, seed=seed, adapter=adapter), copy / "record.json")
+        size += (copy / "record.json").stat().st_size
         lines = [line for line in config.splitlines() if not line.startswith("seed_everything")]
         text = "\n".join([*lines, f"seed_everything: {seed}", f"rank: {rank}", ""])
         (copy / "config.yaml").write_text(text)
         if predictions:
-            shutil.copy(run / "predictions.csv", copy)
+            for path in run.glob("*.csv"):
+                shutil.copy(path, copy)
     return size
 
 

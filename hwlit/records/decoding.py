@@ -12,6 +12,7 @@ T = TypeVar("T")
 Decode = Callable[[Any], Any]
 LARGEST = 1e100  # nothing that is measured is beyond that, and squares of it are still numbers
 REST = "rest"  # the field that takes the names which a class does not know
+DEEPEST = 32  # lists and objects in one another, in what is free
 
 
 class Unfit(Exception):
@@ -121,14 +122,11 @@ def _of_class(kind: type[Any]) -> Decode:
         given: dict[str, Any] = {}
         more: dict[str, Any] = {}
         for key, inner in value.items():
-            if key in known:
-                name, field = known[key]
-                try:
-                    given[name] = field(inner)
-                except Unfit as error:
-                    raise error.below(key) from None
-            else:
-                more[key] = inner
+            name, field = known.get(key, (key, _free))
+            try:
+                (given if key in known else more)[name] = field(inner)
+            except Unfit as error:
+                raise error.below(key) from None
         for key in needed:
             if key not in value:
                 raise Unfit("is missing").below(key)
@@ -204,10 +202,20 @@ def _flag(value: Any) -> bool:
     raise Unfit("is neither true nor false")
 
 
+def _free(value: Any, depth: int = 0) -> Any:
+    """Return what may be anything, but so deep that whatever walks through it comes to an end."""
+    if depth > DEEPEST:
+        raise Unfit("is nested too deeply")
+    if type(value) is dict or type(value) is list:
+        for inner in value.values() if type(value) is dict else value:
+            _free(inner, depth + 1)
+    return value
+
+
 SCALARS: Mapping[Any, Decode] = {
     str: _text,
     float: _number,
     int: _whole,
     bool: _flag,
-    Any: lambda value: value,
+    Any: _free,
 }

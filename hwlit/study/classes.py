@@ -104,7 +104,7 @@ def _matrices(rows: Sequence[Row]) -> list[Grid]:
 
 def _count(counts: Sequence[float], guess: int) -> Cell:
     share = counts[guess] / sum(counts) if sum(counts) else 0.0
-    return Cell(f"{counts[guess]:g} ({100 * share:.0f} %)", counts[guess])
+    return Cell(f"{counts[guess]:.0f} ({100 * share:.0f} %)", counts[guess])
 
 
 def _is_square(matrix: Exhibit) -> bool:

@@ -29,10 +29,9 @@ def validation_curve(run: Run, name: str) -> list[tuple[int, float | None, float
     batches = 0.0  # per optimizer step
     if isinstance(last, int) and last > 0 and run.record.resumed_from is None:
         batches = (len(spent) - 1) / last
-    return [
-        (int(step), spent[min(len(spent) - 1, round(step * batches))] if batches else None, value)
-        for step, value in zip(steps, values, strict=True)
-    ]
+    done = (min(max(round(step * batches), 0), len(spent) - 1) for step in steps)
+    times = [spent[batch] if batches else None for batch in done]
+    return list(zip(map(int, steps), times, values, strict=True))
 
 
 def _columns(run: Run, name: str) -> tuple[Sequence[float], Sequence[float]]:
