@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hwlit.statistics.differences import LEVEL, Difference, difference
 from hwlit.statistics.lending import Lent, lent_by_division, lent_noise
 from hwlit.statistics.parts import Scores
-from hwlit.statistics.student import student_p, two_sided_quantile
+from hwlit.statistics.student import student_p
 
 DRAWS = 2000
 Floats = NDArray[np.float64]
@@ -132,6 +132,7 @@ class _Draws:
         highest = np.array([((z - z[:, [i]]) / scale[i]).max(axis=1) for i in range(len(names))])
         self._by_name = dict(zip(names, highest, strict=True))
         self._any = np.sort(highest.max(axis=0))  # of the range, so of all pairs both ways
+        self._p_of_any = [student_p(float(t), self._freedom) for t in reversed(self._any)]
 
     def adjust(
         self, pairs: Mapping[tuple[str, str], Difference]
@@ -159,8 +160,7 @@ class _Draws:
     def _p(self, found: Difference, pairs: int) -> float:
         """Return the adjusted p value; below .05 just where that of the pair is below the level."""
         assert found.p is not None
-        t = two_sided_quantile(found.p, self._freedom)
-        beyond = DRAWS - int(np.searchsorted(self._any, t))
+        beyond = int(np.searchsorted(self._p_of_any, found.p))
         p = (1 + beyond) / (DRAWS + 1)
         if beyond == 0:  # further than any draw: by Bonferroni, which is near there
             p = min(p, pairs * found.p)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +13,7 @@ from hwlit.statistics.spread import Spread
 
 Word = Literal["equal", "better", "worse", "not told apart"]
 MOST_SEEDS = 200  # more is the same as never
+MOST_ROWS = 10_000_000
 LEAST_LENDERS = 4  # methods from which the noise of training is known well
 
 
@@ -118,30 +121,38 @@ def _seeds(found: Difference, spread: Spread, wanted: float, equal: bool) -> int
     of_rows = max(0.0, spread.row - spread.expected)
     of_one = seeds * (spread.noise + spread.expected)
     a_seed = spread.noise_freedom / max(1, seeds - 1)
-    for k in range(seeds, MOST_SEEDS + 1):
+
+    def tells(k: int) -> bool:
         then = Spread(
             of_rows + spread.expected * seeds / k, spread.row_freedom, of_one / k
             - spread.expected * seeds / k, a_seed * (k - 1), spread.expected * seeds / k,
         )  # fmt: skip
-        if _seen(then, found.level, equal) <= wanted:
-            return k
-    return None
+        return _seen(then, found.level, equal) <= wanted
+
+    return _first(tells, seeds, MOST_SEEDS)
 
 
 def _rows(found: Difference, spread: Spread, wanted: float, equal: bool) -> int | None:
     """Return how many rows in all would tell; None where none do, or how many is not known."""
     if not found.rows:
         return None
-    times = 1.0
-    for _ in range(MOST_SEEDS):
+
+    def tells(rows: int) -> bool:
+        times = rows / found.rows
         then = Spread(
             spread.row / times, spread.row_freedom * times, spread.noise, spread.noise_freedom,
             spread.expected / times,
         )  # fmt: skip
-        if _seen(then, found.level, equal) <= wanted:
-            return math.ceil(found.rows * times)
-        times *= 1.1
-    return None
+        return _seen(then, found.level, equal) <= wanted
+
+    return _first(tells, found.rows, MOST_ROWS)
+
+
+def _first(tells: Callable[[int], bool], now: int, most: int) -> int | None:
+    """Return the least number from one on that tells, where all greater ones do; None if none."""
+    if not tells(most):
+        return None
+    return now + bisect_left(range(now, most), True, key=tells)
 
 
 def _range(low: float, high: float, now: int) -> tuple[int, int]:

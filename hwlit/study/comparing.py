@@ -51,6 +51,8 @@ def compared(
         first = _baseline(rows, baseline, found.baseline)
         rows.sort(key=lambda row: row is not first)
         rows.sort(key=lambda row: row.method.task != first.method.task)
+        for row in rows:
+            row.rival = row.method.world == first.method.world
     runs = [run for row in rows for run in row.method.runs]
     name = metric_of(runs, metric, found.metric)
     measure = measure_of([run.record for run in runs], name) or FACT
@@ -91,8 +93,9 @@ def _fill(comparison: Comparison) -> None:
     if not comparison.rows:
         return
     first = comparison.rows[0]
+    names = _names(comparison)
     for row in comparison.rows:
-        _fill_row(comparison, row, first)
+        _fill_row(comparison, row, first, names)
     _inherit(comparison.rows, comparison.metric, comparison.evidence)
     ranked = comparison.ranked()
     verdicts = comparison.verdicts = Verdicts(
@@ -101,7 +104,7 @@ def _fill(comparison: Comparison) -> None:
     )  # fmt: skip
     best = comparison.best()
     for row in comparison.rows:
-        if row.method.world != first.method.world:
+        if not row.rival:
             row.verdict = Verdict(None, None, _elsewhere(row, first))
             continue
         if row is not first:
@@ -115,10 +118,15 @@ def _elsewhere(row: Row, first: Row) -> str:
     return "another task" if row.method.task != first.method.task else "other data"
 
 
-def _fill_row(comparison: Comparison, row: Row, first: Row) -> None:
+def _names(comparison: Comparison) -> list[str]:
+    """Return the readings that a row has, as far as they were measured."""
     names = list(dict.fromkeys([comparison.metric, *further(comparison.rows), *COSTS]))
     for variant in VARIANTS:
         names += [comparison.latency(variant, percentile) for percentile in ("p50", "p95")]
+    return names
+
+
+def _fill_row(comparison: Comparison, row: Row, first: Row, names: Sequence[str]) -> None:
     known = {name: pooled(row.method, name, comparison.evidence) for name in names}
     row.flags = flags(row.method, first.method)
     timed = row.method, comparison.latency_input, row.flags

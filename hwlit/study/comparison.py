@@ -30,6 +30,7 @@ class Row:
         verdict: Against the baseline; None for the baseline itself.
         against_best: Against the method with the best quality; None for that one.
         may_be_best: Whether it is not shown to be below the best.
+        rival: Whether it is of the baseline's task, on its data.
         flags: What makes it unequal to the baseline, in words.
         notes: Why a quantity is missing, by name.
     """
@@ -39,6 +40,7 @@ class Row:
     verdict: Verdict | None = None
     against_best: Verdict | None = None
     may_be_best: bool = False
+    rival: bool = True
     flags: list[str] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
 
@@ -105,6 +107,7 @@ class Comparison:
     choose: str | None = None
     verdicts: Verdicts | None = None
     _costs: dict[str, Costs] = field(default_factory=dict)
+    _cheapest: dict[str, Row | None] = field(default_factory=dict)
     _derived: dict[str, dict[int, float]] = field(default_factory=dict)
 
     @property
@@ -114,6 +117,11 @@ class Comparison:
 
     def cheapest(self, name: str) -> Row | None:
         """Return the row that costs of a name are held against: of those that train, the least."""
+        if name not in self._cheapest:
+            self._cheapest[name] = self._find_cheapest(name)
+        return self._cheapest[name]
+
+    def _find_cheapest(self, name: str) -> Row | None:
         known = [row for row in self.rivals() if row.trained and row.has_whole(name)]
         known = [row for row in known if row.value(name) and not row.readings[name].disturbed]
         return min(known, key=lambda row: row.value(name) or 0.0, default=None)
@@ -125,7 +133,7 @@ class Comparison:
         its machine's alone, or where it was not trained.
         """
         least = self.cheapest(name)
-        if least is None or row not in self.rivals() or not row.has_whole(name):
+        if least is None or not row.rival or not row.has_whole(name):
             return None
         if not row.value(name) or row.readings[name].disturbed:
             return None
@@ -171,7 +179,7 @@ class Comparison:
 
     def rivals(self) -> list[Row]:
         """Return the rows of the baseline's task, on its data."""
-        return [row for row in self.rows if row.method.world == self.rows[0].method.world]
+        return [row for row in self.rows if row.rival]
 
     def latency(self, variant: str, percentile: str) -> str:
         """Return the name of the reading of a latency in the table."""

@@ -61,7 +61,7 @@ def further_grids(comparison: Comparison, names: Sequence[str]) -> list[Grid]:
 
 def reach(comparison: Comparison) -> str:
     """Return within how much the table can tell equal; "" where that is not known."""
-    if comparison.verdicts is None or (found := comparison.verdicts.reach()) is None:
+    if comparison.verdicts is None or (found := comparison.verdicts.reach) is None:
         return ""
     within, more = found
     metric, margin = metric_name(comparison), comparison.margin

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from hwlit.records.schema import Direction
 from hwlit.statistics.best import Comparisons, compare_all
 from hwlit.statistics.differences import LEVEL, Difference
-from hwlit.statistics.lending import LEAST_METHODS
 from hwlit.statistics.parts import Scores
 from hwlit.statistics.power import (
     More,
@@ -187,6 +187,7 @@ class Verdicts:
         why = next((each for each in own if each is not None), "no test row in common")
         return f"not paired: {why}"
 
+    @cached_property
     def reach(self) -> tuple[float, More] | None:
         """Return within how much this table can tell equal, and how many more would tell.
 
@@ -197,16 +198,16 @@ class Verdicts:
             None where nothing is said of methods.
         """
         known = [
-            (margin, found)
-            for found in self._all.differences.values()
-            if (margin := margin_for_equal(found)) is not None
-        ]
+            found for found in self._all.differences.values()
+            if found.spread is not None and not found.of_these_runs
+        ]  # fmt: skip
         if not known:
             return None
-        known.sort(key=lambda pair: pair[0])
-        margin, found = known[len(known) // 2]
-        lent = self._all.lent
-        methods = LEAST_METHODS if lent is not None else 0
+        known.sort(key=lambda found: found.variance)
+        found = known[len(known) // 2]
+        margin = margin_for_equal(found)
+        assert margin is not None
+        methods = 0 if self._all.lent is None else self._all.lent.methods
         more = (
             More(None, None) if not self.margin
             else how_many_more(found, self.margin, equal=True, methods=methods)

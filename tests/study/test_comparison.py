@@ -14,7 +14,7 @@ from hwlit.study.collect import collect
 from hwlit.study.comparing import compared
 from hwlit.study.formats import as_json
 from hwlit.study.latency import OVER_BASE
-from hwlit.study.plain_words import sentences, ties
+from hwlit.study.plain_words import sentences
 from hwlit.study.pooling import pooled
 from tests.study.records import pattern, write_run, write_study
 
