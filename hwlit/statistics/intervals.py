@@ -52,11 +52,10 @@ def mean_interval(parts: Parts, lent: Lent | None = None, bounds: Bounds | None 
         lent: Noise of training that other methods show on the same rows.
         bounds: Smallest and greatest value that the metric can have, infinite where it has none.
     """
-    spread = mean_spread(parts, lent)
-    alone = parts.seeds == 1 and (lent is None or lent.paired)
+    spread, borrowed = mean_spread(parts, lent), _borrows(parts, lent)
+    alone = parts.seeds == 1 and not borrowed
     if not parts.told:
         return Interval(parts.mean, None, None, None, 0.0, parts.seeds, parts.rows, alone)
-    borrowed = lent is not None and not lent.paired and parts.seeds < ENOUGH_RUNS
     half = spread.half()
     low, high = _bent(parts, spread, half, bounds or (-math.inf, math.inf))
     return Interval(
@@ -74,7 +73,7 @@ def mean_spread(parts: Parts, lent: Lent | None = None) -> Spread:
     95 to 100 % (91 to 98 %).
     """
     k, row_freedom = parts.seeds, parts.rows - 1 if parts.rows > 1 else math.inf
-    if lent is not None and not lent.paired and k < ENOUGH_RUNS:
+    if lent is not None and _borrows(parts, lent):
         noise, freedom = max(parts.training, lent.greatest / k), degrees(k - 1, lent)
         return Spread(parts.row, row_freedom, noise, freedom, parts.expected, Form.APART)
     if k == 1:
@@ -82,6 +81,12 @@ def mean_spread(parts: Parts, lent: Lent | None = None) -> Spread:
     few = k < (ENOUGH_RUNS if parts.same_rows else FEW_DIVISIONS)
     form = Form.BY_RUNS if few else Form.APART
     return Spread(parts.row, row_freedom, parts.training, k - 1, parts.expected, form)
+
+
+def _borrows(parts: Parts, lent: Lent | None) -> bool:
+    """Return whether noise of training that others lend is used."""
+    alike = parts.seeds == 1 or parts.same_rows
+    return lent is not None and not lent.paired and alike and parts.seeds < ENOUGH_RUNS
 
 
 def _bent(parts: Parts, spread: Spread, half: float, bounds: Bounds) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,7 @@ class Division:
     mean: float
     shares: Floats
 
-    @property
+    @cached_property
     def key(self) -> tuple[object, ...]:
         """What is equal for divisions of the same rows."""
         return tuple(self.units.tolist())
@@ -110,7 +111,7 @@ class Scores:
     shares: Floats
     divisions: tuple[Division, ...]
 
-    @property
+    @cached_property
     def keys(self) -> frozenset[object]:
         """What is equal for methods with the same divisions."""
         return frozenset(division.key for division in self.divisions)
@@ -228,6 +229,8 @@ def row_variance(shares: Floats) -> float:
 
 def _division(units: Names, values: Floats) -> Division:
     mean = float(values.mean())
+    if (units[1:] > units[:-1]).all():
+        return Division(units, mean, (values - mean) / len(values))
     names, places = np.unique(units, return_inverse=True)
     shares = np.bincount(places, (values - mean) / len(values), len(names))
     return Division(names, mean, shares.astype(float))
@@ -238,10 +241,12 @@ def _by_division(runs: list[Division]) -> list[Division]:
 
     Runs of one division share its training rows too, so they are no draws of their own.
     """
+    if all(np.array_equal(runs[0].units, run.units) for run in runs):
+        return runs
     found: dict[tuple[object, ...], list[Division]] = {}
     for run in runs:
         found.setdefault(run.key, []).append(run)
-    if len(found) in (1, len(runs)):
+    if len(found) == len(runs):
         return runs
     return [
         Division(alike[0].units, math.fsum(run.mean for run in alike) / len(alike),

@@ -8,7 +8,8 @@ from enum import Enum
 
 from hwlit.statistics.student import student_p, two_sided_quantile
 
-HALVINGS = 60  # of the range of a p value, which leaves nothing of it
+LEAST, LIKELIEST = 1e-30, 1 - 1e-6  # p values beyond which none is told from the next
+STEPS = 60
 
 
 class Form(Enum):
@@ -71,11 +72,11 @@ class Spread:
         rows, runs = (two_sided_quantile(p, f) for f in (self.row_freedom, self.noise_freedom))
         if self.form is Form.APART:
             return math.hypot(rows * math.sqrt(self.row), runs * math.sqrt(max(0.0, self.noise)))
-        # Rows that the runs do not share are in the spread of the runs already. It may be small by
-        # chance, but never is the whole less sure than by the rows alone.
+        # The rows that runs do not share are in the spread of the runs already. Two runs may be
+        # equal by chance: at least half of what the rows alone would give stays.
         shared, spread = max(0.0, self.row - self.expected), max(0.0, self.noise + self.expected)
         whole = math.hypot(rows * math.sqrt(shared), runs * math.sqrt(spread))
-        return max(rows * math.sqrt(self.row), whole)
+        return max(whole, rows * math.sqrt(self.row) / 2)
 
     def p(self, difference: float) -> float:
         """Return the two-sided p value of a difference: that of the interval which ends at 0."""
@@ -83,8 +84,28 @@ class Spread:
             return float(difference == 0)
         if self.form is Form.TOGETHER:
             return student_p(difference / math.sqrt(self.variance), self.freedom)
-        low, high = 0.0, 1.0
-        for _ in range(HALVINGS):
-            middle = (low + high) / 2
-            low, high = (middle, high) if self.half(middle) > abs(difference) else (low, middle)
-        return high
+        return self._whose_half_is(abs(difference))
+
+    def _whose_half_is(self, half: float) -> float:
+        """Return the p of which `half` is this, between logarithms by the Illinois rule."""
+        if half <= self.half(LIKELIEST):
+            return 1.0
+        if half >= self.half(LEAST):
+            return LEAST
+
+        def beyond(log_p: float) -> float:
+            return math.log(self.half(math.exp(log_p)) / half)
+
+        low, high = math.log(LEAST), math.log(LIKELIEST)
+        above, below = beyond(low), beyond(high)
+        middle = low
+        for _ in range(STEPS):
+            middle = (low * below - high * above) / (below - above)
+            found = beyond(middle)
+            if abs(found) < 1e-10:
+                break
+            if found > 0:
+                low, above, below = middle, found, below / 2
+            else:
+                high, below, above = middle, found, above / 2
+        return math.exp(middle)

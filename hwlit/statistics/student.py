@@ -8,7 +8,8 @@ from statistics import NormalDist
 
 Z_95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
 NORMAL_FROM = 1e6  # degrees of freedom from which Student's t is the normal distribution
-NEWTON_STEPS = 500  # far more than 1 degree of freedom takes (8); below it they grow
+NEWTON_STEPS = 20  # far more than any takes (8)
+STRIDE = 40.0  # of the logarithm, in one step
 SMALLEST = 1e-300  # keeps Lentz's denominators from zero
 
 
@@ -48,17 +49,20 @@ def two_sided_quantile(p: float, freedom: float) -> float:
     """
     if p >= 1:
         return 0.0
-    # The tail is convex: Newton's steps from the normal quantile, which is less, never overshoot.
-    t = -NormalDist().inv_cdf(max(p, SMALLEST) / 2)
+    p = max(p, SMALLEST)
+    t = -NormalDist().inv_cdf(p / 2)
     if freedom > NORMAL_FROM:
         return t
+    # The logarithm of the tail is concave in that of t, and its slope negative: Newton's steps on
+    # them, once past the quantile, come back to it without overshooting, however heavy the tail.
     scale = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)
+    scale -= math.log(freedom * math.pi) / 2
     for _ in range(NEWTON_STEPS):
-        bend = math.log1p(t * t / freedom) * (freedom + 1) / 2
-        density = math.exp(scale - bend) / math.sqrt(freedom * math.pi)
-        step = (student_p(t, freedom) - p) / (2 * max(density, SMALLEST))
-        t += step
-        if step < 1e-12 * t:
+        tail = max(student_p(t, freedom), SMALLEST)
+        density = math.exp(scale - math.log1p(t * t / freedom) * (freedom + 1) / 2)
+        step = math.log(tail / p) * tail / (2 * t * max(density, SMALLEST))
+        t *= math.exp(max(-STRIDE, min(STRIDE, step)))
+        if abs(step) < 1e-9:  # the next one would be its square
             break
     return t
 
