@@ -6,8 +6,10 @@ method must allow for all pairs at once.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -77,11 +79,17 @@ def compare_all(methods: Mapping[str, Scores], higher: bool = True) -> Compariso
     known = {pair: found for pair, found in pairs.items() if pair[0] in told and pair[1] in told}
     untold = frozenset(names) - frozenset(told)
     if len(told) < 3:
-        out = {_behind(pair, found, higher) for pair, found in known.items() if _told(found, LEVEL)}
+        out = {
+            _behind(pair, found, higher) for pair, found in known.items() if found.is_told(LEVEL)
+        }
         return Comparisons(pairs, frozenset(told) - out, untold, lent.fixed)
     draws = _Draws(told, known)
     adjusted = draws.adjust(known)
-    out = {name for name in told if draws.is_out(name, known, higher)}
+    out = {
+        behind
+        for pair, found in known.items()
+        if found.is_told(draws.level_of(behind := _behind(pair, found, higher)))
+    }
     return Comparisons(pairs | adjusted, frozenset(told) - out, untold, lent.fixed)
 
 
@@ -132,39 +140,36 @@ class _Draws:
         highest = np.array([((z - z[:, [i]]) / scale[i]).max(axis=1) for i in range(len(names))])
         self._by_name = dict(zip(names, highest, strict=True))
         self._any = np.sort(highest.max(axis=0))  # of the range, so of all pairs both ways
+        self._levels: dict[str, float] = {}
         self._p_of_any = [student_p(float(t), self._freedom) for t in reversed(self._any)]
 
     def adjust(
         self, pairs: Mapping[tuple[str, str], Difference]
     ) -> dict[tuple[str, str], Difference]:
         """Return the differences with p and interval for all pairs at once."""
-        level = self._level(self._any)
-        return {
-            pair: found.adjusted(self._p(found, len(pairs)), level, len(pairs))
-            for pair, found in pairs.items()
-        }
+        level, adjust = self._level(self._any), partial(self._p, len(pairs))
+        return {pair: found.adjusted(adjust, level, len(pairs)) for pair, found in pairs.items()}
 
-    def is_out(self, name: str, pairs: Mapping[tuple[str, str], Difference], higher: bool) -> bool:
-        """Return whether some other method is above one by more than chance makes any."""
-        level = self._level(np.sort(self._by_name[name]))
-        return any(
-            _behind(pair, found, higher) == name and _told(found, level)
-            for pair, found in pairs.items()
-            if name in pair
-        )
+    def level_of(self, name: str) -> float:
+        """Return the p value of a pair alone below which another method is above this one.
+
+        So far above is in 5 % of the draws any.
+        """
+        if name not in self._levels:
+            self._levels[name] = self._level(np.sort(self._by_name[name]))
+        return self._levels[name]
 
     def _level(self, ordered: Floats) -> float:
         """Return the p value of a pair alone that 5 % of the draws are below."""
         return min(LEVEL, student_p(float(ordered[-round(LEVEL * DRAWS)]), self._freedom))
 
-    def _p(self, found: Difference, pairs: int) -> float:
+    def _p(self, pairs: int, alone: float) -> float:
         """Return the adjusted p value; below .05 just where that of the pair is below the level."""
-        assert found.p is not None
-        beyond = int(np.searchsorted(self._p_of_any, found.p))
+        beyond = bisect_left(self._p_of_any, alone)
         p = (1 + beyond) / (DRAWS + 1)
         if beyond == 0:  # further than any draw: by Bonferroni, which is near there
-            p = min(p, pairs * found.p)
-        return max(found.p, p)
+            p = min(p, pairs * alone)
+        return max(alone, p)
 
 
 def _root(variances: Floats) -> Floats:
@@ -179,10 +184,6 @@ def _root(variances: Floats) -> Floats:
     values, vectors = np.linalg.eigh(-centred @ variances @ centred / 2)
     root: Floats = (vectors * np.sqrt(values.clip(0))).T
     return root
-
-
-def _told(found: Difference, level: float) -> bool:
-    return found.p is not None and found.p < level
 
 
 def _behind(pair: tuple[str, str], found: Difference, higher: bool) -> str:

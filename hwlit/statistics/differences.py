@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from hwlit.statistics.intervals import FEW_DIVISIONS
 from hwlit.statistics.lending import Lent, degrees, larger, paired_training
 from hwlit.statistics.parts import Floats, Parts, Scores, row_variance
 from hwlit.statistics.spread import Form, Spread
+from hwlit.statistics.student import Z_95
 
 LEVEL = 0.05  # a p value below it tells two methods apart
 
@@ -19,62 +22,95 @@ LEVEL = 0.05  # a p value below it tells two methods apart
 class Difference:
     """The mean of one method less that of another, with its 95 % interval.
 
-    Interval and p value come from one variance: 0 is in the interval just where p >= .05.
+    Interval and p value come from one variance: 0 is in the interval just where p >= .05. They are
+    computed when they are asked for, for a table of many methods has more pairs than it shows.
 
     Args:
         mean: First less second.
-        low: Lower end; None where there is too little to tell.
-        high: Upper end.
-        p: Two-sided p value of no difference; of many methods at once the adjusted one.
-        freedom: Degrees of freedom of the variance.
-        variance: Of the difference, as interval and p have it.
+        centre: Middle of the interval; with few rows that differ not quite the mean.
         spread: The variance in parts; None where there is too little to tell.
         seeds: How many runs the method has that has fewer.
         rows: How many distinct test rows (or groups) either saw.
         test: What interval and p come from.
         of_these_runs: Whether it speaks of the trained models only, and not of the methods.
         paired: Whether there are test rows that both saw.
-        centre: Middle of the interval; with few rows that differ not quite the mean.
         pairs: How many pairs of methods p and interval are adjusted for.
         level: What the p value of this pair alone must be below to tell it apart: .05, less where
             there are many pairs.
+        adjust: Turns the p value of this pair alone into that for all pairs at once.
     """
 
     mean: float
-    low: float | None
-    high: float | None
-    p: float | None
-    freedom: float
-    variance: float
+    centre: float
     spread: Spread | None
     seeds: int
     rows: int
     test: str
     of_these_runs: bool
     paired: bool
-    centre: float = 0.0
     pairs: int = 1
     level: float = LEVEL
+    adjust: Callable[[float], float] | None = None
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of the variance."""
+        return 0.0 if self.spread is None else self.spread.freedom
+
+    @property
+    def variance(self) -> float:
+        """Of the difference, as interval and p have it."""
+        return 0.0 if self.spread is None else self.spread.variance
+
+    @cached_property
+    def half(self) -> float | None:
+        """Half the width of the interval; None where there is too little to tell."""
+        return None if self.spread is None else self.spread.half(self.level)
+
+    @property
+    def low(self) -> float | None:
+        """Lower end of the interval; None likewise."""
+        return None if self.half is None else self.centre - self.half
+
+    @property
+    def high(self) -> float | None:
+        """Upper end."""
+        return None if self.half is None else self.centre + self.half
+
+    @cached_property
+    def p_alone(self) -> float | None:
+        """Two-sided p value of no difference, of this pair alone."""
+        return None if self.spread is None else self.spread.p(self.centre)
+
+    @cached_property
+    def p(self) -> float | None:
+        """The same; of many methods at once the adjusted one."""
+        if self.p_alone is None or self.adjust is None:
+            return self.p_alone
+        return self.adjust(self.p_alone)
+
+    def is_told(self, level: float) -> bool:
+        """Return whether the p value of this pair alone is below a level of at most .05."""
+        if self.spread is None:
+            return False
+        near = abs(self.centre) <= Z_95 * math.sqrt(self.spread.variance)
+        if near and self.spread.variance and self.spread.form is Form.TOGETHER:
+            return False  # t has a heavier tail than the normal distribution
+        return self.p_alone is not None and self.p_alone < level
 
     def turned(self) -> Difference:
         """Return second less first."""
-        low, high = (None if end is None else -end for end in (self.high, self.low))
-        return replace(self, mean=-self.mean, low=low, high=high, centre=-self.centre)
+        return replace(self, mean=-self.mean, centre=-self.centre)
 
-    def adjusted(self, p: float, level: float, pairs: int) -> Difference:
+    def adjusted(self, adjust: Callable[[float], float], level: float, pairs: int) -> Difference:
         """Return the same as one of many comparisons.
 
         Args:
-            p: The adjusted p value.
+            adjust: Turns the p value of a pair alone into the adjusted one.
             level: What the p value of the pair alone must be below.
             pairs: How many comparisons there are.
         """
-        if self.spread is None:
-            return self
-        half = self.spread.half(level)
-        return replace(
-            self, p=p, low=self.centre - half, high=self.centre + half, level=level, pairs=pairs
-        )
+        return replace(self, adjust=adjust, level=level, pairs=pairs)
 
 
 def difference(first: Scores, second: Scores, lent: Lent | None = None) -> Difference:
@@ -93,14 +129,10 @@ def difference(first: Scores, second: Scores, lent: Lent | None = None) -> Diffe
     runs = min(one.seeds, other.seeds)
     test = _named(one, other, lent, paired)
     if not (one.told and other.told) or rows == 1:
-        return Difference(mean, None, None, None, 0.0, 0.0, None, runs, rows, test, alone, paired)
+        return Difference(mean, mean, None, runs, rows, test, alone, paired)
     centre, row = _guarded(mean, row, rows, one, other)
     spread = _spread(first, second, row, rows, lent)
-    half = spread.half()
-    return Difference(
-        mean, centre - half, centre + half, spread.p(centre), spread.freedom, spread.variance,
-        spread, runs, rows, test, alone, paired, centre=centre,
-    )  # fmt: skip
+    return Difference(mean, centre, spread, runs, rows, test, alone, paired)
 
 
 def _shares(first: Scores, second: Scores) -> tuple[Floats, bool]:
