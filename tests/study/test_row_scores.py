@@ -3,10 +3,10 @@
 import csv
 
 import pytest
+from hwlit.study.row_scores import row_scores
 
 from hwlit.errors import IntegrityError
 from hwlit.study.collect import Run
-from hwlit.study.row_scores import row_scores
 
 HEAD = ["row_id", "text", "label", "prediction", "p(no)"]
 ROWS = [HEAD, [1, "a", "no", "no", 0.9], [2, "b", "yes", "no", 0.6]]
