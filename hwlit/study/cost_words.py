@@ -105,11 +105,17 @@ def _beside(comparison: Comparison, first: Row, others: Sequence[Row], name: str
     costs = comparison.costs(name)
     exact = first.readings[name].tag == "counted"
     ratios = [(row, costs.between(row.method, first.method)) for row in others]
+    same = [row for row in others if row.value(name) == first.value(name)]
+    ratios = [(row, ratio) for row, ratio in ratios if row not in same]
     alike = [row for row, ratio in ratios if not exact and _alike(first, row, ratio, name)]
+    rest = [(row, ratio) for row, ratio in ratios if row not in alike]
+    text = f"; the same: {names(same)}" if same else ""
     if alike:
-        text = f"; not told apart from {names(alike)}"
-        rest = [(row, ratio) for row, ratio in ratios if row not in alike]
-        return text + (f"; next {_next(first, *rest[0], name)}" if rest else "")
+        text += f"; not told apart from {names(alike)}"
+    if not rest:
+        return text
+    if same or alike:
+        return f"{text}; next {_next(first, *rest[0], name)}"
     order = "" if _is_near(first, others[0], name) else "next "
     return f"; {order}{_next(first, *ratios[0], name)}"
 

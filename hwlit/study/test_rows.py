@@ -181,4 +181,5 @@ def _texts(column: Sequence[Any]) -> NDArray[np.str_]:
 def _slack(values: NDArray[np.float64], counts: bool) -> float:
     """Return by how much a record may differ from its rows."""
     rounding = ROUNDING * float(np.abs(values).max())
-    return rounding + (NEARLY * float(np.ptp(values)) / len(values) if counts else 0.0)
+    one = max(1.0, float(np.ptp(values))) / len(values)  # what one row can be worth
+    return rounding + (NEARLY * one if counts else 0.0)
