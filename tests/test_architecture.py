@@ -15,6 +15,7 @@ FILES_OF_RUNS = {
     "written_files",
 }
 LEAVES = {"adapters", "networks", "devices", "records", "errors", "metrics", "exports"}
+LEAVES |= {"statistics"}
 LEAVES |= FILES_OF_RUNS
 PLAIN = {"plain_text", "console"}  # what everything may import: the ways to the screen
 ALLOWED = {
@@ -35,7 +36,8 @@ ALLOWED = {
     "resume": {"checkpoint_file", "errors", "output", "run_directory", "storage", "yaml_files"},
     "records": {"bounded_files", "errors", "run_directory", "storage"},
     "shipped": {"errors"},
-    "metrics": {"errors", "networks", "storage"},
+    "statistics": {"errors"},
+    "metrics": {"errors", "networks", "statistics", "storage"},
     "adapters": {"errors", "storage"},
     "networks": {"allowed_classes", "errors", "storage"},
     "exports": {"errors", "paths", "run_directory", "storage"},
@@ -45,7 +47,7 @@ ALLOWED = {
     "callbacks": LEAVES | {"paths", "signals"},
     "study": FILES_OF_RUNS - {"checkpoint_file"}
     | {"paths", "signals"}
-    | {"records", "errors", "metrics", "options", "shipped", "yaml_files"},
+    | {"records", "errors", "metrics", "options", "shipped", "statistics", "yaml_files"},
     "inference": LEAVES | {"data"},
     "uploads": {"errors", "exports", "paths", "records", "storage", "yaml_files"},
     "exporting": {"errors", "exports", "inference", "options", "shifts", "uploads"},

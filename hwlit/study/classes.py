@@ -7,8 +7,8 @@ from statistics import fmean
 
 from hwlit.records import ClassFigures, Exhibit
 from hwlit.study.comparison import Comparison, Row
-from hwlit.study.grids import Cell, Grid
 from hwlit.study.methods import Method
+from hwlit.study.table import Cell, Grid
 
 MOST = 12  # classes or methods that a table on a screen can hold
 

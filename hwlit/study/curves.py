@@ -11,7 +11,6 @@ from hwlit.bounded_files import LARGEST_METRICS, read_rows
 from hwlit.records import COST, Reading, measured
 from hwlit.study.collect import Run
 from hwlit.study.methods import Method
-from hwlit.study.pooling import Pooled, pool
 
 
 def validation_curve(run: Run, name: str) -> list[tuple[int, float | None, float]]:
@@ -55,40 +54,40 @@ def _columns(run: Run, name: str) -> tuple[Sequence[float], Sequence[float]]:
 
 def time_to_quality(
     method: Method, baseline: Method, metric: str, mode: str
-) -> tuple[Pooled | None, str | None]:
+) -> tuple[dict[int, Reading], str | None]:
     """Return the seconds of training until a method was as good as the baseline ended.
 
     The mark is the baseline's best validation (its test value where it was never validated, as
     `Untuned`), of the same seed where there is one.
 
     Returns:
-        The time over those seeds that got there, and a note where not all did.
+        The time of each run that got there, by the identity of the run, and a note where not all
+        did.
     """
     if not metric.startswith("test/"):
-        return None, None
-    if method.source != baseline.source:
-        return None, "other data than the baseline's"
+        return {}, None
+    if method.world != baseline.world:
+        return {}, "other data than the baseline's"
     name, sign = metric.replace("test/", "val/"), 1 if mode == "max" else -1
     marks = {
         run.seed: mark for run in baseline.runs if (mark := _mark(run, metric, mode)) is not None
     }
     if not marks:
-        return None, f"the baseline has no {name}"
+        return {}, f"the baseline has no {name}"
     usual = sum(marks.values()) / len(marks)
-    reached, unknown = [], 0
+    how = f"steps up to the first {name} as good as the baseline's, evaluation excluded"
+    reached: dict[int, Reading] = {}
+    unknown = 0
     for run in method.runs:
         curve, mark = validation_curve(run, name), marks.get(run.seed, usual)
         there = [time for _, time, value in curve if sign * (value - mark) >= 0]
         if there and there[0] is not None:
-            reached.append(there[0])
+            reached[id(run)] = Reading(there[0], "s", measured(how), measure=COST)
         unknown += not curve or bool(there and there[0] is None)
     if unknown == len(method.runs):
-        return None, f"no {name} over time"
+        return {}, f"no {name} over time"
     n = len(method.runs)
-    note = None if len(reached) == n else f"reached by {len(reached)} of {n}"
-    how = f"steps up to the first {name} as good as the baseline's, evaluation excluded"
-    readings = [Reading(time, "s", measured(how), measure=COST) for time in reached]
-    return pool(readings) if readings else None, note
+    return reached, None if len(reached) == n else f"reached by {len(reached)} of {n}"
 
 
 def best_validation(method: Method, name: str, mode: str) -> float | None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from hwlit.study.collect import Run
 from hwlit.study.comparison import Comparison
-from hwlit.study.grids import Cell, Grid
 from hwlit.study.show import in_unit
+from hwlit.study.table import Cell, Grid
 
 
 def environment_grid(comparison: Comparison) -> Grid:

@@ -9,9 +9,10 @@ from typing import Any
 from hwlit.plain_text import printable
 from hwlit.study.comparison import Comparison, Row
 from hwlit.study.curves import validation_curve
-from hwlit.study.grids import metric_name, quantity
 from hwlit.study.latency import OVER_BASE
 from hwlit.study.pareto import front
+from hwlit.study.table import quantity
+from hwlit.study.verdict_grids import metric_name
 
 # Okabe and Ito's colours for all eyes, less black, then darker twins; read on light and dark.
 COLOURS = (

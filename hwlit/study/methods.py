@@ -50,6 +50,16 @@ class Method:
         return f"{before}{record.adapter.name}"
 
     @property
+    def task(self) -> str | None:
+        """Name of the task; None of old runs that do not tell."""
+        return self.runs[0].record.task
+
+    @property
+    def world(self) -> tuple[str | None, str]:
+        """Task and data: methods of another one are no rivals."""
+        return self.task, self.source
+
+    @property
     def source(self) -> str:
         """What was learned and tested on; figures on other data are no rivals."""
         return _short(self.runs[0].record.data.source)

@@ -68,7 +68,8 @@ def write_run(
     if validation:
         columns = {"step": steps, "val/accuracy": list(validation)}
         curve = {"name": "validation", "kind": "curve", "title": "validation", "columns": columns}
-        description |= {"step_times": [step_time] * 100, "exhibits": [curve]}
+        more["exhibits"] = [*more.get("exhibits", ()), curve]
+        description["step_times"] = [step_time] * 100
     path = folder / "record.json"
     write_record(record_of(description | more, path), path)
     text = f"# hwlit fit --config {folder}\nseed_everything: {seed}\n{config}"
@@ -95,6 +96,12 @@ def write_study(folder, cells, remarks=(), **more):
 def pattern(*parts):
     """Return rows: `pattern((3, True), (2, False))` are three right ones, then two wrong ones."""
     return [value for n, value in parts for _ in range(n)]
+
+
+def matrix(labels, counts):
+    """Return a confusion matrix as plain data."""
+    return {"name": "confusion_matrix", "kind": "matrix", "title": "confusion matrix",
+            "labels": labels, "counts": counts}  # fmt: skip
 
 
 def rewrite(run, change):
