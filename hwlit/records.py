@@ -74,7 +74,7 @@ FIELDS = {
         ),
         "number",
     ),
-    "seed?": "number or null",
+    **dict.fromkeys(("seed?", "data?.seed?"), "number or null"),
     "error?": "text or null",
     "model?.dtype?": "precision",
     "data?.max_length?": "length",

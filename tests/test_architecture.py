@@ -16,11 +16,13 @@ FILES_OF_RUNS = {
 }
 LEAVES = {"adapters", "networks", "devices", "records", "errors", "metrics", "exports"}
 LEAVES |= FILES_OF_RUNS
-PLAIN = {"plain_text", "console"}  # what everything may import: the ways to the screen
+# What everything may import: the ways to the screen, and what seeds are called.
+PLAIN = {"plain_text", "console", "seeds"}
 ALLOWED = {
     "errors": set(),
     "plain_text": set(),
     "console": set(),
+    "seeds": set(),
     "surroundings": {"errors"},
     "quiet": set(),
     "paths": set(),
@@ -32,7 +34,8 @@ ALLOWED = {
     "run_directory": {"bounded_files", "errors", "storage", "temporaries"},
     "written_files": {"bounded_files", "errors", "run_directory", "storage"},
     "checkpoint_file": {"errors", "storage"},
-    "resume": {"checkpoint_file", "errors", "output", "run_directory", "storage", "yaml_files"},
+    "resume": {"checkpoint_file", "errors", "output", "run_directory", "storage", "yaml_files"}
+    | {"saved_configs"},
     "records": {"bounded_files", "errors", "run_directory", "storage"},
     "shipped": {"errors"},
     "metrics": {"errors", "networks", "storage"},
@@ -45,27 +48,30 @@ ALLOWED = {
     "callbacks": LEAVES | {"paths", "signals"},
     "study": FILES_OF_RUNS - {"checkpoint_file"}
     | {"paths", "signals"}
-    | {"records", "errors", "metrics", "options", "shipped", "yaml_files"},
+    | {"records", "errors", "metrics", "options", "saved_configs", "shipped", "yaml_files"},
     "inference": LEAVES | {"data"},
     "uploads": {"errors", "exports", "paths", "records", "storage", "yaml_files"},
     "exporting": {"errors", "exports", "inference", "options", "shifts", "uploads"},
     "shifts": LEAVES | {"paths"},
     "generation": LEAVES | {"data", "paths", "shifts", "yaml_files"},
     "yaml_files": {"bounded_files", "errors"},
+    "saved_configs": {"yaml_files"},
     "signatures": set(),
     "allowed_classes": set(),
     "config_sources": {"errors", "yaml_files"},
     "refusals": {"allowed_classes", "config_sources", "errors", "yaml_files"},
     "explain": {"config_sources", "errors", "signatures", "yaml_files"},
-    "parsing": {"adapters", "errors", "yaml_files"},
+    "parsing": {"adapters", "config_sources", "errors", "saved_configs"},
     "trainer_settings": {"callbacks", "devices", "errors"},
     "output": {"errors", "run_directory"},
     "runs": LEAVES | {"tasks", "data", "callbacks", "parsing", "resume", "signals"},
     "cli": LEAVES
     | {"tasks", "data", "callbacks", "study"}
     | {"allowed_classes", "explain", "output", "parsing", "refusals", "resume", "runs"}
+    | {"saved_configs"}
     | {"trainer_settings", "yaml_files"},
-    "quantization": LEAVES | {"tasks", "cli", "runs", "parsing", "resume", "yaml_files"},
+    "quantization": LEAVES
+    | {"tasks", "cli", "runs", "parsing", "resume", "saved_configs", "yaml_files"},
     "checking": LEAVES
     | {"tasks", "data", "callbacks", "study"}
     | {"cli", "parsing", "signals", "trainer_settings"},

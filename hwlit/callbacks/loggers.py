@@ -22,6 +22,7 @@ from hwlit.errors import IntegrityError
 from hwlit.metrics.probabilities import reliability
 from hwlit.paths import last_name
 from hwlit.records import RunRecord
+from hwlit.seeds import data_seed
 from hwlit.storage import write_text
 
 WRITE_EVERY = 10.0  # seconds between writes while training: a durable write waits for the disk
@@ -159,6 +160,8 @@ class TensorBoard(TensorBoardLogger):
             "device": facts["device"]["name"],
             "seed": facts["seed"],
         }
+        if (divided := data_seed(facts)) is not None:
+            settings["data_seed"] = divided
         final = {f"final/{name}": reading.value for name, reading in record.readings.items()}
         self.log_hyperparams(settings, final)
         self.experiment.flush()

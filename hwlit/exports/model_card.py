@@ -13,6 +13,7 @@ from huggingface_hub import ModelCardData
 
 from hwlit.exports import stock_pipeline
 from hwlit.plain_text import code, in_markdown, printable
+from hwlit.seeds import seeds_told
 
 LOAD_PEFT = """```python
 from peft import PeftModel
@@ -132,7 +133,7 @@ def text_model_card(record: dict[str, Any], peft: bool, quantised: bool = False)
         _title(adapter, model),
         f"Classifies texts as {', '.join(map(in_markdown, model['labels']))}. Trained by hwlit "
         f"{in_markdown(record['versions']['hwlit'])} on "
-        f"{', '.join(map(in_markdown, data['source']))}, seed {record['seed']}.",
+        f"{', '.join(map(in_markdown, data['source']))}, {seeds_told(record)}.",
         *_nameless(model),
         "## Load",
         load,
@@ -180,7 +181,7 @@ def image_model_card(
         f"---\n{front.to_yaml()}\n---",
         f"{_title(adapter, model)}: {prompt}",
         f'Draws what {_count(data, "train")} pictures showed it, as "{prompt}". '
-        f"Trained by hwlit {in_markdown(record['versions']['hwlit'])}, seed {record['seed']}.",
+        f"Trained by hwlit {in_markdown(record['versions']['hwlit'])}, {seeds_told(record)}.",
         *_nameless(model),
         "## Draw",
         snippet("", "pipeline.load_lora_weights(folder)\n" if lora else ""),

@@ -14,6 +14,7 @@ from hwlit.bounded_files import read_json
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.paths import last_name, without_folders
 from hwlit.records import SCHEMA, read_record
+from hwlit.seeds import data_seed
 from hwlit.study.inside import LeavesError, check_name, check_row, refuse_links
 
 LARGEST = 1e100
@@ -49,8 +50,18 @@ class Run:
 
     @property
     def seed(self) -> int:
-        """Seed of the run."""
+        """Seed of all that is random in training."""
         return int(self.record.get("seed") or 0)
+
+    @property
+    def data_seed(self) -> int | None:
+        """Seed that divided the data; None where nothing was divided."""
+        return data_seed(self.record)
+
+    @property
+    def seeds(self) -> tuple[int, int]:
+        """Both seeds, by which runs of two methods are paired; -1 where nothing was divided."""
+        return self.seed, -1 if self.data_seed is None else self.data_seed
 
 
 @dataclass
@@ -238,8 +249,9 @@ def checked(record: Mapping[str, Any]) -> Mapping[str, Any]:
     for name, reading in record["readings"].items():
         if not _is_reading(reading):
             raise IntegrityError(f"not a record of hwlit: {name} is no reading with a unit")
-    if not isinstance(record.get("seed", 0), int | None):
-        raise IntegrityError("not a record of hwlit: seed is no number")
+    for name, seed in (("", record.get("seed")), ("data.", record.get("data", {}).get("seed"))):
+        if not isinstance(seed, int | None):
+            raise IntegrityError(f"not a record of hwlit: {name}seed is no number")
     for name in ("phases", "per_class", "per_prompt"):
         if not all(isinstance(row, dict) for row in record.get(name, ())):
             raise IntegrityError(f"not a record of hwlit: {name} holds other than objects")

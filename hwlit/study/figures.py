@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwlit.plain_text import printable
+from hwlit.seeds import seeds_told
 from hwlit.study.comparison import Comparison, Row
 from hwlit.study.curves import validation_curve
 from hwlit.study.grids import metric_name, quantity
@@ -156,7 +157,7 @@ def _curves(comparison: Comparison, name: str) -> list[dict[str, Any]]:
             points = [(t, v) for _, t, v in validation_curve(run, name) if t is not None]
             if not points:
                 continue
-            label = f"{text(row.label)}, seed {run.seed}"
+            label = f"{text(row.label)}, {seeds_told(run.record)}"
             traces.append(
                 {
                     "type": "scatter", "mode": "lines+markers", "showlegend": False,

@@ -73,8 +73,8 @@ class Judge:
     def _compare(self, first: Method, second: Method) -> Verdict:
         if first.source != second.source:
             return Verdict(None, reason="other data")
-        seeds = {run.seed: run for run in second.runs}
-        runs = [(run, seeds[run.seed]) for run in first.runs if run.seed in seeds]
+        seeds = {run.seeds: run for run in second.runs}
+        runs = [(run, seeds[run.seeds]) for run in first.runs if run.seeds in seeds]
         pairs = [(self._of(one), self._of(other)) for one, other in runs]
         known = [(one, other) for one, other in pairs if one is not None and other is not None]
         matching = [(one, other) for one, other in known if one.matches(other)]

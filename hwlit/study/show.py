@@ -14,6 +14,7 @@ from hwlit.console import PlainConsole
 from hwlit.options import parser
 from hwlit.plain_text import write_data
 from hwlit.records import read_record, using
+from hwlit.seeds import seeds_told
 from hwlit.study.kernels import kernels_told
 
 PERCENTILES = ("p50", "p90", "p95", "p99", "over_base")
@@ -143,7 +144,10 @@ def _headline(record: Mapping[str, Any]) -> list[Text]:
     model = record.get("model", {}).get("hub_id", "?")
     device = record.get("device", {}).get("name", "?")
     title = Text(f"{record.get('name', '?')}", style="bold")
-    title.append(f"  {adapter} on {model}, {device}, status {record['status']}", style="")
+    title.append(
+        f"  {adapter} on {model}, {device}, {seeds_told(record)}, status {record['status']}",
+        style="",
+    )
     lines = [Text(), title]
     if quantised := record.get("adapter", {}).get("quantisation"):
         lines.append(Text(_quantised(quantised)))

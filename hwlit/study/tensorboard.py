@@ -24,6 +24,7 @@ from tensorboard.plugins.hparams.metadata import (
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from hwlit.paths import last_name
+from hwlit.seeds import data_seed
 from hwlit.storage import replacing
 
 
@@ -68,7 +69,7 @@ def write_session(folder: Path, record: Mapping[str, Any]) -> None:
 
 
 def _settings(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the run was: adapter with its settings, model, device, precision and seed."""
+    """Return what the run was: adapter with its settings, model, device, precision and seeds."""
     adapter = record.get("adapter", {})
     settings = {k: v for k, v in adapter.items() if isinstance(v, str | int | float)}
     named = {"adapter": settings.pop("name", None), **settings}
@@ -79,5 +80,6 @@ def _settings(record: Mapping[str, Any]) -> dict[str, Any]:
         "device": record.get("device", {}).get("name"),
         "precision": record.get("precision"),
         "seed": record.get("seed"),
+        "data_seed": data_seed(record),
     }
     return {name: value for name, value in named.items() if value is not None}
