@@ -25,5 +25,6 @@ def data_seed(record: Mapping[str, Any]) -> int | None:
 
 def seeds_told(record: Mapping[str, Any]) -> str:
     """Return both seeds of a run in words: "seed 3, data.seed 0"."""
-    divided = data_seed(record)
-    return f"seed {record.get('seed')}" + ("" if divided is None else f", data.seed {divided}")
+    seed, divided = record.get("seed"), data_seed(record)
+    told = f"seed {'unknown' if seed is None else seed}"
+    return told if divided is None else f"{told}, data.seed {divided}"
