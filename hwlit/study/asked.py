@@ -18,7 +18,7 @@ from hwlit.study.plan import Study, find_study, read_older_study, read_study
 from hwlit.study.seed_axes import SEEDS
 from hwlit.study.store import Store
 
-FEWER = "seeds: 1 in it, or --only seed=seed0, runs fewer"
+FEWER = "seeds: 1 in its file, or --only seed=seed0, runs fewer"
 OLDER = (
     "{} was begun when seed_everything divided the data, too, and goes on so: each cell has it as "
     "its --data.seed, and no seeds are added; give another --output to begin anew"
@@ -70,10 +70,12 @@ def asked_study(asked: argparse.Namespace) -> tuple[Study, Store, str | None]:
     study = read_study(path, asked.real, changes)
     store = Store((asked.output or Path("studies", study.name)).absolute())
     if not store.divided_by_run_seed:
-        told = f"{study.seeds} seeds of each, for {path.name} names none: {FEWER}"
+        told = f"{study.seeds} seeds of each, for the study names none: {FEWER}"
         return study, store, told if study.seeds is not None else None
     older = read_older_study(path, asked.real, changes)
-    differs = any(cell.data_seed for cell in older.cells) or len(older.cells) < len(study.cells)
+    differs = any(cell.data_seed not in (None, "0") for cell in older.cells) or len(
+        older.cells
+    ) < len(study.cells)
     return older, store, OLDER.format(store.path) if differs else None
 
 

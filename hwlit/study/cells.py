@@ -55,7 +55,7 @@ class Cell:
     overrides: Mapping[str, Any]
     limit: float | None = None
     source: str | None = None
-    data_seed: int | None = None
+    data_seed: str | None = None
 
     def arguments(self, runs: Path) -> list[str]:
         """Return the command line of `hwlit`, less where it writes.
@@ -73,7 +73,7 @@ class Cell:
         # An adapter's config comes before what is changed of it.
         for key in sorted(self.overrides, key=lambda key: key != "model.adapter"):
             words += [f"--{key}", as_text(self.overrides[key])]
-        return words + ([] if self.data_seed is None else ["--data.seed", str(self.data_seed)])
+        return words + ([] if self.data_seed is None else ["--data.seed", self.data_seed])
 
     def config_hash(self) -> str:
         """Return the hash of what is asked for: settings, and the content of its configs."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from hwlit.errors import UsageError
 from hwlit.saved_configs import is_divided, states_division
-from hwlit.study.cells import Cell
+from hwlit.study.cells import Cell, as_text
 from hwlit.study.grid import mapping
 from hwlit.study.methods import is_seed
 from hwlit.yaml_files import read_config
@@ -57,7 +57,8 @@ def divided_by_run_seed(cells: Sequence[Cell]) -> tuple[Cell, ...]:
     Raises:
         UsageError: A config cannot be read.
     """
-    return tuple(replace(cell, data_seed=_run_seed(cell)) for cell in cells)
+    said = {configs: _said(configs) for configs in {cell.configs for cell in cells}}
+    return tuple(replace(cell, data_seed=_run_seed(cell, *said[cell.configs])) for cell in cells)
 
 
 def _named(axes: Mapping[str, Any], fixed: Mapping[str, Any]) -> Iterator[str]:
@@ -73,17 +74,22 @@ def _has_seed(point: Any) -> bool:
     return isinstance(point, Mapping) and any(is_seed(str(key)) for key in point)
 
 
-def _run_seed(cell: Cell) -> int | None:
-    """Return a cell's `seed_everything`; None where its data is not divided, or by another seed."""
+def _said(configs: Sequence[str]) -> tuple[Any, Any]:
+    """Return `seed_everything` and `data` of configs that are laid over one another."""
     seed, data = 0, None
-    for config in map(Path, cell.configs):
+    for config in map(Path, configs):
         said = read_config(config)
         if isinstance(said, Mapping):
             seed, data = said.get("seed_everything", seed), said.get("data", data)
             if isinstance(data, str):  # a class, or a file that describes one
                 file = config.parent / data
                 data = read_config(file) if file.is_file() else {"class_path": data}
+    return seed, data
+
+
+def _run_seed(cell: Cell, seed: Any, data: Any) -> str | None:
+    """Return a cell's `seed_everything`; None where its data is not divided, or by another seed."""
     stated = any(is_seed(key) and key != "seed_everything" for key in cell.overrides)
     if cell.source is not None or stated or not is_divided(data) or states_division(data):
         return None
-    return int(cell.overrides.get("seed_everything", seed))
+    return as_text(cell.overrides.get("seed_everything", seed))

@@ -124,14 +124,14 @@ class Store:
     @property
     def divided_by_run_seed(self) -> bool:
         """Whether it was begun when `seed_everything` divided the data, too: so it goes on."""
+        if not self.path.is_dir():
+            return False
+        refuse_links(self.path)
         if (self.path / "study.json").is_file():
             return self.facts().get("divided_by") != DIVIDED_BY
         # Removed, it may be, as one that is damaged; then the runs tell.
-        if not (self.path / "runs").is_dir():
-            return False
-        refuse_links(self.path)
         configs = (self.path / "runs").glob("*/config.yaml")
-        return any(leaves_division(config_text(path)) for path in configs)
+        return any(map(_leaves_division, configs))
 
     def known(self) -> list[str]:
         """Return the names of the cells so far; none where nothing was begun."""
@@ -209,6 +209,13 @@ class Store:
     def _new_folder(self, name: str) -> Path:
         folders = (self.path / "replaced" / f"{name}-{n}" for n in itertools.count(1))
         return next(folder for folder in folders if not folder.exists())
+
+
+def _leaves_division(config: Path) -> bool:
+    try:
+        return leaves_division(config_text(config))
+    except UsageError:  # damaged: whoever goes on with that run says so
+        return False
 
 
 def _read(path: Path) -> dict[str, Any]:
