@@ -5,6 +5,7 @@ import yaml
 
 from hwlit.errors import UsageError
 from hwlit.study.collect import collect
+from hwlit.study.flags import flags
 from hwlit.study.methods import methods
 from hwlit.study.plan import find_study, read_study
 from hwlit.study.store import Store
@@ -173,3 +174,16 @@ def test_another_setting_called_seed_is_no_seed_of_the_run(tmp_path):
         config = f"trainer:\n  plugins:\n    seed: {seed}\n"
         write_run(tmp_path / f"{seed}", config=config)
     assert len(methods(collect([tmp_path]).runs)) == 2
+
+
+def test_another_division_is_told_and_an_older_record_says_its_own(tmp_path):
+    """Held against the run of the same seeds; where there is none, the division differs."""
+    for name, adapter, seed, divided in (
+        ("a", "Full", 1, 0), ("b", "Lora", 1, 0), ("c", "Lora", 1, 1), ("d", "Full", 1, 1),
+        ("e", "Bitfit", 1, 2),
+    ):  # fmt: skip
+        write_run(tmp_path / name, adapter, seed, data={"source": ["x"], "seed": divided},
+                  key={"data_seed": divided} if name != "d" else None)  # fmt: skip
+    full, lora, bitfit = methods(collect([tmp_path]).runs)
+    assert flags(lora, full) == []
+    assert flags(bitfit, full) == ["data_seed 2, baseline 0"]
