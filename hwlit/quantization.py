@@ -27,7 +27,7 @@ from hwlit.errors import IntegrityError, UsageError
 from hwlit.parsing import config_sha256
 from hwlit.records import COST, Reading, Record, counted, measured, need, read_run
 from hwlit.records import Source as SourceFacts
-from hwlit.resume import QUANTIZED, Resumption
+from hwlit.resume import Resumption
 from hwlit.run_directory import (
     Held,
     check_plain,
@@ -36,6 +36,7 @@ from hwlit.run_directory import (
     take_directory,
 )
 from hwlit.runs.text import TextRun
+from hwlit.saved_configs import QUANTIZED
 from hwlit.storage import write_text
 from hwlit.tasks.base import Task
 from hwlit.temporaries import remove_temporaries

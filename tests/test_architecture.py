@@ -33,7 +33,8 @@ ALLOWED = {
     "run_directory": {"bounded_files", "errors", "storage", "temporaries"},
     "written_files": {"bounded_files", "errors", "run_directory", "storage"},
     "checkpoint_file": {"errors", "storage"},
-    "resume": {"checkpoint_file", "errors", "output", "run_directory", "storage", "yaml_files"},
+    "resume": {"checkpoint_file", "errors", "output", "run_directory", "storage", "yaml_files"}
+    | {"saved_configs"},
     "records": {"bounded_files", "errors", "run_directory", "storage"},
     "shipped": {"errors"},
     "statistics": {"errors"},
@@ -47,27 +48,31 @@ ALLOWED = {
     "callbacks": LEAVES | {"paths", "signals"},
     "study": FILES_OF_RUNS - {"checkpoint_file"}
     | {"paths", "signals"}
-    | {"records", "errors", "metrics", "options", "shipped", "statistics", "yaml_files"},
+    | {"records", "errors", "metrics", "options", "saved_configs", "shipped", "statistics"}
+    | {"yaml_files"},
     "inference": LEAVES | {"data"},
     "uploads": {"errors", "exports", "paths", "records", "storage", "yaml_files"},
     "exporting": {"errors", "exports", "inference", "options", "shifts", "uploads"},
     "shifts": LEAVES | {"paths"},
     "generation": LEAVES | {"data", "paths", "shifts", "yaml_files"},
     "yaml_files": {"bounded_files", "errors"},
+    "saved_configs": {"yaml_files"},
     "signatures": set(),
     "allowed_classes": set(),
     "config_sources": {"errors", "yaml_files"},
     "refusals": {"allowed_classes", "config_sources", "errors", "yaml_files"},
     "explain": {"config_sources", "errors", "signatures", "yaml_files"},
-    "parsing": {"adapters", "errors", "yaml_files"},
+    "parsing": {"adapters", "config_sources", "errors", "saved_configs"},
     "trainer_settings": {"callbacks", "devices", "errors"},
     "output": {"errors", "run_directory"},
     "runs": LEAVES | {"tasks", "data", "callbacks", "parsing", "resume", "signals"},
     "cli": LEAVES
     | {"tasks", "data", "callbacks", "study"}
     | {"allowed_classes", "explain", "output", "parsing", "refusals", "resume", "runs"}
+    | {"saved_configs"}
     | {"trainer_settings", "yaml_files"},
-    "quantization": LEAVES | {"tasks", "cli", "runs", "parsing", "resume", "yaml_files"},
+    "quantization": LEAVES
+    | {"tasks", "cli", "runs", "parsing", "resume", "saved_configs", "yaml_files"},
     "checking": LEAVES
     | {"tasks", "data", "callbacks", "study"}
     | {"cli", "parsing", "signals", "trainer_settings"},

@@ -12,7 +12,7 @@ from hwlit.__main__ import main
 from hwlit.adapters.bitsandbytes_linear import NF4
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.quantization import QuantizedRun, held_bytes, paired_difference, take_again
-from hwlit.resume import QUANTIZED
+from hwlit.saved_configs import QUANTIZED
 
 FORMATS = {"int8": "onednn-int8", "int4": "onednn-int4", "nf4": "nf4"}
 

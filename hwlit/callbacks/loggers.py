@@ -159,6 +159,8 @@ class TensorBoard(TensorBoardLogger):
             "device": record.device.name,
             "seed": record.seed,
         }
+        if record.data.seed is not None:
+            settings["data_seed"] = record.data.seed
         final = {f"final/{name}": reading.value for name, reading in record.readings.items()}
         self.log_hyperparams(settings, final)
         self.experiment.flush()

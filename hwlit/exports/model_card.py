@@ -132,7 +132,7 @@ def text_model_card(record: Record, peft: bool, quantised: bool = False) -> str:
         _title(adapter, model),
         f"Classifies texts as {', '.join(map(in_markdown, model.labels or ()))}. Trained by hwlit "
         f"{in_markdown(record.versions['hwlit'])} on "
-        f"{', '.join(map(in_markdown, data.source))}, seed {record.seed}.",
+        f"{', '.join(map(in_markdown, data.source))}, {record.seeds}.",
         *_nameless(model),
         "## Load",
         load,
@@ -179,7 +179,7 @@ def image_model_card(
         f"---\n{front.to_yaml()}\n---",
         f"{_title(adapter, model)}: {prompt}",
         f'Draws what {_count(data, "train")} pictures showed it, as "{prompt}". '
-        f"Trained by hwlit {in_markdown(record.versions['hwlit'])}, seed {record.seed}.",
+        f"Trained by hwlit {in_markdown(record.versions['hwlit'])}, {record.seeds}.",
         *_nameless(model),
         "## Draw",
         snippet("", "pipeline.load_lora_weights(folder)\n" if lora else ""),

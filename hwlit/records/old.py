@@ -66,8 +66,10 @@ def upgraded(old: Mapping[str, Any]) -> dict[str, Any]:
     if exhibits:
         new["exhibits"] = exhibits
     if isinstance(new.get("data"), dict):
-        # One seed divided the data and set all else.
-        new["data"] = {"seed": new.get("seed"), **new["data"]}
+        # One seed divided the data and set all else; pictures of a concept were never divided.
+        new["data"] = {"seed": new.get("seed")} | new["data"]
+        if "instance_prompt" in new["data"]:
+            del new["data"]["seed"]
     return _with_rows(new)
 
 

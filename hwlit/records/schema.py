@@ -122,7 +122,7 @@ class Data:
     fingerprint: str | None = None
     """Hash of the rows as read."""
     seed: int | None = None
-    """The seed that divides the data; `data.seed`."""
+    """The seed that divided the data, `data.seed`; absent where nothing was divided."""
     max_length: int | None = None
     """Tokens after which a text is cut."""
     majority_class_accuracy: float | None = None
@@ -284,6 +284,12 @@ class Record:
         for name, reading in self.readings.items():
             if (reading.low is None) != (reading.high is None):
                 raise ValueError(f"{name} has one end of an interval without the other")
+
+    @property
+    def seeds(self) -> str:
+        """Both seeds in words: seed 3, data.seed 0."""
+        told = f"seed {'unknown' if self.seed is None else self.seed}"
+        return told if self.data.seed is None else f"{told}, data.seed {self.data.seed}"
 
     def value(self, name: str) -> float | None:
         """Return the value of a reading; None where it is missing."""

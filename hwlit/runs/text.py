@@ -140,6 +140,7 @@ class TextRun(Run[TextClassification, TextData]):
     def _comparable(self) -> dict[str, Any]:
         return {
             "rows_tested": len(self._predictions.targets),
+            "data_seed": self._data.seed,
             "max_length": self._data.max_length,
         }
 

@@ -48,8 +48,18 @@ class Run:
 
     @property
     def seed(self) -> int:
-        """Seed of the run."""
+        """Seed of all that is random in training."""
         return self.record.seed or 0
+
+    @property
+    def data_seed(self) -> int | None:
+        """Seed that divided the data; None where nothing was divided."""
+        return self.record.data.seed
+
+    @property
+    def seeds(self) -> tuple[int, int]:
+        """Both seeds, by which runs of two methods are paired; -1 where nothing was divided."""
+        return self.seed, -1 if self.data_seed is None else self.data_seed
 
 
 @dataclass

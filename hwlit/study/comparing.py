@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 
 from hwlit.errors import UsageError
-from hwlit.records import FACT, Measure
-from hwlit.records.schema import Direction
+from hwlit.records import FACT, Direction, Measure
 from hwlit.study.collect import Collection, Run
 from hwlit.study.comparison import Comparison, Row
 from hwlit.study.curves import time_to_quality

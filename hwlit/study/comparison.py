@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hwlit.records import Reading
-from hwlit.records.schema import Direction
+from hwlit.records import Direction, Reading
 from hwlit.study.caveats import caveats
 from hwlit.study.collect import Run
 from hwlit.study.costs import CostRatio, Costs

@@ -58,7 +58,7 @@ def time_to_quality(
     """Return the seconds of training until a method was as good as the baseline ended.
 
     The mark is the baseline's best validation (its test value where it was never validated, as
-    `Untuned`), of the same seed where there is one.
+    `Untuned`), of the same seeds where there is one.
 
     Returns:
         The time of each run that got there, by the identity of the run, and a note where not all
@@ -70,7 +70,7 @@ def time_to_quality(
         return {}, "other data than the baseline's"
     name, sign = metric.replace("test/", "val/"), 1 if mode == "max" else -1
     marks = {
-        run.seed: mark for run in baseline.runs if (mark := _mark(run, metric, mode)) is not None
+        run.seeds: mark for run in baseline.runs if (mark := _mark(run, metric, mode)) is not None
     }
     if not marks:
         return {}, f"the baseline has no {name}"
@@ -79,7 +79,7 @@ def time_to_quality(
     reached: dict[int, Reading] = {}
     unknown = 0
     for run in method.runs:
-        curve, mark = validation_curve(run, name), marks.get(run.seed, usual)
+        curve, mark = validation_curve(run, name), marks.get(run.seeds, usual)
         there = [time for _, time, value in curve if sign * (value - mark) >= 0]
         if there and there[0] is not None:
             reached[id(run)] = Reading(there[0], "s", measured(how), measure=COST)

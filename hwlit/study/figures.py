@@ -128,7 +128,7 @@ def _points(comparison: Comparison, rows: list[Row], name: str) -> dict[str, Any
 
 
 def _is_estimated(row: Row, name: str) -> bool:
-    return row.readings[name].tag == "estimated"
+    return bool(row.readings[name].tag == "estimated")
 
 
 def learning_curves(comparison: Comparison) -> Figure | None:
@@ -156,7 +156,7 @@ def _curves(comparison: Comparison, name: str) -> list[dict[str, Any]]:
             points = [(t, v) for _, t, v in validation_curve(run, name) if t is not None]
             if not points:
                 continue
-            label = f"{text(row.label)}, seed {run.seed}"
+            label = f"{text(row.label)}, {run.record.seeds}"
             traces.append(
                 {
                     "type": "scatter", "mode": "lines+markers", "showlegend": False,

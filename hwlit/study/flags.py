@@ -17,18 +17,18 @@ SOURCES = {"fit/peak_memory": "memory", "fit/energy": "energy", "fit/step_time":
 def flags(method: Method, baseline: Method) -> list[str]:
     """Return in words what differs between a method's runs and the baseline's.
 
-    Runs are held against the baseline's run of the same seed, where there is one, for another seed
-    divides the data in another way.
+    Runs are held against the baseline's run of the same seeds, where there is one, for another
+    data.seed divides the data in another way.
     """
     found: dict[str, None] = {}
     if method is not baseline:
-        by_seed = {run.seed: run for run in baseline.runs}
+        by_seed = {run.seeds: run for run in baseline.runs}
         for run in method.runs:
-            found |= dict.fromkeys(_between(run, by_seed.get(run.seed, baseline.runs[0])))
+            found |= dict.fromkeys(_between(run, by_seed.get(run.seeds, baseline.runs[0])))
         found |= dict.fromkeys(_sources(method.runs[0], baseline.runs[0]))
     first, *others = (_key(run) for run in method.runs)
     for name in first:
-        if name not in (*HASHES, "rows", "rows_tested") and any(
+        if name not in (*HASHES, "rows", "rows_tested", "data_seed") and any(
             other.get(name) != first[name] for other in others
         ):
             found[f"{name} differs between its seeds"] = None
@@ -64,7 +64,9 @@ def _source(reading: Reading) -> str:
 
 
 def _key(run: Run) -> Mapping[str, Any]:
-    return run.record.comparability
+    key = run.record.comparability
+    # Older records have it elsewhere.
+    return key if run.data_seed is None else {**key, "data_seed": run.data_seed}
 
 
 def _learns(run: Run) -> bool:

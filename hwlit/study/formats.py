@@ -168,6 +168,7 @@ def as_json(comparison: Comparison) -> str:
             "runs": [_place(run) for run in row.method.runs],
             "seeds": [run.seed for run in row.method.runs],
             "task": row.method.task,
+            "data_seeds": [run.data_seed for run in row.method.runs],
             "settings": {n: without_folders(v) for n, v in row.method.settings.items()},
             "readings": {name: reading.to_dict() for name, reading in row.readings.items()},
             "over_least": {

@@ -1,4 +1,4 @@
-"""Puts the runs that differ in nothing but their seed together, and names what is left."""
+"""Puts the runs that differ in nothing but their seeds together, and names what is left."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from hwlit.study.collect import Run
 from hwlit.yaml_files import config_text, load_strictly
 
 SEED = re.compile(r"^seed_everything:.*\n?", re.MULTILINE)
+# The division's, which stands among the data's settings.
+DATA_SEED = re.compile(r"^(data:\n(?:  .*\n)*?)    seed:.*\n?", re.MULTILINE)
 HEADING = re.compile(r"^#.*\n", re.MULTILINE)
-SEED_AXES = ("seed", "seed_everything")
+SEED_AXES = ("seed", "seed_everything", "data.seed", "data.init_args.seed")
 NOT_SETTINGS = ("name", "class", "sites", "heads", "forms", "svd")
 HARDWARE = ("device", "precision", "torch", "threads", "world_size")
 # What sets methods of any two adapters apart, and so is named for all where it is not one.
@@ -29,11 +31,11 @@ EVERYWHERE = ("model", "device", "precision", "source", "world_size")
 
 @dataclass
 class Method:
-    """Runs that differ in nothing but their seed.
+    """Runs that differ in nothing but their seeds, that of training or that of the division.
 
     Args:
         label: Name for people; no two methods of a comparison share one.
-        runs: At least one, all finished, by seed.
+        runs: At least one, all finished, by seeds.
         settings: What is known of it, by name.
     """
 
@@ -71,7 +73,7 @@ def methods(runs: Sequence[Run]) -> list[Method]:
     for run in runs:
         if run.status == "ok":
             groups.setdefault(_identity(run), []).append(run)
-    found = [Method("", sorted(group, key=lambda run: run.seed)) for group in groups.values()]
+    found = [Method("", sorted(group, key=lambda run: run.seeds)) for group in groups.values()]
     for method in found:
         method.settings = _common([dict(_settings(run)) for run in method.runs])
     _name(found)
@@ -79,7 +81,7 @@ def methods(runs: Sequence[Run]) -> list[Method]:
 
 
 def label_of_axes(run: Run, others: Sequence[Run]) -> str:
-    """Return the name of a cell by the axes of its study, its seed included."""
+    """Return the name of a cell by the axes of its study, its seeds included."""
     values = [
         _named(axis, value)
         for axis, value in run.values.items()
@@ -89,7 +91,7 @@ def label_of_axes(run: Run, others: Sequence[Run]) -> str:
 
 
 def _identity(run: Run) -> str:
-    """Return a text that is equal for runs that differ in nothing but their seed."""
+    """Return a text that is equal for runs that differ in nothing but their seeds."""
     key = run.record.comparability
     own = {axis: value for axis, value in run.values.items() if not is_seed(axis)}
     what: Any = [str(run.study), own]  # another study may mean another thing by the same label
@@ -104,19 +106,19 @@ def _named(axis: str, value: str) -> str:
 
 
 def is_seed(axis: str) -> bool:
-    """Return whether an axis of a study is its seed."""
-    return axis.rpartition(".")[2] in SEED_AXES
+    """Return whether an axis of a study is a seed: of training, or of the division."""
+    return axis in SEED_AXES
 
 
 def _config(run: Run) -> str | None:
-    """Return the resolved config without its heading and its seed."""
+    """Return the resolved config without its heading and its seeds."""
     if run.folder is None:
         return None
     try:
         text = config_text(Path(run.folder, "config.yaml"))
     except UsageError:
         return None
-    return SEED.sub("", HEADING.sub("", text))
+    return DATA_SEED.sub(r"\1", SEED.sub("", HEADING.sub("", text)))
 
 
 def _settings(run: Run) -> Iterator[tuple[str, str]]:

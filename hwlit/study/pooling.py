@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from hwlit.records import How, Measure, Reading, worst
-from hwlit.records.schema import Tag
+from hwlit.records import How, Measure, Reading, Tag, worst
 from hwlit.statistics.intervals import Interval, mean_interval
 from hwlit.statistics.parts import Parts, parts_without_rows
 from hwlit.study.disturbed import undisturbed

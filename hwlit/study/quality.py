@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from hwlit.errors import UsageError
-from hwlit.records import Measure, Record
-from hwlit.records.schema import Direction
+from hwlit.records import Direction, Measure, Record
 from hwlit.study.collect import Run
 
 NO_METRIC = "test/accuracy"  # what is missing where no run has a measure of quality

@@ -156,7 +156,8 @@ def _check(check: Mapping[str, Any]) -> str:
 def _headline(record: Record) -> list[Text]:
     adapter, model = record.adapter, record.model.hub_id or "?"
     title = Text(record.name, style="bold")
-    title.append(f"  {adapter.name} on {model}, {record.device.name}, status {record.status}", "")
+    title.append(f"  {adapter.name} on {model}, {record.device.name}, {record.seeds}", "")
+    title.append(f", status {record.status}", "")
     lines = [Text(), title]
     if adapter.quantisation is not None:
         lines.append(Text(_quantised(adapter.quantisation)))

@@ -80,5 +80,6 @@ def _settings(record: Record) -> dict[str, Any]:
         "device": record.device.name,
         "precision": record.precision,
         "seed": record.seed,
+        "data_seed": record.data.seed,
     }
     return {name: value for name, value in named.items() if value is not None}

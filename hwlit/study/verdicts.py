@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from hwlit.records.schema import Direction
+from hwlit.records import Direction
 from hwlit.statistics.best import Comparisons, compare_all
 from hwlit.statistics.differences import LEVEL, Difference
 from hwlit.statistics.parts import Scores

@@ -69,7 +69,7 @@ def test_the_rows_give_the_readings():
 
 
 def test_the_variance_of_f1_is_what_more_rows_would_change():
-    """By hand: F1 = 2 hits / (true + said), whose slopes are 2 / s and -F1 / s of a row's counts."""
+    """By hand: F1 = 2 hits / (true + said), whose slopes are 2 / s and -F1 / s of a row."""
     targets, guesses = (
         torch.tensor([1, 1, 1, 0, 0, 0, 0, 0]),
         torch.tensor([1, 1, 0, 1, 0, 0, 0, 0]),

@@ -1,6 +1,7 @@
 """Records of schema 1 are converted when they are read."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -107,3 +108,26 @@ def test_the_seed_divided_the_data(tmp_path):
 def test_a_field_of_another_type_is_named(field, value, told, tmp_path):
     with pytest.raises(IntegrityError, match=rf"record\.json is damaged: {told}"):
         converted(tmp_path, **{field: value})
+
+
+@pytest.mark.parametrize(
+    ("schema", "data", "seed", "told"),
+    [
+        (1, {}, 3, "seed 3, data.seed 3"),
+        (1, {"seed": 3}, 3, "seed 3, data.seed 3"),
+        (2, {"seed": 0}, 0, "seed 3, data.seed 0"),
+        (2, {}, None, "seed 3"),
+    ],
+)
+def test_both_seeds_are_known_by_their_names(schema, data, seed, told):
+    plain_record = {"schema": schema, "status": "ok", "seed": 3, "readings": {}, "absent": {}}
+    model = {"labels": ["a", "b"]}
+    record = record_of(plain_record | {"data": data, "model": model}, Path("record.json"))
+    assert record.data.seed == seed
+    assert record.seeds == told
+
+
+def test_old_pictures_were_not_divided():
+    plain_record = {"schema": 1, "status": "ok", "seed": 3, "readings": {}, "absent": {}}
+    data = {"instance_prompt": "a sks dog", "seed": 3}
+    assert record_of(plain_record | {"data": data}, Path("record.json")).seeds == "seed 3"
