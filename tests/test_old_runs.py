@@ -159,7 +159,7 @@ def test_resume_ends_as_the_hwlit_that_began_it_would_have(killed, home):
     assert record["status"] == "ok"
     assert record["seed"] == 1
     assert record["resumed_from"]["step"] == newest_step("runs/stopped")
-    assert record["config_sha256"] == kept("runs/stopped")["config_sha256"]
+    assert not any("seed" in why for why in record["resumed_from"]["not_bit_exact"])
     fingerprint = kept("runs/lora")["comparability"]["data"]
     assert record["comparability"]["data"] == fingerprint
 
