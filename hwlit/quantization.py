@@ -252,9 +252,9 @@ def quantize(
     record = read_run(run)
     if record.model.labels is None and record.model.pretrained is not None:
         raise UsageError(f"{run} draws pictures, and only classifiers of texts can be quantised")
-    need(run, record, "model.labels", "adapter.name", "config_sha256", "comparability")
     if record.status != "ok":
         raise UsageError(f"{run} has the status {record.status}; quantise one that is finished")
+    need(run, record, "model.labels", "adapter.name", "config_sha256", "comparability")
     if "converts_to" in record.adapter.rest:
         raise UsageError(f"{run} is quantised already ({record.adapter.name})")
     source = Source(run.absolute(), record, name)
