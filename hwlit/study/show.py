@@ -14,6 +14,7 @@ from hwlit.console import PlainConsole
 from hwlit.options import parser
 from hwlit.plain_text import write_data
 from hwlit.records import read_record, using
+from hwlit.study.energy import RANKS_AS_TIME, energy_name, ranks_as_processor_time
 from hwlit.study.kernels import kernels_told
 
 PERCENTILES = ("p50", "p90", "p95", "p99", "over_base")
@@ -31,7 +32,7 @@ MAIN = (
     "fit/tokens_per_second", "fit/token_slots_per_second", "fit/padding_share",
     "load/peak_memory", "quantise/peak_memory",
     "fit/peak_memory", "fit/peak_memory/reserved", "baseline/memory/resident",
-    "fit/energy", "run/wall_time", "fit/monitor_overhead",
+    "fit/energy", "fit/energy_codecarbon", "run/wall_time", "fit/monitor_overhead",
 )  # fmt: skip
 
 
@@ -73,6 +74,8 @@ def show(record: Mapping[str, Any], console: PlainConsole) -> None:
         console.print(line, soft_wrap=True)
     readings: Mapping[str, Any] = record["readings"]
     console.print(_measures(readings))
+    if "fit/energy" in readings and ranks_as_processor_time(readings):
+        console.print(RANKS_AS_TIME, soft_wrap=True)
     if any(name.startswith("latency/") for name in readings):
         console.print(_latencies(readings))
     if record.get("per_class"):
@@ -80,7 +83,7 @@ def show(record: Mapping[str, Any], console: PlainConsole) -> None:
         baseline = record["data"]["majority_class_accuracy"]
         console.print(f"always answering the commonest class: accuracy {baseline:.4f}")
     if record.get("phases"):
-        console.print(_phases(record["phases"]))
+        console.print(_phases(record["phases"], energy_name(readings)))
     if told := kernels_told(record.get("adapter", {})):
         console.print(Text(told), soft_wrap=True)
     for name, reason in record["absent"].items():
@@ -173,12 +176,32 @@ def _measures(readings: Mapping[str, Any]) -> Table:
         if name not in readings:
             continue
         reading = readings[name]
-        interval = f"{reading['low']:.3f} - {reading['high']:.3f}" if "low" in reading else ""
+        interval = _interval(reading)
         value = in_unit(reading["value"], reading["unit"])
         if name.endswith("_share") or name == "fit/monitor_overhead":
             value = f"{100 * reading['value']:.3g} %"
-        table.add_row(name, Text(value), interval, Text(reading["method"].partition(":")[0]))
+        table.add_row(
+            _called(name, readings),
+            Text(value),
+            interval,
+            Text(reading["method"].partition(":")[0]),
+        )
     return table
+
+
+def _called(name: str, readings: Mapping[str, Any]) -> str:
+    if name == "fit/energy_codecarbon":
+        return f"{name} (with RAM, idle)"
+    return name.replace("energy", energy_name(readings)) if name == "fit/energy" else name
+
+
+def _interval(reading: Mapping[str, Any]) -> str:
+    if not {"low", "high"} <= reading.keys():
+        return ""
+    if reading["unit"] != "J":
+        return f"{reading['low']:.3f} - {reading['high']:.3f}"
+    low, high = (in_unit(reading[end], "J") for end in ("low", "high"))
+    return f"{low} - {high}, assumed"
 
 
 def _latencies(readings: Mapping[str, Any]) -> Table:
@@ -210,8 +233,8 @@ def _classes(rows: list[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _phases(rows: list[Mapping[str, Any]]) -> Table:
-    table = Table("phase", "time", "share", "peak memory", "energy", box=None, pad_edge=False)
+def _phases(rows: list[Mapping[str, Any]], energy_column: str) -> Table:
+    table = Table("phase", "time", "share", "peak memory", energy_column, box=None, pad_edge=False)
     for row in rows:
         memory = next(iter(row["peak_memory"].values()), None)
         energy = in_unit(sum(row["energy"].values()), "J") if row["energy"] else ""

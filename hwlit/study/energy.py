@@ -1,0 +1,39 @@
+"""What a run's energy may be called, by how it was obtained.
+
+Where no hardware counter can be read, energy is processor time times a constant. It then ranks runs
+as their processor time does, and a comparison of both would count one measurement twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+MEASURED = "energy"
+CPU_ONLY = "energy (CPU only, estimated)"
+CPU_PART = "energy (CPU part estimated)"
+RANKS_AS_TIME = (
+    f"{CPU_ONLY}: processor time times a constant, so that it ranks runs as processor time does; "
+    "its range is one of assumptions and no confidence interval"
+)
+
+
+def energy_name(readings: Mapping[str, Any]) -> str:
+    """Return what to call the energy of a run on a screen or in a table.
+
+    Args:
+        readings: The readings of its record, as plain data.
+    """
+    parts = {
+        name.rpartition("/energy/")[2]: reading["method"].partition(":")[0]
+        for name, reading in readings.items()
+        if "/energy/" in name
+    }
+    if "estimated" not in parts.values():
+        return MEASURED
+    return CPU_ONLY if parts.keys() == {"cpu"} else CPU_PART
+
+
+def ranks_as_processor_time(readings: Mapping[str, Any]) -> bool:
+    """Return whether the energy of a run is nothing but processor time times a constant."""
+    return energy_name(readings) == CPU_ONLY
