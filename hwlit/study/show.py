@@ -16,8 +16,9 @@ from hwlit.plain_text import write_data
 from hwlit.records import read_record, using
 from hwlit.study.energy import RANKS_AS_TIME, energy_name, ranks_as_processor_time
 from hwlit.study.kernels import kernels_told
+from hwlit.study.latency import ratio_to_base
 
-PERCENTILES = ("p50", "p90", "p95", "p99", "over_base")
+PERCENTILES = ("p50", "p90", "p95", "p99")
 MAIN = (
     "test/accuracy", "test/accuracy_difference",
     "test/f1_macro", "test/f1_weighted", "test/f1_positive",
@@ -196,7 +197,7 @@ def _called(name: str, readings: Mapping[str, Any]) -> str:
 
 
 def _interval(reading: Mapping[str, Any]) -> str:
-    if not {"low", "high"} <= reading.keys():
+    if "low" not in reading:
         return ""
     if reading["unit"] != "J":
         return f"{reading['low']:.3f} - {reading['high']:.3f}"
@@ -205,24 +206,28 @@ def _interval(reading: Mapping[str, Any]) -> str:
 
 
 def _latencies(readings: Mapping[str, Any]) -> Table:
-    table = Table("latency", *PERCENTILES, box=None, pad_edge=False, title_justify="left")
+    table = Table(
+        "latency", *PERCENTILES, "over_base", box=None, pad_edge=False, title_justify="left"
+    )
     names = [n for n in readings if n.startswith("latency/") and n.endswith("/p50")]
     order = ("reference", "base", "unmerged", "merged")
     inputs = list(dict.fromkeys(name.split("/")[2] for name in names))
     names.sort(key=lambda n: (inputs.index(n.split("/")[2]), order.index(n.split("/")[1])))
     for name in names:
         stem = name.removesuffix("/p50")
-        cells: list[str | Text] = []
-        for percentile in PERCENTILES:
-            reading = readings.get(f"{stem}/{percentile}")
-            ratio = percentile == "over_base"
-            cells.append(
-                "" if reading is None
-                else f"{reading['value']:.2f}x" if ratio
-                else Text(in_unit(reading["value"], reading["unit"]))
-            )  # fmt: skip
-        table.add_row(Text(stem.removeprefix("latency/")), *cells)
+        found = [readings.get(f"{stem}/{percentile}") for percentile in PERCENTILES]
+        cells = ["" if r is None else Text(in_unit(r["value"], r["unit"])) for r in found]
+        _, network, given = stem.split("/")
+        ratio = _ratio(ratio_to_base(readings, network, given))
+        table.add_row(Text(stem.removeprefix("latency/")), *cells, ratio)
     return table
+
+
+def _ratio(reading: Mapping[str, Any] | None) -> str:
+    if reading is None:
+        return ""
+    ends = f" ({reading['low']:.2f}-{reading['high']:.2f})" if "low" in reading else ""
+    return f"{reading['value']:.2f}x{ends}"
 
 
 def _classes(rows: list[Mapping[str, Any]]) -> Table:

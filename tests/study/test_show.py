@@ -1,7 +1,14 @@
 import io
+import json
+
+import pytest
 
 from hwlit.console import PlainConsole
+from hwlit.study.collect import collect
+from hwlit.study.comparison import compared
+from hwlit.study.latency import OVER_BASE, UNMERGED_OVER_BASE
 from hwlit.study.show import show
+from tests.study.records import write_run
 
 ESTIMATE = {"value": 700.0, "unit": "J", "method": "estimated: x", "low": 122.5, "high": 1505.0}
 
@@ -40,3 +47,56 @@ def test_what_hardware_counts_is_called_energy():
     out = shown({"fit/energy": reading, "fit/energy/cpu": reading})
     assert line(out, "fit/energy") == ["fit/energy", "700.0", "J", "measured"]
     assert "processor time" not in out
+
+
+OLD = {"value": 1.01, "unit": "1", "method": "measured: ratio of medians", "n": 60}
+NEW = {"value": 1.05, "unit": "1", "method": "measured: turn by turn", "n": 9} | {
+    "low": 0.98, "high": 1.12
+}  # fmt: skip
+
+
+def timed(over_base=None, **seconds):
+    found = {
+        f"latency/{name}/batch_1/p50": {"value": value, "unit": "s", "method": "measured: clock"}
+        for name, value in seconds.items()
+    }
+    return found | ({"latency/merged/batch_1/over_base": over_base} if over_base else {})
+
+
+@pytest.mark.parametrize(
+    ("readings", "told", "ratio"),
+    [
+        (timed(NEW, base=0.1, merged=0.0958), "1.05x (0.98-1.12)", 1.05),
+        (timed(OLD, base=0.1, merged=0.0958), "0.96x", 0.958),
+        (timed(base=0.1, merged=0.1), "1.00x", 1.0),
+        # Once over the quantised base, in the page over the one in full precision.
+        (timed(OLD, reference=0.2, base=0.1, merged=0.1), "0.50x", 0.5),
+        (timed(OLD, base=0.0, merged=0.1), None, None),
+        (timed(NEW | {"value": -1.0}, base=0.1, merged=0.1), None, None),
+        (timed(NEW | {"low": 0}, base=0.1, merged=0.1), None, None),
+        (timed(merged=0.1), None, None),
+    ],
+)
+def test_a_run_has_one_ratio_to_its_base_on_every_page(tmp_path, readings, told, ratio):
+    folder = write_run(tmp_path / "run", config="run")
+    record = json.loads((folder / "record.json").read_text())
+    record["readings"] |= readings
+    (folder / "record.json").write_text(json.dumps(record))
+    words = line(shown(record["readings"]), "merged/batch_1")[3:]
+    assert " ".join(words) == (told or "")
+    (row,) = compared(collect([tmp_path]), None, None).rows
+    assert row.value(OVER_BASE) == (None if ratio is None else pytest.approx(ratio))
+    assert UNMERGED_OVER_BASE not in row.readings
+    if ratio is not None and "(" in told:
+        assert (row.readings[OVER_BASE].low, row.readings[OVER_BASE].high) == (0.98, 1.12)
+
+
+def test_ratios_of_several_runs_are_averaged_as_logs(tmp_path):
+    for seed, ratio in enumerate((0.5, 2.0)):
+        folder = write_run(tmp_path / str(seed), seed=seed, config="run")
+        record = json.loads((folder / "record.json").read_text())
+        record["readings"] |= timed(NEW | {"value": ratio}, base=0.1, merged=0.1)
+        (folder / "record.json").write_text(json.dumps(record))
+    (row,) = compared(collect([tmp_path]), None, None).rows
+    found = row.readings[OVER_BASE]
+    assert (found.value, found.least, found.most, found.low) == (pytest.approx(1), 0.5, 2, None)
