@@ -6,16 +6,14 @@ as their processor time does, and a comparison of both would count one measureme
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 MEASURED = "energy"
 CPU_ONLY = "energy (CPU only, estimated)"
 CPU_PART = "energy (CPU part estimated)"
-RANKS_AS_TIME = (
-    f"{CPU_ONLY}: processor time times a constant, so that it ranks runs as processor time does; "
-    "its range is one of assumptions and no confidence interval"
-)
+RANKS_AS_TIME = f"{CPU_ONLY}: ranks runs as processor time does, times a constant"
+RANGE = "in brackets: a range of assumptions, no confidence interval"
 
 
 def energy_name(readings: Mapping[str, Any]) -> str:
@@ -37,3 +35,13 @@ def energy_name(readings: Mapping[str, Any]) -> str:
 def ranks_as_processor_time(readings: Mapping[str, Any]) -> bool:
     """Return whether the energy of a run is nothing but processor time times a constant."""
     return energy_name(readings) == CPU_ONLY
+
+
+def common_name(runs: Iterable[Mapping[str, Any]]) -> str:
+    """Return what to call the energy of several runs in one table: `energy` where it differs.
+
+    Args:
+        runs: The readings of each.
+    """
+    names = {energy_name(readings) for readings in runs}
+    return names.pop() if len(names) == 1 else MEASURED

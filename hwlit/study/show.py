@@ -14,7 +14,7 @@ from hwlit.console import PlainConsole
 from hwlit.options import parser
 from hwlit.plain_text import write_data
 from hwlit.records import read_record, using
-from hwlit.study.energy import RANKS_AS_TIME, energy_name, ranks_as_processor_time
+from hwlit.study.energy import RANGE, RANKS_AS_TIME, energy_name, ranks_as_processor_time
 from hwlit.study.kernels import kernels_told
 from hwlit.study.latency import ratio_to_base
 
@@ -76,7 +76,7 @@ def show(record: Mapping[str, Any], console: PlainConsole) -> None:
     readings: Mapping[str, Any] = record["readings"]
     console.print(_measures(readings))
     if "fit/energy" in readings and ranks_as_processor_time(readings):
-        console.print(RANKS_AS_TIME, soft_wrap=True)
+        console.print(f"{RANKS_AS_TIME}; {RANGE}", soft_wrap=True)
     if any(name.startswith("latency/") for name in readings):
         console.print(_latencies(readings))
     if record.get("per_class"):
@@ -192,7 +192,7 @@ def _measures(readings: Mapping[str, Any]) -> Table:
 
 def _called(name: str, readings: Mapping[str, Any]) -> str:
     if name == "fit/energy_codecarbon":
-        return f"{name} (with RAM, idle)"
+        return f"{name} (RAM, idle)"
     return name.replace("energy", energy_name(readings)) if name == "fit/energy" else name
 
 
@@ -201,8 +201,9 @@ def _interval(reading: Mapping[str, Any]) -> str:
         return ""
     if reading["unit"] != "J":
         return f"{reading['low']:.3f} - {reading['high']:.3f}"
-    low, high = (in_unit(reading[end], "J") for end in ("low", "high"))
-    return f"{low} - {high}, assumed"
+    unit, joules = ("Wh", 3600.0) if reading["high"] >= 3600 else ("J", 1.0)
+    low, high = (f"{reading[end] / joules:,.4g}" for end in ("low", "high"))
+    return f"({low} - {high} {unit})"
 
 
 def _latencies(readings: Mapping[str, Any]) -> Table:

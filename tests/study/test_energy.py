@@ -1,6 +1,17 @@
 import pytest
 
-from hwlit.study.energy import CPU_ONLY, CPU_PART, MEASURED, energy_name, ranks_as_processor_time
+from hwlit.study.collect import collect
+from hwlit.study.comparison import compared
+from hwlit.study.energy import (
+    CPU_ONLY,
+    CPU_PART,
+    MEASURED,
+    common_name,
+    energy_name,
+    ranks_as_processor_time,
+)
+from hwlit.study.figures import pareto_figures
+from tests.study.records import write_run
 
 
 def metered(**tags):
@@ -25,3 +36,24 @@ def test_energy_is_called_by_how_it_was_obtained(tags, name):
     readings = metered(**tags) | {"fit/wall_time": {"value": 1.0, "method": "measured: clock"}}
     assert energy_name(readings) == name
     assert ranks_as_processor_time(readings) == (name == CPU_ONLY)
+
+
+def test_energies_of_two_kinds_in_one_table_have_the_plain_name():
+    estimated, measured = metered(cpu="estimated"), metered(cpu="measured")
+    assert common_name([estimated, estimated]) == CPU_ONLY
+    assert common_name([estimated, measured]) == MEASURED
+    assert common_name([]) == MEASURED
+
+
+def test_the_plot_of_an_estimate_says_so(tmp_path):
+    for name, joules in (("Full", 9.0), ("Lora", 5.0)):
+        energy = (joules, "J", "estimated: TDP")
+        readings = {"fit/energy": energy, "fit/energy/cpu": energy}
+        right = [True] * 60 + [False] * 40
+        write_run(tmp_path / name, name, config=name, readings=readings, right=right)
+    figures = {f.name: f for f in pareto_figures(compared(collect([tmp_path]), None, None))}
+    found = figures["pareto-energy"]
+    assert found.title == f"quality against {CPU_ONLY}"
+    assert found.layout["xaxis"]["title"]["text"] == f"{CPU_ONLY} of the train loop, J"
+    assert "as processor time does" in found.note
+    assert figures["pareto-time"].title == "quality against time"

@@ -35,9 +35,9 @@ def test_an_estimate_of_energy_says_so_wherever_it_stands():
         },
         [phase | {"energy": {"cpu": 700.0}}],
     )
-    told = "fit/energy (CPU only, estimated) 700.0 J 122.5 J - 1505.0 J, assumed estimated"
+    told = "fit/energy (CPU only, estimated) 700.0 J (122.5 - 1,505 J) estimated"
     assert line(out, "fit/energy (") == told.split()
-    assert "2562.0" in line(out, "fit/energy_codecarbon (with RAM, idle)")
+    assert "2562.0" in line(out, "fit/energy_codecarbon (RAM, idle)")
     assert line(out, "phase")[-4:] == ["energy", "(CPU", "only,", "estimated)"]
     assert "ranks runs as processor time does" in out
 
