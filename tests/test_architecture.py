@@ -82,7 +82,7 @@ NEVER_LIGHTNING |= {"exporting", "paths", "shifts", "surroundings", "uploads", *
 # Optional back ends, each in the one file that owns it.
 LOCAL_IMPORTS = {
     "devices/nvml.py": {"pynvml"},
-    "devices/cpu_time.py": {"codecarbon"},
+    "devices/codecarbon_tables.py": {"codecarbon"},
     "devices/tpu.py": {"torch_xla"},
     "exports/stock_pipeline.py": {"bitsandbytes", "torchao"},  # as in a process without hwlit
     "adapters/bitsandbytes_linear.py": {"bitsandbytes"},

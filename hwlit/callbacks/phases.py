@@ -17,11 +17,12 @@ import psutil
 from lightning.pytorch import LightningModule, Trainer
 
 from hwlit.callbacks.ledger import (
-    TOO_SHORT,
     Phase,
     Share,
+    codecarbon_of,
     energy_of_all,
     memory_of_all,
+    metered,
     peak_readings,
     power_of_all,
     rank_rows,
@@ -193,6 +194,8 @@ class Phases(Monitor):
             for quantity, reading in energy_of_all(name, shares).items():
                 if isinstance(reading, Reading):
                     found[f"{name}/energy/{quantity}".removesuffix("/")] = reading
+        if isinstance(other := self._codecarbon(), Reading):
+            found["fit/energy_codecarbon"] = other
         baseline = memory_of_all(share.baseline for share in shares)
         found |= {f"baseline/memory/{k}": replace(r, measure=FACT) for k, r in baseline.items()}
         found |= {f"idle/power/{part}": watts for part, watts in power_of_all(shares).items()}
@@ -209,6 +212,8 @@ class Phases(Monitor):
             for component, reason in energy_of_all(name, shares).items():
                 if isinstance(reason, str):
                     reasons[f"{name}/energy/{component}"] = reason
+        if isinstance(other := self._codecarbon(), str):
+            reasons["fit/energy_codecarbon"] = other
         if self._counters:
             reasons["startup/energy"] = "the counters are opened after the imports"
         if len(shares) < self.place.world_size:
@@ -250,7 +255,7 @@ class Phases(Monitor):
             counters=tuple(counter.component for counter in self._counters),
             lost=self._lost,
             memory={name: phase.peak_memory for name, phase in phases.items()},
-            energy={name: self._energy(phase) for name, phase in phases.items()},
+            energy={name: metered(self._counters, phase) for name, phase in phases.items()},
             baseline=self._baseline,
             idle=self._idle,
         )
@@ -258,18 +263,8 @@ class Phases(Monitor):
     def _shares(self) -> list[Share]:
         return [self._share(), *self._others]
 
-    def _energy(self, phase: Phase) -> dict[str, Reading | str]:
-        """Return the energy per component, or why there is none."""
-        found: dict[str, Reading | str] = {}
-        for counter in self._counters:
-            if counter.component not in phase.energy:
-                continue
-            joules = phase.energy[counter.component]
-            # A counter that stood still was not read often enough: that is no energy of 0.
-            unread = joules == 0 and (counter.measured or phase.wall_time < counter.update_period)
-            used = Reading(joules, "J", counter.how, measure=COST)
-            found[counter.component] = TOO_SHORT if unread else used
-        return found
+    def _codecarbon(self) -> Reading | str | None:
+        return codecarbon_of(self._counters, self._named().get("fit"), self.place.world_size)
 
     def _open(self, name: str) -> Phase:
         return self._ledger.setdefault(name, Phase())

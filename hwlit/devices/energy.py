@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hwlit.errors import ResourceError
 from hwlit.records import COST, How, Reading
@@ -36,6 +36,19 @@ class EnergyCounter(ABC):
         Raises:
             ResourceError: The source can no longer be read.
         """
+
+    def reading(self, joules: float) -> Reading:
+        """Return joules of a window as a reading."""
+        return Reading(joules, "J", self.how, measure=COST)
+
+    def codecarbon(self, joules: float, seconds: float) -> Reading | None:
+        """Return what CodeCarbon would book for a window; None where the hardware counts.
+
+        Args:
+            joules: What this counter counted.
+            seconds: How long the window was, above 0.
+        """
+        return None
 
 
 class SummedCounter(EnergyCounter):
@@ -128,10 +141,11 @@ class EnergyWindow:
             if used_j == 0 and (counter.measured or short):
                 absent[counter.component] = _unmoved(counter, seconds)
                 continue
-            caveat = f"; {_too_short(counter, seconds)}" if short else ""
-            readings[counter.component] = Reading(
-                used_j, "J", counter.how.and_(caveat), measure=COST
-            )
+            reading = counter.reading(used_j)
+            if short:
+                caveat = f"; {_too_short(counter, seconds)}"
+                reading = replace(reading, how=reading.how.and_(caveat))
+            readings[counter.component] = reading
         return EnergyUse(seconds, readings, absent)
 
 

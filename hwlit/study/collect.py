@@ -15,8 +15,7 @@ from hwlit.bounded_files import read_json
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.paths import last_name, without_folders
 from hwlit.records import Record, read_record
-from hwlit.study.inside import LeavesError, check_name, check_row, refuse_links
-from hwlit.study.store import SCHEMA
+from hwlit.study.inside import SCHEMA, LeavesError, check_name, check_row, refuse_links
 
 PLAIN = (str, int, float, bool, type(None))
 NO_RECORD = Record(status="failed", readings={}, absent={})

@@ -9,6 +9,7 @@ from typing import Any
 from hwlit.plain_text import printable
 from hwlit.study.comparison import Comparison, Row
 from hwlit.study.curves import validation_curve
+from hwlit.study.energy import CPU_ONLY, common_name
 from hwlit.study.latency import OVER_BASE
 from hwlit.study.pareto import front
 from hwlit.study.table import quantity
@@ -89,6 +90,11 @@ def _pareto(
         note += f" and {len(best) - 8} more"
     if any(_is_estimated(row, name) for row in rows):
         note += "; an open circle is an estimate"
+    heading = what
+    if name == "fit/energy":
+        heading = common_name(run.record.readings for row in rows for run in row.method.runs)
+        title = title.replace("energy", heading)
+        note += "; ranks runs as processor time does" if heading == CPU_ONLY else ""
     layout: dict[str, Any] = {
         "xaxis": {"title": {"text": title}},
         "yaxis": {"title": {"text": metric_name(comparison)}},
@@ -98,7 +104,7 @@ def _pareto(
     if min(costs) > 0 and max(costs) / min(costs) > 20:
         layout["xaxis"]["type"] = "log"
     traces = [line, {"x": costs, "y": qualities, **_points(comparison, rows, name)}]
-    return Figure(f"pareto-{what}", f"quality against {what}", traces, layout, note)
+    return Figure(f"pareto-{what}", f"quality against {heading}", traces, layout, note)
 
 
 def _points(comparison: Comparison, rows: list[Row], name: str) -> dict[str, Any]:

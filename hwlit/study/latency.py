@@ -7,6 +7,7 @@ not.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hwlit.records import Measure, Reading, Record, measured
 from hwlit.study.methods import Method
@@ -17,6 +18,34 @@ RESOLUTION = 0.05  # by which two timings of one network in turns may differ; le
 # What makes ratios of two rows unequal, as it begins in a row's flags: their bases are not alike.
 OTHER_BASE = ("other model", "precision", "device", "threads", "torch", "max_length", "resolution")
 RATIO = Measure("cost", "min", (0.0, None), margin=RESOLUTION)
+
+
+def ratio_to_base(record: Record, network: str, given: str | None) -> Reading | None:
+    """Return one run's ratio of latencies to the unquantised base, the same for every page.
+
+    It is the run's own reading, taken turn by turn. Records before that have no interval in theirs,
+    which was over another base where a base was quantised: of them it is the ratio of medians.
+
+    Args:
+        record: The run's record.
+        network: "merged", "unmerged", or "base" beside a reference.
+        given: What latencies are of, such as `batch_1`.
+
+    Returns:
+        None where one was not timed.
+    """
+    known = record.readings.get(f"latency/{network}/{given}/over_base")
+    if known is not None and known.low is not None and known.high is not None:
+        ratio = replace(known, measure=RATIO)
+        return ratio if min(known.value, known.low, known.high) > 0 else None
+    names = ("reference", "base", network)
+    found = {name: record.value(f"latency/{name}/{given}/p50") for name in names}
+    medians = {name: value for name, value in found.items() if value is not None}
+    beside = "reference" if "reference" in medians else "base"
+    if network == beside or not {network, beside} <= medians.keys() or min(medians.values()) <= 0:
+        return None
+    how = measured("ratio of medians, timed in turns")
+    return Reading(medians[network] / medians[beside], "1", how, measure=RATIO)
 
 
 def over_base(
@@ -39,22 +68,6 @@ def over_base(
     ratios = {id(run): ratio_to_base(run.record, network, given) for run in method.runs}
     known = {place: ratio for place, ratio in ratios.items() if ratio is not None}
     return known if len(known) == len(ratios) else {}
-
-
-def ratio_to_base(record: Record, network: str, given: str | None) -> Reading | None:
-    """Return one run's ratio: what it timed in turns, of medians where it kept no such ratio.
-
-    A network whose base is quantised is held against the reference in full precision instead.
-    """
-    stem = f"latency/{network}/{given}"
-    own, reference, base = (
-        record.value(f"latency/{name}/{given}/p50") for name in (network, "reference", "base")
-    )
-    if reference is None and (told := record.readings.get(f"{stem}/over_base")) is not None:
-        return told
-    if own is None or not (beside := reference or base):
-        return None
-    return Reading(own / beside, "1", measured("ratio of medians, timed in turns"), measure=RATIO)
 
 
 def is_latency(name: str) -> bool:

@@ -24,9 +24,11 @@ from hwlit.records import (
     read_record,
     using,
 )
+from hwlit.study.energy import RANGE, RANKS_AS_TIME, energy_name, ranks_as_processor_time
 from hwlit.study.kernels import kernels_told
+from hwlit.study.latency import ratio_to_base
 
-PERCENTILES = ("p50", "p90", "p95", "p99", "over_base")
+PERCENTILES = ("p50", "p90", "p95", "p99")
 MAIN = (
     "test/accuracy", "test/accuracy_difference",
     "test/f1_macro", "test/f1_weighted", "test/f1_positive",
@@ -41,7 +43,7 @@ MAIN = (
     "fit/tokens_per_second", "fit/token_slots_per_second", "fit/padding_share",
     "load/peak_memory", "quantise/peak_memory",
     "fit/peak_memory", "fit/peak_memory/reserved", "baseline/memory/resident",
-    "fit/energy", "run/wall_time", "fit/monitor_overhead",
+    "fit/energy", "fit/energy_codecarbon", "run/wall_time", "fit/monitor_overhead",
 )  # fmt: skip
 
 
@@ -88,14 +90,16 @@ def show(record: Record, console: PlainConsole) -> None:
     for line in _headline(record):
         console.print(line, soft_wrap=True)
     console.print(_measures(record.readings))
+    if "fit/energy" in record.readings and ranks_as_processor_time(record.readings):
+        console.print(f"{RANKS_AS_TIME}; {RANGE}", soft_wrap=True)
     if any(name.startswith("latency/") for name in record.readings):
-        console.print(_latencies(record.readings))
+        console.print(_latencies(record))
     if record.per_class:
         console.print(_classes(record.per_class))
         baseline = record.data.majority_class_accuracy
         console.print(f"always answering the commonest class: accuracy {baseline:.4f}")
     if record.phases:
-        console.print(_phases(record.phases))
+        console.print(_phases(record.phases, energy_name(record.readings)))
     if told := kernels_told(record.adapter):
         console.print(Text(told), soft_wrap=True)
     for name, reason in record.absent.items():
@@ -188,7 +192,8 @@ def _measures(readings: Mapping[str, Reading]) -> Table:
         value = in_unit(reading.value, reading.unit)
         if name.endswith("_share") or name == "fit/monitor_overhead":
             value = f"{100 * reading.value:.3g} %"
-        table.add_row(Text(name), Text(value), _interval(reading), Text(reading.how.tag))
+        called = Text(_called(name, readings))
+        table.add_row(called, Text(value), _interval(reading), Text(reading.how.tag))
     return table
 
 
@@ -200,33 +205,48 @@ def _shown(readings: Mapping[str, Reading]) -> list[str]:
     return [*quality, *more, *(name for name in known if name not in quality)]
 
 
+def _called(name: str, readings: Mapping[str, Reading]) -> str:
+    if name == "fit/energy_codecarbon":
+        return f"{name} (RAM, idle)"
+    return name.replace("energy", energy_name(readings)) if name == "fit/energy" else name
+
+
 def _interval(reading: Reading) -> str:
-    ends = [end for end in (reading.low, reading.high) if end is not None]
-    if len(ends) < 2:
+    low, high = reading.low, reading.high
+    if low is None or high is None:
         return ""
-    small = reading.unit in ("1", "nat")
-    return " - ".join(f"{end:.3f}" if small else in_unit(end, reading.unit) for end in ends)
+    if reading.unit in ("1", "nat"):
+        return f"{low:.3f} - {high:.3f}"
+    if reading.unit != "J":
+        return f"{in_unit(low, reading.unit)} - {in_unit(high, reading.unit)}"
+    unit, joules = ("Wh", 3600.0) if high >= 3600 else ("J", 1.0)
+    return f"({low / joules:,.4g} - {high / joules:,.4g} {unit})"
 
 
-def _latencies(readings: Mapping[str, Reading]) -> Table:
-    table = Table("latency", *PERCENTILES, box=None, pad_edge=False, title_justify="left")
+def _latencies(record: Record) -> Table:
+    readings = record.readings
+    table = Table(
+        "latency", *PERCENTILES, "over_base", box=None, pad_edge=False, title_justify="left"
+    )
     names = [n for n in readings if n.startswith("latency/") and n.endswith("/p50")]
     order = ("reference", "base", "unmerged", "merged")
     inputs = list(dict.fromkeys(name.split("/")[2] for name in names))
     names.sort(key=lambda n: (inputs.index(n.split("/")[2]), order.index(n.split("/")[1])))
     for name in names:
         stem = name.removesuffix("/p50")
-        cells: list[str | Text] = []
-        for percentile in PERCENTILES:
-            reading = readings.get(f"{stem}/{percentile}")
-            ratio = percentile == "over_base"
-            cells.append(
-                "" if reading is None
-                else f"{reading.value:.2f}x" if ratio
-                else Text(in_unit(reading.value, reading.unit))
-            )  # fmt: skip
-        table.add_row(Text(stem.removeprefix("latency/")), *cells)
+        found = [readings.get(f"{stem}/{percentile}") for percentile in PERCENTILES]
+        cells = ["" if r is None else Text(in_unit(r.value, r.unit)) for r in found]
+        _, network, given = stem.split("/")
+        ratio = _ratio(ratio_to_base(record, network, given))
+        table.add_row(Text(stem.removeprefix("latency/")), *cells, ratio)
     return table
+
+
+def _ratio(reading: Reading | None) -> str:
+    if reading is None:
+        return ""
+    ends = "" if reading.low is None else f" ({reading.low:.2f}-{reading.high:.2f})"
+    return f"{reading.value:.2f}x{ends}"
 
 
 def _classes(rows: Sequence[ClassFigures]) -> Table:
@@ -237,8 +257,8 @@ def _classes(rows: Sequence[ClassFigures]) -> Table:
     return table
 
 
-def _phases(rows: Sequence[Phase]) -> Table:
-    table = Table("phase", "time", "share", "peak memory", "energy", box=None, pad_edge=False)
+def _phases(rows: Sequence[Phase], energy_column: str) -> Table:
+    table = Table("phase", "time", "share", "peak memory", energy_column, box=None, pad_edge=False)
     for row in rows:
         memory = next(iter(row.peak_memory.values()), None)
         energy = in_unit(sum(row.energy.values()), "J") if row.energy else ""

@@ -15,12 +15,11 @@ from hwlit.errors import IntegrityError, UsageError
 from hwlit.run_directory import LOCK, OWNER
 from hwlit.saved_configs import leaves_division
 from hwlit.storage import write_text
-from hwlit.study.inside import check_name, check_row, refuse_links
+from hwlit.study.inside import SCHEMA, check_name, check_row, refuse_links
 from hwlit.study.plan import Study
 from hwlit.temporaries import is_temporary
 from hwlit.yaml_files import config_text
 
-SCHEMA = 1
 MOST_CELLS = 100_000  # a study's file may grow; each version of it has at most 10,000
 FACTS = ("name", "metric", "mode", "cells")  # what `study.json` says at least
 DIVIDED_BY = "data.seed"  # the cells of a study that is begun now
