@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,9 +17,10 @@ import yaml
 from hwlit.__main__ import main, with_shipped_configs
 from hwlit.errors import DataError, Interrupted, UsageError
 from hwlit.inference import read_texts
-from hwlit.records import read_record
+from hwlit.records import SCHEMA, Data, read_record
 from hwlit.shipped import config_names, config_root
 from hwlit.storage import verify
+from hwlit.study.collect import NO_RECORD
 from tests.conftest import speed_up, tiny_arguments
 
 
@@ -94,7 +96,7 @@ def test_a_run_writes_everything_it_promises(finished):
 
 def test_the_record_holds_the_whole_row(finished):
     record = read(finished)
-    assert (record["schema"], record["status"], record["name"]) == (2, "ok", "quickstart")
+    assert (record["schema"], record["status"], record["name"]) == (SCHEMA, "ok", "quickstart")
     needed = {
         "test/accuracy", "test/f1_macro", "test/f1_positive", "test/loss", "fit/wall_time",
         "fit/step_time", "fit/peak_memory", "latency/base/batch_1/p50",
@@ -482,14 +484,14 @@ def test_a_refused_file_leaves_no_directory(own_fit, tmp_path, capsys):
 
 
 def test_predict_reads_what_the_run_put_before_its_texts(tmp_path):
-    record = {"data": {"text_column": "text", "before": ["keyword"]}}
+    record = replace(NO_RECORD, data=Data(text_column="text", before=("keyword",)))
     path = tmp_path / "x.csv"
     path.write_text("keyword,text\nwild%20fire,near town\n,calm\n")
     assert read_texts(path, record) == ["keyword: wild fire | near town", "calm"]
     path.write_text("text\ncalm\n")
     with pytest.raises(DataError, match=r"no column 'keyword', .*the run reads keyword too"):
         read_texts(path, record)
-    assert read_texts(path, {"data": {}}) == ["calm"]
+    assert read_texts(path, NO_RECORD) == ["calm"]
 
 
 def test_a_loss_that_is_no_number_stops_before_the_update(tiny_fit, tmp_path, monkeypatch, capsys):
