@@ -17,7 +17,7 @@ import yaml
 from hwlit.__main__ import main, with_shipped_configs
 from hwlit.errors import DataError, Interrupted, UsageError
 from hwlit.inference import read_texts
-from hwlit.records import Data
+from hwlit.records import SCHEMA, Data, read_record
 from hwlit.shipped import config_names, config_root
 from hwlit.storage import verify
 from hwlit.study.collect import NO_RECORD
@@ -96,7 +96,7 @@ def test_a_run_writes_everything_it_promises(finished):
 
 def test_the_record_holds_the_whole_row(finished):
     record = read(finished)
-    assert (record["schema"], record["status"], record["name"]) == (2, "ok", "quickstart")
+    assert (record["schema"], record["status"], record["name"]) == (SCHEMA, "ok", "quickstart")
     needed = {
         "test/accuracy", "test/f1_macro", "test/f1_positive", "test/loss", "fit/wall_time",
         "fit/step_time", "fit/peak_memory", "latency/base/batch_1/p50",
@@ -124,16 +124,14 @@ def test_the_record_holds_the_whole_row(finished):
 
 
 def test_the_record_holds_the_curves(finished):
-    record = read(finished)
-    shown = {one["name"]: one for one in record["exhibits"]}
-    assert {"predictions", "confusion_matrix"} < shown.keys()
-    columns = {name: one["columns"] for name, one in shown.items() if one["kind"] == "curve"}
-    assert len(columns["learning_rate"]["step"]) == record["readings"]["fit/steps"]["value"]
-    assert columns["validation"]["epoch"] == [0, 1]
-    assert sum(columns["reliability"]["count"]) == record["data"]["rows"]["test"]
-    area = record["readings"]["test/average_precision"]["value"]
-    facts = shown["precision_recall"]["facts"]
-    assert facts == {"label": "disaster", "average_precision": area}
+    record = read_record(finished)
+    curves = {curve.name: curve.columns for curve in record.exhibits if curve.kind == "curve"}
+    assert len(curves["learning_rate"]["step"]) == record.value("fit/steps")
+    assert curves["validation"]["epoch"] == [0, 1]
+    assert sum(curves["reliability"]["count"]) == record.data.rest["rows"]["test"]
+    facts = record.exhibit("precision_recall").facts
+    area = record.value("test/average_precision")
+    assert (facts["label"], facts["average_precision"]) == ("disaster", area)
     with (finished / "metrics.csv").open(newline="") as file:
         assert any(row["train/learning_rate"] for row in csv.DictReader(file))
 
@@ -414,9 +412,8 @@ def test_a_file_of_ones_own_gives_a_row_and_predicts(own_fit, own_csv, tmp_path,
     assert "data: empty texts kept 1, a byte order mark left out" in printed.err
     record = read(tmp_path / "run")
     labels = ["calm", "fire, and smoke", "water"]
-    assert record["model"]["labels"] == labels
-    (matrix,) = (one for one in record["exhibits"] if one["kind"] == "matrix")
-    assert matrix["labels"] == labels
+    matrix = read_record(tmp_path / "run").exhibit("confusion_matrix")
+    assert record["model"]["labels"] == list(matrix.labels) == labels
     assert (
         f"commonest class: accuracy {record['data']['majority_class_accuracy']:.4f}" in printed.out
     )

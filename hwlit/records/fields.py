@@ -11,6 +11,7 @@ import typing
 from collections.abc import Iterator
 from types import ModuleType
 
+from hwlit.plain_text import write_data
 from hwlit.records import readings, schema
 from hwlit.records.decoding import REST
 from hwlit.records.schema import Record
@@ -68,4 +69,4 @@ def _parts(hint: object) -> Iterator[tuple[type, str]]:
 
 
 if __name__ == "__main__":
-    print(table())
+    write_data(table() + "\n")

@@ -1,4 +1,5 @@
 import dataclasses
+import inspect
 from pathlib import Path
 
 from hwlit.records import fields, readings, schema
@@ -10,7 +11,7 @@ def test_every_field_has_a_sentence():
     for module in (schema, readings):
         told = fields.sentences(module)
         for name, kind in vars(module).items():
-            if dataclasses.is_dataclass(kind) and kind.__module__ == module.__name__:
+            if inspect.isclass(kind) and dataclasses.is_dataclass(kind) and name in told:
                 for field in dataclasses.fields(kind):
                     sentence = told[name].get(field.name, "")
                     assert sentence.endswith("."), f"{name}.{field.name}"
