@@ -32,6 +32,7 @@ from hwlit.statistics.intervals import mean_interval
 from hwlit.statistics.lending import LEAST_METHODS, PRIOR, lent_noise
 from hwlit.statistics.parts import Parts, Scores, scores
 from hwlit.statistics.power import (
+    LEAST_LENDERS,
     More,
     equivalent,
     how_many_more,
@@ -280,7 +281,7 @@ def _middle(more: More, seeds: int, methods: int) -> float:
     """Return the number of runs in all that a range is made of."""
     if more.seeds is None:
         return math.inf
-    return (seeds + more.seeds[1]) / (1.5 if methods >= LEAST_METHODS else 2.0)
+    return (seeds + more.seeds[1]) / (1.5 if methods >= LEAST_LENDERS else 2.0)
 
 
 def true_seeds(rows: int, seeds: int, sd: float, wanted: float, methods: int) -> float:
@@ -470,12 +471,15 @@ def processor() -> str:
     return names[0] if names else platform.machine()
 
 
+QUICK = Effort(0.003, (60, 242))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print every table as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="few repetitions: does it run at all")
     asked = parser.parse_args(arguments)
-    effort = Effort(0.003, (60, 242)) if asked.quick else Effort()
+    effort = QUICK if asked.quick else Effort()
     start = time.process_time()
     for table in TABLES:
         for text in table(effort):

@@ -11,7 +11,7 @@ def test_every_table_is_printed(capsys, monkeypatch):
     for title in ("Coverage, fixed", "Coverage, new", "macro-F1", "Equal methods", "Two methods"):
         assert title in printed
     tables = [part for part in printed.split("\n\n") if part.startswith("|")]
-    assert len(tables) == 11
+    assert len(tables) == 10
     for table in tables:
         assert len({text.count("|") for text in table.splitlines()}) == 1
     assert "nan" not in printed
