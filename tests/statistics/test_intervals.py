@@ -91,6 +91,8 @@ def test_ends_stay_inside_the_bounds():
     assert -1 < angle.low < -0.999 < angle.high
     at_the_bound = mean_interval(some(3, mean=1.0), bounds=(0, 1))
     assert at_the_bound.low < 1 == at_the_bound.high
+    beyond = mean_interval(some(3, mean=1.5), bounds=(0, 1))
+    assert beyond.low < 1.5 <= beyond.high
 
 
 def test_all_right_is_not_certain():
