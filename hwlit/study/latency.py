@@ -6,9 +6,9 @@ not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from hwlit.records import Measure, Reading, Record, measured
+from hwlit.records import Measure, Reading, measured
 from hwlit.study.methods import Method
 
 OVER_BASE = "latency/merged_over_base"
@@ -36,25 +36,40 @@ def over_base(
     """
     if any(flag.startswith(OTHER_BASE) for flag in flags):
         return {}
-    ratios = {id(run): ratio_to_base(run.record, network, given) for run in method.runs}
+    ratios = {id(run): ratio_to_base(run.record.readings, network, given) for run in method.runs}
     known = {place: ratio for place, ratio in ratios.items() if ratio is not None}
     return known if len(known) == len(ratios) else {}
 
 
-def ratio_to_base(record: Record, network: str, given: str | None) -> Reading | None:
-    """Return one run's ratio: what it timed in turns, of medians where it kept no such ratio.
+def ratio_to_base(
+    readings: Mapping[str, Reading], network: str, given: str | None
+) -> Reading | None:
+    """Return one run's ratio of latencies to the unquantised base, the same for every page.
 
-    A network whose base is quantised is held against the reference in full precision instead.
+    It is the run's own reading, taken turn by turn. Records before that have no interval in theirs,
+    which was over another base where a base was quantised: of them it is the ratio of medians.
+
+    Args:
+        readings: The readings of the run's record.
+        network: "merged", "unmerged", or "base" beside a reference.
+        given: What latencies are of, such as `batch_1`.
+
+    Returns:
+        A reading; None where one was not timed.
     """
-    stem = f"latency/{network}/{given}"
-    own, reference, base = (
-        record.value(f"latency/{name}/{given}/p50") for name in (network, "reference", "base")
-    )
-    if reference is None and (told := record.readings.get(f"{stem}/over_base")) is not None:
-        return told
-    if own is None or not (beside := reference or base):
+    known = readings.get(f"latency/{network}/{given}/over_base")
+    if known is not None and known.low is not None and known.high is not None:
+        return known if min(known.value, known.low, known.high) > 0 else None
+    medians = {
+        name: reading.value
+        for name in ("reference", "base", network)
+        if (reading := readings.get(f"latency/{name}/{given}/p50")) is not None
+    }
+    beside = "reference" if "reference" in medians else "base"
+    if network == beside or not {network, beside} <= medians.keys() or min(medians.values()) <= 0:
         return None
-    return Reading(own / beside, "1", measured("ratio of medians, timed in turns"), measure=RATIO)
+    ratio = medians[network] / medians[beside]
+    return Reading(ratio, "1", measured("ratio of medians, timed in turns"), measure=RATIO)
 
 
 def is_latency(name: str) -> bool:
