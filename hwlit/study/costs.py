@@ -15,9 +15,9 @@ from hwlit.statistics.spread import Spread
 from hwlit.study.collect import Run
 from hwlit.study.disturbed import undisturbed
 from hwlit.study.methods import Method
+from hwlit.study.pooling import LARGEST_LOG
 
 Key = tuple[int, int | None]
-LARGEST_LOG = 700.0  # its exponential is still a number
 
 
 @dataclass(frozen=True)

@@ -7,20 +7,32 @@ from collections.abc import Iterable
 from hwlit.records import Disturbance, Record
 from hwlit.study.collect import Run
 
-UNITS = ("s", "J", "1/s")  # what another process changes; bytes and counts stay as they are
+RATES = ("s", "1/s", "FLOP/s", "J", "W")
+"""Units of what depends on how fast the machine was."""
+SHARES = ("fit/share_of_peak", "fit/processor_utilisation")
+"""The same, without a unit. A ratio of latencies is none: its parts were timed in turns."""
 TRAINING = ("fit", "train", "warmup")  # phases of the train loop
 
 
 def disturbances(record: Record, name: str) -> list[Disturbance]:
-    """Return what disturbed a reading, by its name; `run/...` is disturbed by whatever was."""
+    """Return what disturbed a figure, by its name; nothing where it is the machine's alone.
+
+    The time of a whole run is disturbed where a phase of it is. Quality, memory and counts never
+    are.
+
+    Args:
+        record: The run's record. One without `disturbed` was written before that was looked at,
+            and says nothing.
+        name: Name of the reading, such as `fit/step_time`, or of what follows from readings.
+    """
     reading = record.readings.get(name)
-    if reading is not None and reading.unit not in UNITS:
+    if reading is not None and reading.unit not in RATES and name not in SHARES:
         return []
     stem = name.partition("/")[0]
     if stem == "run":
         return list(record.disturbed)
     phases = TRAINING if stem in ("fit", "time_to_baseline") else (stem,)
-    return [one for one in record.disturbed if one.phase in phases]
+    return [one for one in record.disturbed if one.phase in (*phases, "run")]
 
 
 def undisturbed(runs: Iterable[Run], name: str) -> tuple[list[Run], list[Run]]:

@@ -28,6 +28,8 @@ def energy_name(readings: Mapping[str, Reading]) -> str:
         for name, reading in readings.items()
         if "/energy/" in name
     }
+    if not parts and "fit/energy" in readings:  # of a run that does not tell its parts
+        parts = {"cpu": readings["fit/energy"].how.tag}
     if "estimated" not in parts.values():
         return MEASURED
     return CPU_ONLY if parts.keys() == {"cpu"} else CPU_PART
@@ -44,5 +46,5 @@ def common_name(runs: Iterable[Mapping[str, Reading]]) -> str:
     Args:
         runs: The readings of each.
     """
-    names = {energy_name(readings) for readings in runs}
+    names = {energy_name(readings) for readings in runs if "fit/energy" in readings}
     return names.pop() if len(names) == 1 else MEASURED

@@ -7,19 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwlit.errors import IntegrityError
 from hwlit.records import Reading
 from hwlit.statistics.lending import Lent, lent_noise
 from hwlit.statistics.parts import Scores, scores, scores_without_rows
+from hwlit.statistics.student import Z_95
 from hwlit.study.collect import Run
 from hwlit.study.disturbed import usable
 from hwlit.study.methods import Method
+from hwlit.study.row_numbers import Units, number_rows
 from hwlit.study.test_rows import RowScores, RowTable, row_scores, row_table
-
-Z_95 = 1.959963984540054
-Units = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,15 @@ class Scored:
     why_no_rows: str | None
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """What the rows of one run contribute, by the numbers of these rows and of their groups."""
+
+    rows: Units
+    groups: Units | None
+    scores: RowScores
+
+
 class Evidence:
     """Reads each run's test rows once, and gives rows that are the same one number.
 
@@ -46,7 +53,7 @@ class Evidence:
     def __init__(self, methods: Sequence[Method], left_out: list[tuple[Path, str]]) -> None:
         self._methods, self._left_out = methods, left_out
         self._tables = {id(run): self._read(run) for method in methods for run in method.runs}
-        self._units = _units(methods, self._tables)
+        self._numbers = number_rows(methods, self._tables)
         self._known: dict[tuple[int, str], Scored | None] = {}
         self._lent: dict[tuple[object, str], Lent | None] = {}
 
@@ -84,13 +91,7 @@ class Evidence:
         rows = [self._rows(run, name, reading) for run, reading in known]
         found = [one for one in rows if one is not None]
         if len(found) == len(known):
-            units, each, grouped = zip(*found, strict=True)
-            hits = [one.hits for one in each]
-            made = scores(
-                units, [one.values for one in each], list(units) if any(grouped) else None,
-                None if any(one is None for one in hits) else hits,
-            )  # fmt: skip
-            return Scored(made, None)
+            return Scored(_by_rows(found), None)
         why = "a run has no figures by test row" if found else "no figures by test row"
         n = [reading.n for _, reading in known if reading.n is not None]
         made = scores_without_rows(
@@ -98,7 +99,7 @@ class Evidence:
         )
         return Scored(made, why)
 
-    def _rows(self, run: Run, name: str, reading: Reading) -> tuple[Units, RowScores, bool] | None:
+    def _rows(self, run: Run, name: str, reading: Reading) -> _Rows | None:
         table = self._tables[id(run)]
         if table is None:
             return None
@@ -108,7 +109,11 @@ class Evidence:
             self._tables[id(run)] = None
             self._left_out.append((table.file, str(error)))
             return None
-        return None if found is None else (self._units[id(run)], found, table.groups is not None)
+        if found is None:
+            return None
+        numbers = self._numbers[id(run)]
+        groups = None if numbers.groups is None else numbers.groups[found.there]
+        return _Rows(numbers.rows[found.there], groups, found)
 
     def _read(self, run: Run) -> RowTable | None:
         try:
@@ -129,87 +134,14 @@ def _variance(reading: Reading) -> float | None:
     return ((reading.high - reading.low) / 2 / Z_95) ** 2
 
 
-def _units(methods: Sequence[Method], tables: dict[int, RowTable | None]) -> dict[int, Units]:
-    """Return a number for each row of each run, equal just where rows (or groups) are the same.
-
-    The same row has the same data, id and right answer; where answers differ, the data do.
-    """
-    worlds: dict[object, list[_World]] = {}
-    places: dict[int, tuple[_World, RowTable]] = {}
-    for method in methods:
-        own = worlds.setdefault(method.world, [])
-        for run in method.runs:
-            if (table := tables[id(run)]) is None:
-                continue
-            key = _key(table)
-            world = next((w for w in own if w.takes(key, table)), None)
-            if world is None:
-                world = _World()
-                world.takes(key, table)
-                own.append(world)
-            places[id(run)] = world, table
-    first = 0
-    for world in dict.fromkeys(world for world, _ in places.values()):
-        first = world.number(first)
-    return {place: world.units(_key(table), table) for place, (world, table) in places.items()}
-
-
-def _key(table: RowTable) -> tuple[int, ...]:
-    parts = (table.ids, table.truths, table.groups)
-    return tuple(0 if part is None else hash(part.tobytes()) for part in parts)
-
-
-class _World:
-    """Runs whose test rows agree wherever they have the same id."""
-
-    def __init__(self) -> None:
-        self._keys: set[tuple[int, ...]] = set()
-        self._ids = np.empty(0, np.int64)
-        self._answers = np.empty(0, np.str_)
-        self._names: NDArray[np.generic] = np.empty(0, np.int64)
-        self._tables: list[RowTable] = []
-        self._first = 0
-        self._cache: dict[tuple[int, ...], Units] = {}
-
-    def takes(self, key: tuple[int, ...], table: RowTable) -> bool:
-        """Add a run's rows, and return whether they agree with those that are there."""
-        if key in self._keys:
-            return True
-        answers = _answers(table)
-        _, mine, theirs = np.intersect1d(
-            table.ids, self._ids, assume_unique=True, return_indices=True
-        )
-        grouped = {one.groups is not None for one in self._tables} | {table.groups is not None}
-        if len(grouped) > 1 or not np.array_equal(answers[mine], self._answers[theirs]):
-            return False
-        new = np.ones(len(table.ids), bool)
-        new[mine] = False
-        ids = np.concatenate([self._ids, table.ids[new]])
-        order = np.argsort(ids)
-        self._ids = ids[order]
-        self._answers = np.concatenate([self._answers, answers[new]])[order]
-        self._keys.add(key)
-        self._tables.append(table)
-        return True
-
-    def number(self, first: int) -> int:
-        """Take numbers from one on, and return the next free one."""
-        self._first = first
-        groups = [one.groups for one in self._tables if one.groups is not None]
-        self._names = np.unique(np.concatenate(groups)) if groups else self._ids
-        return first + len(self._names)
-
-    def units(self, key: tuple[int, ...], table: RowTable) -> Units:
-        """Return the numbers of a run's rows."""
-        if key not in self._cache:
-            own = table.ids if table.groups is None else table.groups
-            self._cache[key] = self._first + np.searchsorted(self._names, own).astype(np.int64)
-        return self._cache[key]
-
-
-def _answers(table: RowTable) -> NDArray[np.str_]:
-    """Return what must be equal where two rows are the same: group and right answer."""
-    nothing = np.full(len(table.ids), "", np.str_)
-    truths = nothing if table.truths is None else table.truths
-    groups = nothing if table.groups is None else table.groups
-    return np.char.add(np.char.add(groups, "\n"), truths)
+def _by_rows(runs: Sequence[_Rows]) -> Scores:
+    """Return what a method's runs scored; pictures of a single prompt are rows of their own."""
+    groups = [one.groups for one in runs if one.groups is not None]
+    grouped = len(groups) == len(runs) and len(np.unique(np.concatenate(groups))) > 1
+    hits = [one.scores.hits for one in runs if one.scores.hits is not None]
+    return scores(
+        [one.rows for one in runs],
+        [one.scores.values for one in runs],
+        groups if grouped else None,
+        hits if len(hits) == len(runs) else None,
+    )

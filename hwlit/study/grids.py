@@ -8,6 +8,7 @@ from pathlib import Path
 from hwlit.paths import without_folders
 from hwlit.study.comparing import VARIANTS, further
 from hwlit.study.comparison import Comparison, Row
+from hwlit.study.energy import CPU_ONLY, common_name
 from hwlit.study.latency import OVER_BASE, UNMERGED_OVER_BASE
 from hwlit.study.methods import label_of_axes
 from hwlit.study.table import Cell, Grid, interval, quantity, times
@@ -27,7 +28,6 @@ RESOURCES = {
     "adapter/file_size": "adapter file",
 }
 NO_RATIO = ("time_to_baseline", "params/total")
-ESTIMATED_ENERGY = "energy (CPU only, estimated)"
 
 
 def main_grids(comparison: Comparison) -> list[Grid]:
@@ -68,9 +68,8 @@ def problem_grids(comparison: Comparison) -> list[Grid]:
 
 
 def energy_label(rows: Sequence[Row]) -> str:
-    """Return what energy is called, by how the rows that have it got it."""
-    tags = {row.readings["fit/energy"].tag for row in rows if "fit/energy" in row.readings}
-    return ESTIMATED_ENERGY if tags == {"estimated"} else "energy"
+    """Return what energy is called, by how the runs that have it got it."""
+    return common_name(run.record.readings for row in rows for run in row.method.runs)
 
 
 def _disturbed(comparison: Comparison) -> list[list[str]]:
@@ -95,7 +94,7 @@ def _costs(comparison: Comparison, title: str, names: Mapping[str, str]) -> Grid
     named = {name: names[name] for name in known}
     if "fit/energy" in named:
         named["fit/energy"] = energy_label(comparison.rows)
-    tagged = named.get("fit/energy") != ESTIMATED_ENERGY
+    tagged = named.get("fit/energy") != CPU_ONLY
     rows = []
     for row in comparison.rows:
         cells = [Cell(row.label)]

@@ -6,10 +6,9 @@ not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
-from hwlit.records import Measure, Reading, Record, measured
+from hwlit.records import Measure, Reading, measured
 from hwlit.study.methods import Method
 
 OVER_BASE = "latency/merged_over_base"
@@ -18,34 +17,6 @@ RESOLUTION = 0.05  # by which two timings of one network in turns may differ; le
 # What makes ratios of two rows unequal, as it begins in a row's flags: their bases are not alike.
 OTHER_BASE = ("other model", "precision", "device", "threads", "torch", "max_length", "resolution")
 RATIO = Measure("cost", "min", (0.0, None), margin=RESOLUTION)
-
-
-def ratio_to_base(record: Record, network: str, given: str | None) -> Reading | None:
-    """Return one run's ratio of latencies to the unquantised base, the same for every page.
-
-    It is the run's own reading, taken turn by turn. Records before that have no interval in theirs,
-    which was over another base where a base was quantised: of them it is the ratio of medians.
-
-    Args:
-        record: The run's record.
-        network: "merged", "unmerged", or "base" beside a reference.
-        given: What latencies are of, such as `batch_1`.
-
-    Returns:
-        None where one was not timed.
-    """
-    known = record.readings.get(f"latency/{network}/{given}/over_base")
-    if known is not None and known.low is not None and known.high is not None:
-        ratio = replace(known, measure=RATIO)
-        return ratio if min(known.value, known.low, known.high) > 0 else None
-    names = ("reference", "base", network)
-    found = {name: record.value(f"latency/{name}/{given}/p50") for name in names}
-    medians = {name: value for name, value in found.items() if value is not None}
-    beside = "reference" if "reference" in medians else "base"
-    if network == beside or not {network, beside} <= medians.keys() or min(medians.values()) <= 0:
-        return None
-    how = measured("ratio of medians, timed in turns")
-    return Reading(medians[network] / medians[beside], "1", how, measure=RATIO)
 
 
 def over_base(
@@ -65,9 +36,40 @@ def over_base(
     """
     if any(flag.startswith(OTHER_BASE) for flag in flags):
         return {}
-    ratios = {id(run): ratio_to_base(run.record, network, given) for run in method.runs}
+    ratios = {id(run): ratio_to_base(run.record.readings, network, given) for run in method.runs}
     known = {place: ratio for place, ratio in ratios.items() if ratio is not None}
     return known if len(known) == len(ratios) else {}
+
+
+def ratio_to_base(
+    readings: Mapping[str, Reading], network: str, given: str | None
+) -> Reading | None:
+    """Return one run's ratio of latencies to the unquantised base, the same for every page.
+
+    It is the run's own reading, taken turn by turn. Records before that have no interval in theirs,
+    which was over another base where a base was quantised: of them it is the ratio of medians.
+
+    Args:
+        readings: The readings of the run's record.
+        network: "merged", "unmerged", or "base" beside a reference.
+        given: What latencies are of, such as `batch_1`.
+
+    Returns:
+        A reading; None where one was not timed.
+    """
+    known = readings.get(f"latency/{network}/{given}/over_base")
+    if known is not None and known.low is not None and known.high is not None:
+        return known if min(known.value, known.low, known.high) > 0 else None
+    medians = {
+        name: reading.value
+        for name in ("reference", "base", network)
+        if (reading := readings.get(f"latency/{name}/{given}/p50")) is not None
+    }
+    beside = "reference" if "reference" in medians else "base"
+    if network == beside or not {network, beside} <= medians.keys() or min(medians.values()) <= 0:
+        return None
+    ratio = medians[network] / medians[beside]
+    return Reading(ratio, "1", measured("ratio of medians, timed in turns"), measure=RATIO)
 
 
 def is_latency(name: str) -> bool:

@@ -16,10 +16,11 @@ from plotly.offline import get_plotlyjs
 from hwlit.plain_text import printable
 from hwlit.study.classes import MOST, confusion
 from hwlit.study.comparison import Comparison, Row
+from hwlit.study.energy import CPU_ONLY
 from hwlit.study.environment import environment_grid
 from hwlit.study.figures import Figure, colours, learning_curves, pareto_figures, phase_figure
 from hwlit.study.formats import grids
-from hwlit.study.grids import ESTIMATED_ENERGY, energy_label
+from hwlit.study.grids import energy_label
 from hwlit.study.latency import OVER_BASE
 from hwlit.study.pictures import picture_grid
 from hwlit.study.plain_words import sentences
@@ -135,7 +136,7 @@ def _quality(comparison: Comparison, row: Row) -> list[Cell]:
 
 
 def _cost(comparison: Comparison, row: Row, name: str, title: str) -> Cell:
-    told = quantity(row.readings.get(name), tagged=title != ESTIMATED_ENERGY)
+    told = quantity(row.readings.get(name), tagged=title != CPU_ONLY)
     ratio = None if name == OVER_BASE else comparison.ratio(row, name)
     return Cell(told + times(ratio.value if ratio else None), row.value(name))
 

@@ -14,6 +14,8 @@ from hwlit.study.disturbed import undisturbed
 from hwlit.study.evidence import Evidence
 from hwlit.study.methods import Method
 
+LARGEST_LOG = 700.0  # its exponential is still a number
+
 
 @dataclass(frozen=True)
 class Pooled:
@@ -102,7 +104,8 @@ def pool_calm(method: Method, name: str, readings: Mapping[int, Reading]) -> Poo
         readings: By the identity of the run; at least one.
     """
     calm, disturbed = undisturbed([run for run in method.runs if id(run) in readings], name)
-    made = pool([readings[id(run)] for run in calm or disturbed])
+    own = [readings[id(run)] for run in calm or disturbed]
+    made = pool_ratios(own) if own[0].unit == "1" else pool(own)
     left_out = len(disturbed) if calm else 0
     return replace(made, left_out=left_out, disturbed=bool(disturbed) and not calm)
 
@@ -115,6 +118,19 @@ def pool(readings: Sequence[Reading]) -> Pooled:
         return _pooled(readings, (readings[0].low, readings[0].high), True, None)
     interval = mean_interval(parts, None, bounds)
     return _pooled(readings, (interval.low, interval.high), False, _plain(parts, interval))
+
+
+def pool_ratios(readings: Sequence[Reading]) -> Pooled:
+    """Return ratios, each a run's and above 0, as one: their geometric mean, by their logs."""
+    if len(readings) == 1:
+        return pool(readings)
+    logs = [math.log(reading.value) for reading in readings]
+    parts = parts_without_rows(logs, [None] * len(logs))
+    interval = mean_interval(parts)
+    ends = tuple(None if end is None else math.exp(min(end, LARGEST_LOG))
+                 for end in (interval.low, interval.high))  # fmt: skip
+    made = _pooled(readings, (ends[0], ends[1]), False, None)
+    return replace(made, value=math.exp(parts.mean))
 
 
 def _pooled(

@@ -93,7 +93,7 @@ def show(record: Record, console: PlainConsole) -> None:
     if "fit/energy" in record.readings and ranks_as_processor_time(record.readings):
         console.print(f"{RANKS_AS_TIME}; {RANGE}", soft_wrap=True)
     if any(name.startswith("latency/") for name in record.readings):
-        console.print(_latencies(record))
+        console.print(_latencies(record.readings))
     if record.per_class:
         console.print(_classes(record.per_class))
         baseline = record.data.majority_class_accuracy
@@ -223,8 +223,7 @@ def _interval(reading: Reading) -> str:
     return f"({low / joules:,.4g} - {high / joules:,.4g} {unit})"
 
 
-def _latencies(record: Record) -> Table:
-    readings = record.readings
+def _latencies(readings: Mapping[str, Reading]) -> Table:
     table = Table(
         "latency", *PERCENTILES, "over_base", box=None, pad_edge=False, title_justify="left"
     )
@@ -237,7 +236,7 @@ def _latencies(record: Record) -> Table:
         found = [readings.get(f"{stem}/{percentile}") for percentile in PERCENTILES]
         cells = ["" if r is None else Text(in_unit(r.value, r.unit)) for r in found]
         _, network, given = stem.split("/")
-        ratio = _ratio(ratio_to_base(record, network, given))
+        ratio = _ratio(ratio_to_base(readings, network, given))
         table.add_row(Text(stem.removeprefix("latency/")), *cells, ratio)
     return table
 

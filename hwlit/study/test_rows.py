@@ -18,6 +18,7 @@ from hwlit.statistics.combining import row_hits, row_values
 NEARLY = 1.5  # rows: fp32 ties may break differently
 ROUNDING = 1e-4  # of the largest value: a column is written with fewer digits than it was summed in
 ROW_ID, GROUP = "row_id", "group"
+NONE = ("", None)  # of a row to which a column does not apply
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class RowTable:
         ids: Row ids, ascending, each once, (n,).
         groups: The group of each row, (n,) strings; None where no rows are alike.
         truths: The right answer of each row, (n,) strings; None where there is none.
-        columns: The counts by name, each (n,): numbers, or class ids.
+        columns: The counts by name, each (n,): numbers, NaN where a row has none, or class ids.
         file: Where they are from.
     """
 
@@ -44,13 +45,15 @@ class RowScores:
     """What each test row contributes to one reading.
 
     Args:
-        values: Values whose mean is the reading, (n,).
-        hits: 1 for a row that is right and 0 for one that is wrong, (n,); None where rows are
+        values: Values whose mean is the reading, (rows that have any,).
+        hits: 1 for a row that is right and 0 for one that is wrong, likewise; None where rows are
             neither.
+        there: Which of the run's rows have a value, (n,).
     """
 
     values: NDArray[np.float64]
     hits: NDArray[np.float64] | None
+    there: NDArray[np.bool_]
 
 
 def row_table(record: Record, folder: Path | None) -> RowTable | None:
@@ -102,6 +105,8 @@ def row_scores(table: RowTable, name: str, reading: Reading) -> RowScores | None
         columns = [table.columns[column] for column in reading.rows.columns]
     except KeyError as error:
         raise IntegrityError(f"{name} rests on column {error}, which the rows lack") from None
+    there = ~np.any([np.isnan(column) for column in columns], axis=0)
+    columns = [column[there] for column in columns]
     if how == "accuracy":
         how, columns = "mean", [(columns[0] == columns[1]).astype(float)]
     hits = row_hits(how, columns)
@@ -111,7 +116,7 @@ def row_scores(table: RowTable, name: str, reading: Reading) -> RowScores | None
             f"its {len(values)} rows give {name} {value:.4f}, where the record has "
             f"{reading.value:.4f}"
         )
-    return RowScores(values, hits)
+    return RowScores(values, hits, there)
 
 
 def _unreadable(told: TestRows, error: Exception) -> str:
@@ -168,9 +173,12 @@ def _ids(columns: Mapping[str, Sequence[Any]], n: int) -> NDArray[np.int64]:
 def _numbers(column: Sequence[Any], kind: str, known: dict[str, int]) -> NDArray[np.generic]:
     if kind == "class":
         return np.array([known.setdefault(str(value), len(known)) for value in column], np.int64)
-    numbers = np.array([float(value) for value in column])
-    if not np.isfinite(numbers).all() or (kind == "binary" and not np.isin(numbers, (0, 1)).all()):
-        raise ValueError(f"a {kind} column holds other numbers")
+    numbers = np.array([np.nan if value in NONE else float(value) for value in column])
+    known_ones = numbers[[value not in NONE for value in column]]
+    if not np.isfinite(known_ones).all():
+        raise ValueError(f"a {kind} column holds what is not finite")
+    if kind == "binary" and not np.isin(known_ones, (0, 1)).all():
+        raise ValueError("a binary column holds other than 0 and 1")
     return numbers
 
 

@@ -98,7 +98,7 @@ def test_latencies_with_another_base_are_not_ranked_with_the_others(tmp_path):
     found, _ = table(tmp_path)
     assert [OVER_BASE in row.readings for row in found.rows].count(False) == 1
     (told,) = [text for text in sentences(found) if "lowest latency" in text]
-    assert "not told apart from" in told
+    assert "the same: Lora" in told
     assert "not ranked: Lora (precision bf16-true), timed with another base, or none" in told
 
 

@@ -137,3 +137,13 @@ def test_rows_within_an_old_record(tmp_path):
         damaged = dataclasses.replace(told, values={"clip_i": values, "prompt": ["a *", "b *"]})
         with pytest.raises(IntegrityError):
             row_table(record(dataclasses.replace(damaged, n=n)), tmp_path)
+
+
+def test_rows_to_which_a_column_does_not_apply(tmp_path):
+    told = TestRows({"clip_i": "real", "drift": "real"}, 3, "test_rows.csv")
+    rows = [["row_id", "clip_i", "drift"], [0, 0.5, ""], [1, 0.7, ""], [2, "", 0.1]]
+    found = table(tmp_path, rows, told)
+    scores = row_scores(found, "test/clip_i", reading(0.6, "mean", ("clip_i",)))
+    assert (scores.values.tolist(), scores.there.tolist()) == ([0.5, 0.7], [True, True, False])
+    with pytest.raises(IntegrityError, match=r"its 1 rows give test/drift 0.1000, where"):
+        row_scores(found, "test/drift", reading(0.2, "mean", ("drift",)))
