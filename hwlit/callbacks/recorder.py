@@ -67,10 +67,15 @@ class RunRecorder:
             details=dict(self._details),
             error=error,
         )
+        remarks = list(record.details.get("remarks", ()))
         for monitor in self._monitors:
             record.readings.update(monitor.readings())
             record.absent.update(monitor.absent())
-            record.details.update(monitor.details())
+            details = monitor.details()
+            remarks += details.get("remarks", ())
+            record.details.update(details)
+        if remarks:  # several monitors have some
+            record.details["remarks"] = remarks
         return record
 
     def write(self, status: str, error: str | None = None) -> RunRecord:

@@ -1,0 +1,50 @@
+import pytest
+
+from hwlit.study.disturbance import is_disturbed
+
+RECORD = {
+    "readings": {
+        "fit/step_time": {"unit": "s", "value": 0.1},
+        "fit/samples_per_second": {"unit": "1/s", "value": 7},
+        "fit/energy": {"unit": "J", "value": 7},
+        "fit/share_of_peak": {"unit": "1", "value": 0.2},
+        "fit/peak_memory": {"unit": "B", "value": 7},
+        "test/accuracy": {"unit": "1", "value": 0.9},
+        "test/wall_time": {"unit": "s", "value": 1},
+        "latency/base/batch_1/p50": {"unit": "s", "value": 1},
+        "latency/merged/batch_1/over_base": {"unit": "1", "value": 1},
+        "run/wall_time": {"unit": "s", "value": 9},
+    },
+    "disturbed": [
+        {"phase": "fit", "cause": "run-queue wait", "value": 0.31, "limit": 0.05},
+        {"phase": "latency", "cause": "steal", "value": 0.07, "limit": 0.05},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("fit/step_time", "run-queue wait 31 % in fit (limit 5 %)"),
+        ("fit/samples_per_second", "run-queue wait 31 % in fit (limit 5 %)"),
+        ("fit/energy", "run-queue wait 31 % in fit (limit 5 %)"),
+        ("fit/share_of_peak", "run-queue wait 31 % in fit (limit 5 %)"),
+        ("latency/base/batch_1/p50", "steal 7 % in latency (limit 5 %)"),
+        (
+            "run/wall_time",
+            "run-queue wait 31 % in fit (limit 5 %), steal 7 % in latency (limit 5 %)",
+        ),
+        ("fit/peak_memory", None),
+        ("test/accuracy", None),
+        ("test/wall_time", None),
+        ("latency/merged/batch_1/over_base", None),
+        ("fit/energy/gpu", None),  # is not there
+    ],
+)
+def test_times_of_a_disturbed_phase_are_named_and_nothing_else(name, why):
+    assert is_disturbed(RECORD, name) == why
+
+
+@pytest.mark.parametrize("disturbed", [{}, {"disturbed": []}])
+def test_a_record_without_marks_marks_nothing(disturbed):
+    assert is_disturbed({"readings": RECORD["readings"]} | disturbed, "fit/step_time") is None
