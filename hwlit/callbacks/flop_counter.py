@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ MULTIPLIES = re.compile(
     r"mm($|_)|mv($|_)|matmul|linear|conv(olution|_|[0-9]|$)|attention|encoder_layer|rnn|lstm|"
     r"gru($|_)|dot($|_)|addr$|linalg_|cholesky|_solve|fft_|matrix_exp|einsum|cdist|flex"
 )
-CHEAP = re.compile(r"linalg_(vector_norm|cross|diagonal)|upsample")
+CHEAP = re.compile(r"linalg_(vector_norm|cross|diagonal|check_errors)|upsample")
 # Of other libraries' operators, which are taken to multiply: those that only round or update.
 QUIET = re.compile(r"^_*(de)?quantize|(de)?quant$|optimizer_update|pack$")
 
@@ -44,6 +45,10 @@ def _vector(matrix: Tensor, *_: Any, **__: Any) -> int:
     return 2 * matrix.numel()
 
 
+def _rows(activations: Tensor) -> int:
+    return activations.numel() // activations.shape[-1]
+
+
 aten = torch.ops.aten
 FORMULAS: Mapping[Any, Callable[..., int]] = {
     **flop_registry,
@@ -51,8 +56,16 @@ FORMULAS: Mapping[Any, Callable[..., int]] = {
     aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
     aten.addmm_: flop_registry[aten.addmm],
     aten.baddbmm_: flop_registry[aten.baddbmm],
+    aten._int_mm: flop_registry[aten.mm],
     aten.mv: _vector,
     aten.dot: _vector,
+}
+# Of libraries that need not be installed, by name.
+NAMED: Mapping[str, Callable[..., int]] = {
+    "bitsandbytes.gemm_4bit": lambda a, b, shape, *_, **__: _rows(a) * 2 * prod(shape),
+    "bitsandbytes.gemv_4bit": lambda a, b, shape, *_, **__: _rows(a) * 2 * prod(shape),
+    "bitsandbytes.int8_linear_matmul": lambda a, b, *_, **__: _rows(a) * 2 * b.numel(),
+    "bitsandbytes.int8_scaled_mm": lambda a, b, *_, **__: _rows(a) * 2 * b.numel(),
 }
 
 
@@ -75,7 +88,7 @@ class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Run an operator and count it."""
         kwargs = kwargs or {}
         packet = func._overloadpacket if isinstance(func, OpOverload) else func
-        formula = FORMULAS.get(packet)
+        formula = FORMULAS.get(packet) or NAMED.get(str(packet))
         if formula is None and _multiplies(func):
             with self:  # one that is made of others: under inference_mode these come here whole
                 found = func.decompose(*args, **kwargs) if packet is not func else NotImplemented
