@@ -44,12 +44,14 @@ FIELDS = {
     ),
     **dict.fromkeys(
         (
-            "phases?", "per_class?", "per_prompt?", "step_times?", "remarks?", "data?.before?",
+            "phases?", "per_class?", "per_prompt?", "step_times?", "remarks?", "disturbed?", "data?.before?",
             "model?.labels?",
         ),
         "list",
     ),
-    **dict.fromkeys(("readings.*", "phases?.*", "per_class?.*", "per_prompt?.*"), "object"),
+    **dict.fromkeys(
+        ("readings.*", "phases?.*", "per_class?.*", "per_prompt?.*", "disturbed?.*"), "object"
+    ),
     **dict.fromkeys(("phases?.*.peak_memory?", "phases?.*.energy?"), "object"),
     **dict.fromkeys(
         (
@@ -57,7 +59,7 @@ FIELDS = {
             "phases?.*.name", "remarks?.*", "name?", "adapter?.name?", "adapter?.class?",
             "model?.pretrained?", "model?.hub_id?", "model?.sha256?", "model?.labels?.*",
             "device?.name?", "data?.text_column?", "data?.before?.*", "config_sha256?",
-            "best_checkpoint?.path?", "versions?.*",
+            "best_checkpoint?.path?", "versions?.*", "disturbed?.*.phase", "disturbed?.*.cause",
         ),
         "text",
     ),
@@ -70,7 +72,7 @@ FIELDS = {
             "data?.majority_class_accuracy?", "resumed_from?.step",
             "check?.rows?", "check?.max_abs_difference?", "check?.pictures?",
             "check?.mean_pixel_difference?", "check?.max_pixel_difference?",
-            "check?.mean_difference_from_base?",
+            "check?.mean_difference_from_base?", "disturbed?.*.value", "disturbed?.*.limit",
         ),
         "number",
     ),

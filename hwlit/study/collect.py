@@ -20,7 +20,7 @@ LARGEST = 1e100
 PLAIN = (str, int, float, bool, type(None))
 # What a record of ours has under these names; one that has anything else was not written by hwlit.
 OBJECTS = ("adapter", "source", "model", "device", "data", "versions", "comparability", "curves")
-LISTS = ("phases", "per_class", "per_prompt", "step_times", "remarks")
+LISTS = ("phases", "per_class", "per_prompt", "step_times", "remarks", "disturbed")
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ def checked(record: Mapping[str, Any]) -> Mapping[str, Any]:
             raise IntegrityError(f"not a record of hwlit: {name} is no reading with a unit")
     if not isinstance(record.get("seed", 0), int | None):
         raise IntegrityError("not a record of hwlit: seed is no number")
-    for name in ("phases", "per_class", "per_prompt"):
+    for name in ("phases", "per_class", "per_prompt", "disturbed"):
         if not all(isinstance(row, dict) for row in record.get(name, ())):
             raise IntegrityError(f"not a record of hwlit: {name} holds other than objects")
     return record
