@@ -44,8 +44,8 @@ FIELDS = {
     ),
     **dict.fromkeys(
         (
-            "phases?", "per_class?", "per_prompt?", "step_times?", "remarks?", "disturbed?", "data?.before?",
-            "model?.labels?",
+            "phases?", "per_class?", "per_prompt?", "step_times?", "remarks?", "disturbed?",
+            "data?.before?", "model?.labels?",
         ),
         "list",
     ),
