@@ -57,7 +57,6 @@ class Contention(Monitor):
         place = phases.place
         own = partial(job_processes, place.siblings and place.world_size > 1)
         self._reads_host = place.local_rank == 0
-        self._world_size = place.world_size
         self._on_cpu = device.kind == "cpu"
         self._host = counters or HostCounters(own)
         gpu = device.sampled()

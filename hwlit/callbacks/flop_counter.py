@@ -45,6 +45,16 @@ def _vector(matrix: Tensor, *_: Any, **__: Any) -> int:
     return 2 * matrix.numel()
 
 
+def _linear(rows: Tensor, weight: Tensor, *_: Any, **__: Any) -> int:
+    return 2 * _rows(rows) * weight.numel()
+
+
+def _linear_backward(
+    rows: Tensor, gradient: Tensor, weight: Tensor, mask: Any, *_: Any, **__: Any
+) -> int:
+    return 2 * _rows(gradient) * weight.numel() * sum(map(bool, mask[:2]))
+
+
 def _rows(activations: Tensor) -> int:
     return activations.numel() // activations.shape[-1]
 
@@ -57,6 +67,8 @@ FORMULAS: Mapping[Any, Callable[..., int]] = {
     aten.addmm_: flop_registry[aten.addmm],
     aten.baddbmm_: flop_registry[aten.baddbmm],
     aten._int_mm: flop_registry[aten.mm],
+    aten.linear: _linear,  # where it comes whole: Apple's GPUs, inference_mode
+    aten.linear_backward: _linear_backward,
     aten.mv: _vector,
     aten.dot: _vector,
 }
@@ -90,10 +102,11 @@ class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         packet = func._overloadpacket if isinstance(func, OpOverload) else func
         formula = FORMULAS.get(packet) or NAMED.get(str(packet))
         if formula is None and _multiplies(func):
-            with self:  # one that is made of others: under inference_mode these come here whole
-                found = func.decompose(*args, **kwargs) if packet is not func else NotImplemented
-            if found is not NotImplemented:
-                return found
+            if torch.is_inference_mode_enabled() and packet is not func:
+                with self:  # operators that are made of others come whole only there
+                    found = func.decompose(*args, **kwargs)
+                if found is not NotImplemented:
+                    return found
             self.unknown[str(packet)] += 1
         found = func(*args, **kwargs)
         if formula is not None:

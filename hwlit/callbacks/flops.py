@@ -70,6 +70,12 @@ class Flops(Monitor):
             self._slots = 0 if mask is None else mask.numel()
         self._times.append(time.perf_counter() - self._started)
 
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take as the cost of counting what the counted step took beyond the median of the rest."""
+        if self._samples and len(self._times) > COUNTED:
+            rest = statistics.median(self._times[COUNTED:])
+            self.own_time = max(0.0, self._times[COUNTED - 1] - rest)
+
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
@@ -79,7 +85,6 @@ class Flops(Monitor):
 
     def readings(self) -> Mapping[str, Reading]:
         """Return the FLOPs of an optimizer step, a sample and a token, FLOP/s and their share."""
-        self._book_own_time()
         if self._reason():
             return {}
         flops, slots, samples = sum(self._flops.values()), self._slots, self._samples
@@ -151,12 +156,6 @@ class Flops(Monitor):
             names = ", ".join(sorted(self._counter.unknown))
             return f"the FLOPs of some operators are not known ({names}), and a part is no whole"
         return "" if self._flops else "no operator that multiplies was met"
-
-    def _book_own_time(self) -> None:
-        """Take as the cost of counting what the counted step took beyond the median of the rest."""
-        if self._samples and len(self._times) > COUNTED:
-            rest = statistics.median(self._times[COUNTED:])
-            self.own_time = max(0.0, self._times[COUNTED - 1] - rest)
 
     def _stop(self) -> None:
         assert self._counter is not None

@@ -151,6 +151,7 @@ WORDS = {
     GPU_SLOWED: "the GPU was slowed down",
     GPU_CLOCK: "the busy GPU lacked a part of its highest clock",
 }
+OTHERS = (RUN_QUEUE, KEPT, GPU_OTHERS, GPU_SHARED)
 FIRST = ("fit", "test", "latency")  # the phases that are compared
 
 
@@ -205,8 +206,9 @@ def remark(found: Sequence[Disturbance], why_slowed: Sequence[str] = ()) -> str:
         shares = ", ".join(f"{100 * one.value:.0f} % in {one.phase}" for one in same)
         slowed = f" by {' and '.join(why_slowed)}" if cause == GPU_SLOWED and why_slowed else ""
         limit = f"limit {100 * same[0].limit:.0f} %"
-        told.append(f"{WORDS[cause]}{slowed} ({shares} of the time; {limit})")
+        told.append(f"{WORDS[cause]}{slowed} (share of the time: {shares}; {limit})")
+    alone = any(one.cause in OTHERS for one in found)
     return (
-        f"this machine was not the run's alone: {'; '.join(told)}. Times, rates and energy of "
-        "these phases are not what it does alone: run again when nothing else runs"
+        f"times, rates and energy of this run are not what this machine does alone: "
+        f"{'; '.join(told)}{'. Run it again when nothing else runs' if alone else ''}"
     )

@@ -14,6 +14,7 @@ from hwlit.console import PlainConsole
 from hwlit.options import parser
 from hwlit.plain_text import write_data
 from hwlit.records import read_record, using
+from hwlit.study.disturbance import is_disturbed
 from hwlit.study.kernels import kernels_told
 
 PERCENTILES = ("p50", "p90", "p95", "p99", "over_base")
@@ -75,7 +76,7 @@ def show(record: Mapping[str, Any], console: PlainConsole) -> None:
     for line in _headline(record):
         console.print(line, soft_wrap=True)
     readings: Mapping[str, Any] = record["readings"]
-    console.print(_measures(readings))
+    console.print(_measures(record))
     if any(name.startswith("latency/") for name in readings):
         console.print(_latencies(readings))
     if record.get("per_class"):
@@ -167,7 +168,8 @@ def _quantised(found: Mapping[str, Any]) -> str:
     return f"{told}; merged, its weights are {found['merged_dtype']}"
 
 
-def _measures(readings: Mapping[str, Any]) -> Table:
+def _measures(record: Mapping[str, Any]) -> Table:
+    readings = record["readings"]
     table = Table(box=None, pad_edge=False)
     for column, justify in (("measure", "left"), ("value", "right"), ("95 %", "left")):
         table.add_column(column, justify=justify, no_wrap=True)  # type: ignore[arg-type]
@@ -180,7 +182,9 @@ def _measures(readings: Mapping[str, Any]) -> Table:
         value = in_unit(reading["value"], reading["unit"])
         if name.endswith("_share") or name == "fit/monitor_overhead":
             value = f"{100 * reading['value']:.3g} %"
-        table.add_row(name, Text(value), interval, Text(reading["method"].partition(":")[0]))
+        how = reading["method"].partition(":")[0]
+        how += ", disturbed" if is_disturbed(record, name) else ""
+        table.add_row(name, Text(value), interval, Text(how))
     return table
 
 

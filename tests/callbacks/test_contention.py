@@ -67,7 +67,7 @@ def test_a_run_beside_another_is_marked_and_told_once():
         {"phase": "fit", "cause": "run-queue wait", "value": 0.5, "limit": 0.05},
     ]
     (told,) = found["remarks"]
-    assert "(50 % in fit, 10 % in latency of the time; limit 5 %)" in told
+    assert "(share of the time: 50 % in fit, 10 % in latency; limit 5 %)" in told
 
 
 def test_a_run_alone_is_not_marked_however_many_threads_it_has():
@@ -165,5 +165,5 @@ def test_the_record_keeps_the_remarks_of_all(tmp_path):
     recorder.watch(monitor)
     record = recorder.record("ok").to_dict()
     assert record == recorder.record("ok").to_dict()  # asking changes nothing
-    assert [told.split()[0] for told in record["remarks"]] == ["about", "this"]
+    assert [told.split()[0] for told in record["remarks"]] == ["about", "times,"]
     assert "run-queue wait 50 %" in is_disturbed(record, "fit/processor_time")

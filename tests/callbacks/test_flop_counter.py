@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from hwlit.callbacks.flop_counter import FlopCounter
+from hwlit.callbacks.flop_counter import FORMULAS, FlopCounter
 
 
 def step(network, rows):
@@ -51,6 +51,15 @@ def test_attention_on_a_processor_is_counted(length):
     product = 2 * 2 * 3 * length * length * 16
     assert counter.flops["float32"] in (6 * product, 7 * product)  # a fused kernel does one anew
     assert not counter.unknown
+
+
+def test_a_linear_layer_that_comes_whole_is_counted():
+    rows, weight, gradient = torch.ones(2, 3, 8), torch.ones(4, 8), torch.ones(2, 3, 4)
+    linear, backward = torch.ops.aten.linear, torch.ops.aten.linear_backward
+    assert FORMULAS[linear](rows, weight, None, out_val=gradient) == 2 * 6 * 8 * 4
+    for mask, products in (([True, True, False], 2), ([True, False, True], 1)):
+        found = FORMULAS[backward](rows, gradient, weight, mask, out_val=None)
+        assert found == 2 * 6 * 8 * 4 * products
 
 
 def test_kinds_of_numbers_are_told_apart(network):

@@ -109,8 +109,7 @@ def test_the_remark_is_one_sentence_with_phases_and_figures():
         *disturbances("fit", gpu(slowed=0.5), 1),
     ]
     told = remark(found, ["heat"])
-    assert (
-        "waited for other processes (30 % in fit, 10 % in evaluate of the time; limit 5 %)" in told
-    )
-    assert "the GPU was slowed down by heat (50 % in fit" in told
+    shares = "(share of the time: 30 % in fit, 10 % in evaluate; limit 5 %)"
+    assert f"waited for other processes {shares}" in told
+    assert "the GPU was slowed down by heat (share of the time: 50 % in fit" in told
     assert remark([]) == ""

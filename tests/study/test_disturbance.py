@@ -1,6 +1,8 @@
 import pytest
 
+from hwlit.console import PlainConsole
 from hwlit.study.disturbance import is_disturbed
+from hwlit.study.show import show
 
 RECORD = {
     "readings": {
@@ -48,3 +50,15 @@ def test_times_of_a_disturbed_phase_are_named_and_nothing_else(name, why):
 @pytest.mark.parametrize("disturbed", [{}, {"disturbed": []}])
 def test_a_record_without_marks_marks_nothing(disturbed):
     assert is_disturbed({"readings": RECORD["readings"]} | disturbed, "fit/step_time") is None
+
+
+def test_a_row_shows_which_of_its_times_are_marked(capsys):
+    readings = {n: r | {"method": "measured: so"} for n, r in RECORD["readings"].items()}
+    record = RECORD | {"readings": readings, "status": "ok", "absent": {}}
+    show(record, PlainConsole(width=200))
+    shown = capsys.readouterr().out.splitlines()
+    marked = {line.split()[0] for line in shown if line.rstrip().endswith("measured, disturbed")}
+    assert marked == {
+        "fit/step_time", "fit/samples_per_second", "fit/energy", "fit/share_of_peak",
+        "run/wall_time",
+    }  # fmt: skip
