@@ -121,6 +121,12 @@ def in_unit(value: float, unit: str) -> str:
         return f"{value:.2f} GiB"
     if unit == "J":
         return f"{value:.1f} J" if value < 3600 else f"{value / 3600:.2f} Wh"
+    if unit.startswith("FLOP"):
+        for prefix in ("", "k", "M", "G", "T"):
+            if value < 1000:
+                return f"{value:.4g} {prefix}{unit}"
+            value /= 1000
+        return f"{value:,.4g} P{unit}"
     if unit in ("1", "nat"):
         return f"{value:,.0f}" if value == int(value) and abs(value) > 1 else f"{value:.4g}"
     return f"{value:,.4g} {unit}"

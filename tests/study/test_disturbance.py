@@ -2,7 +2,7 @@ import pytest
 
 from hwlit.console import PlainConsole
 from hwlit.study.disturbance import is_disturbed
-from hwlit.study.show import show
+from hwlit.study.show import in_unit, show
 
 RECORD = {
     "readings": {
@@ -62,3 +62,11 @@ def test_a_row_shows_which_of_its_times_are_marked(capsys):
         "fit/step_time", "fit/samples_per_second", "fit/energy", "fit/share_of_peak",
         "run/wall_time",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.0, "0 FLOP"), (999.0, "999 FLOP"), (2.127e10, "21.27 GFLOP"), (3e18, "3,000 PFLOP")],
+)
+def test_flops_are_shown_with_a_prefix(value, shown):
+    assert in_unit(value, "FLOP") == shown
