@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from hwlit.devices.contention import HostCounters, job_processes
+from hwlit.devices.contention import HostCounters, JobProcesses
 from hwlit.devices.gpu_load import GpuWatch, mean
 from hwlit.devices.load import Load, disturbances
 from hwlit.devices.peaks import peaks_of
@@ -75,8 +75,8 @@ def look(what: str, seconds: float, own: set[int] | None = None) -> dict[str, An
     device = device_for(torch.device("cuda", 0))
     gpu = device.sampled()
     assert gpu is not None
-    host = HostCounters(lambda: job_processes(False))
-    watch = GpuWatch(gpu, lambda: own or {process.pid for process in job_processes(False)})
+    host = HostCounters(JobProcesses())
+    watch = GpuWatch(gpu, own or JobProcesses())
     matrix = torch.randn(SIDE, SIDE, device="cuda", dtype=torch.float16)
     before = host.read() | watch.read()
     count, start = 0, time.perf_counter()

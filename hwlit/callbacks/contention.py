@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from lightning.pytorch import LightningModule, Trainer
 from hwlit.callbacks.monitor import Monitor
 from hwlit.callbacks.phases import OTHER, Phases
 from hwlit.devices.base import Device
-from hwlit.devices.contention import HostCounters, job_processes
+from hwlit.devices.contention import HostCounters, JobProcesses
 from hwlit.devices.gpu_load import GpuWatch, mean
 from hwlit.devices.load import Disturbance, Load, disturbances, remark
 from hwlit.records import Reading
@@ -55,12 +54,12 @@ class Contention(Monitor):
     ) -> None:
         super().__init__()
         place = phases.place
-        own = partial(job_processes, place.siblings and place.world_size > 1)
+        own = JobProcesses(place.siblings and place.world_size > 1)
         self._reads_host = place.local_rank == 0
         self._on_cpu = device.kind == "cpu"
         self._host = counters or HostCounters(own)
         gpu = device.sampled()
-        self._gpu = None if gpu is None else GpuWatch(gpu, lambda: {p.pid for p in own()})
+        self._gpu = None if gpu is None else GpuWatch(gpu, own)
         self._counts: dict[str, Counts] = {}
         self._others: list[dict[str, Any]] = []
         self._steps = self._samples = 0

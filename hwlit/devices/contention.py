@@ -20,7 +20,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -171,19 +171,34 @@ class HostCounters:
         return absent
 
 
-def job_processes(started_outside: bool) -> list[psutil.Process]:
-    """Return the processes of this job on this node: this one, and all that it has started.
+class JobProcesses(Container[int]):
+    """The processes of this job on this node: this one, and all that it has started.
+
+    Whether one of them is ours is asked of its parents: to list all takes tens of milliseconds
+    where thousands run.
 
     Args:
         started_outside: Whether something else (torchrun, SLURM) started this process and its
             siblings; then what that has started are ours.
     """
-    root = psutil.Process()
-    if started_outside:
-        root = root.parent() or root
-    with contextlib.suppress(psutil.Error):
-        return [root, *root.children(recursive=True)]
-    return [psutil.Process()]
+
+    def __init__(self, started_outside: bool = False) -> None:
+        own = psutil.Process()
+        self._root = (own.parent() if started_outside else None) or own
+
+    def __call__(self) -> list[psutil.Process]:
+        """Return them."""
+        with contextlib.suppress(psutil.Error):
+            return [self._root, *self._root.children(recursive=True)]
+        return [psutil.Process()]
+
+    def __contains__(self, pid: object) -> bool:
+        """Return whether a process is one of them."""
+        if pid in (self._root.pid, os.getpid()):
+            return True
+        with contextlib.suppress(psutil.Error, ValueError, TypeError, OverflowError):
+            return self._root in psutil.Process(pid).parents()  # type: ignore[arg-type]
+        return False  # it has ended, or is of another PID namespace
 
 
 def _processors(groups: Sequence[Path]) -> Processors:

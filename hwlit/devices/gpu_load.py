@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 import weakref
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,11 +45,11 @@ class GpuSample:
 class Sampled(Protocol):
     """What can be looked at."""
 
-    def sample(self, own: Collection[int]) -> GpuSample:
+    def sample(self, own: Container[int]) -> GpuSample:
         """Return what is found now.
 
         Args:
-            own: Process ids that are no others.
+            own: Which process ids are no others.
 
         Raises:
             ResourceError: Nothing can be told; the text says why.
@@ -61,13 +61,11 @@ class GpuWatch:
 
     Args:
         gpu: What to look at.
-        own: Returns the process ids that are no others.
+        own: Which process ids are no others.
         pause: Seconds between two looks.
     """
 
-    def __init__(
-        self, gpu: Sampled, own: Callable[[], Collection[int]], pause: float = PAUSE_S
-    ) -> None:
+    def __init__(self, gpu: Sampled, own: Container[int], pause: float = PAUSE_S) -> None:
         self._gpu, self._own = gpu, own
         self._sums: dict[str, float] = {}
         self._fresh = False
@@ -94,7 +92,7 @@ class GpuWatch:
             return
         start = time.perf_counter()
         try:
-            sample = self._gpu.sample(self._own())
+            sample = self._gpu.sample(self._own)
         except ResourceError as error:  # an observer must not end the run that it observes
             self.lost = str(error)
             return

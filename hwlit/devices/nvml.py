@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from typing import Any
 
 import psutil
@@ -44,11 +44,11 @@ class GpuManagement(ABC):
         """
 
     @abstractmethod
-    def sample(self, own: Collection[int]) -> GpuSample:
+    def sample(self, own: Container[int]) -> GpuSample:
         """Return what the GPU does now.
 
         Args:
-            own: Process ids that are no others.
+            own: Which process ids are no others.
 
         Raises:
             ResourceError: Nothing can be told; the text says why.
@@ -75,7 +75,7 @@ class Unmanaged(GpuManagement):
         """
         raise ResourceError(self._reason)
 
-    def sample(self, own: Collection[int]) -> GpuSample:
+    def sample(self, own: Container[int]) -> GpuSample:
         """Refuse, with the reason.
 
         Raises:
@@ -131,7 +131,7 @@ class Nvml(GpuManagement):
         method = f"sampled: NVML memory of {len(used)} processes, now (NVML keeps no peak)"
         return Reading(sum(used), "B", method)
 
-    def sample(self, own: Collection[int]) -> GpuSample:
+    def sample(self, own: Container[int]) -> GpuSample:
         """Return what the GPU does now; a few calls, of tens of microseconds each.
 
         Raises:
@@ -169,9 +169,9 @@ class Nvml(GpuManagement):
         )
         return list(dict.fromkeys(SLOWED[name] for name in names))
 
-    def _others(self, pids: Collection[int], own: Collection[int]) -> float | None:
+    def _others(self, pids: Collection[int], own: Container[int]) -> float | None:
         """Return the share of the time in which others ran; None where it is not told."""
-        if pids and not set(pids) & set(own):
+        if pids and not any(pid in own for pid in pids):
             return None  # another PID namespace: ours cannot be told from theirs
         module = self._pynvml
         try:
@@ -220,10 +220,10 @@ class NvmlCounter(EnergyCounter):
         return float(millijoules) / 1000
 
 
-def _strangers(pids: Collection[int], own: Collection[int]) -> int:
+def _strangers(pids: Collection[int], own: Container[int]) -> int:
     """Return how many are not ours; where none is known as ours, one of them is all the same."""
-    strangers = set(pids) - set(own)
-    return len(strangers) if len(strangers) < len(set(pids)) else max(0, len(strangers) - 1)
+    strangers = sum(pid not in own for pid in pids)
+    return strangers if strangers < len(pids) else max(0, strangers - 1)
 
 
 def sum_energy(gpus: Sequence[GpuManagement]) -> EnergySources:

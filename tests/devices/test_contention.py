@@ -1,11 +1,13 @@
 """Counters from a tree of files that stands in for the kernel's."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
 from hwlit.devices import contention
-from hwlit.devices.contention import HostCounters, job_processes
+from hwlit.devices.contention import HostCounters, JobProcesses
 
 
 class Process:
@@ -141,6 +143,15 @@ def test_a_damaged_stat_ends_nothing(machine, text):
     assert counters.read()["own"] > 0
 
 
-def test_this_process_is_one_of_the_job():
-    for outside in (False, True):
-        assert os.getpid() in [process.pid for process in job_processes(outside)]
+@pytest.mark.parametrize("outside", [False, True])
+def test_this_process_and_its_children_are_of_the_job(outside):
+    job = JobProcesses(outside)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        listed = [process.pid for process in job()]
+        assert {os.getpid(), child.pid} <= set(listed)
+        assert os.getpid() in job
+        assert child.pid in job
+        child.communicate(b"\n")
+    assert 1 not in JobProcesses()
+    assert 2**31 - 1 not in job
+    assert -1 not in job

@@ -54,7 +54,7 @@ def test_in_a_container_one_of_the_processes_is_ours(nvml, gpu, pids, others):
 
 
 def test_the_samples_of_a_window_are_averaged(nvml, gpu):
-    watch = GpuWatch(gpu, lambda: OWN, pause=1000.0)
+    watch = GpuWatch(gpu, OWN, pause=1000.0)
     before = watch.read()
     for nvml.utilisation, nvml.reasons in ((40, 0), (60, 8)):
         watch.look()
@@ -69,17 +69,17 @@ def test_the_samples_of_a_window_are_averaged(nvml, gpu):
 
 
 def test_a_window_without_a_sample_takes_one(gpu):
-    watch = GpuWatch(gpu, lambda: OWN, pause=1000.0)
+    watch = GpuWatch(gpu, OWN, pause=1000.0)
     assert [watch.read()["gpu/samples"] for _ in range(3)] == [1, 2, 3]
 
 
 def test_a_power_limit_explains_a_low_clock(nvml, gpu):
     nvml.reasons, nvml.clock = 4, 400
-    watch = GpuWatch(gpu, lambda: OWN, pause=1000.0)
+    watch = GpuWatch(gpu, OWN, pause=1000.0)
     assert mean(watch.read(), "gpu/busy_clock") is None
 
 
 def test_a_gpu_that_goes_away_ends_no_run():
-    watch = GpuWatch(Unmanaged("no driver"), lambda: OWN, pause=1000.0)
+    watch = GpuWatch(Unmanaged("no driver"), OWN, pause=1000.0)
     assert watch.read() == {}
     assert watch.lost == "no driver"
