@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -57,6 +57,7 @@ class Phases(Monitor):
         super().__init__()
         self.place = place or Place()
         self._others: list[Share] = []
+        self.watchers: list[Callable[[str], None]] = []  # called with the phase that is closed
         self._device_name = str(device.describe()["name"])
         self._device = device
         self._warmup_steps = warmup_steps
@@ -290,6 +291,8 @@ class Phases(Monitor):
         phase.raise_peaks(self._device.peak_memory())
         self._device.reset_peak_memory()
         self._last_time, self._last_energy = now, energy
+        for watch in self.watchers:
+            watch(self._stack[-1])
 
     def _total(self) -> float:
         return (self._finished or time.time()) - self._started

@@ -7,6 +7,7 @@ from typing import Any
 
 from hwlit.devices.clock import Clock, Mark
 from hwlit.devices.energy import EnergyCounter
+from hwlit.devices.gpu_load import Sampled
 from hwlit.records import Reading
 
 
@@ -66,3 +67,7 @@ class Device(ABC):
     @abstractmethod
     def energy_counters(self) -> tuple[EnergyCounter, ...]:
         """Return the best available counter of each component; the same objects at each call."""
+
+    def sampled(self) -> Sampled | None:
+        """Return what tells the load of a GPU; None where nothing does."""
+        return None

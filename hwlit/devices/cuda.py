@@ -12,6 +12,7 @@ from hwlit.devices.base import Device
 from hwlit.devices.clock import EventClock, TimedEvent
 from hwlit.devices.cpu import Cpu
 from hwlit.devices.energy import EnergyCounter, EnergySources
+from hwlit.devices.gpu_load import Sampled
 from hwlit.devices.nvml import GpuManagement, open_nvml, sum_energy
 from hwlit.errors import ResourceError
 from hwlit.records import COST, Reading, measured
@@ -100,6 +101,10 @@ class Cuda(Device):
     def energy_counters(self) -> tuple[EnergyCounter, ...]:
         """Return one counter of the GPUs and those of the host; none where a GPU has none."""
         return self._energy.counters
+
+    def sampled(self) -> Sampled:
+        """Return what NVML tells of this GPU."""
+        return self._management
 
     @cached_property
     def _management(self) -> GpuManagement:

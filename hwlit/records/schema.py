@@ -263,8 +263,8 @@ class Record:
     """What could not be had, by name, with the reason."""
     remarks: list[str] = field(default_factory=list)
     """What a reader of the row is to know, a sentence each."""
-    disturbed: list[Disturbance] = field(default_factory=list)
-    """The phases in which something else used the machine."""
+    disturbed: list[Disturbance] | None = None
+    """The phases in which something else used the machine; absent where nobody looked."""
     test_rows: TestRows | None = None
     """The file of the test rows."""
     exhibits: list[Exhibit] = field(default_factory=list)

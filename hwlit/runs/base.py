@@ -15,6 +15,8 @@ import torch
 from lightning.pytorch import Trainer
 
 from hwlit.callbacks.checkpoints import Checkpoints
+from hwlit.callbacks.contention import Contention
+from hwlit.callbacks.flops import Flops
 from hwlit.callbacks.joining import Joining
 from hwlit.callbacks.latency import Latency
 from hwlit.callbacks.loggers import TensorBoard
@@ -90,7 +92,8 @@ class Run(ABC, Generic[TaskT, DataT]):
         self._steps = Steps(device, WARMUP_STEPS)
         self._tested = False
         self._latency = Latency(device, LATENCY_SECONDS)
-        self._observers: list[Monitor] = [phases, self._steps, *self._collectors()]
+        self._observers: list[Monitor] = [phases, self._steps, Contention(device, phases)]
+        self._observers += [Flops(device, self._steps), *self._collectors()]
         self._config = dict(config)
         model.phase = phases.phase
         self._recorder = RunRecorder(output / "record.json")

@@ -30,9 +30,9 @@ def disturbances(record: Record, name: str) -> list[Disturbance]:
         return []
     stem = name.partition("/")[0]
     if stem == "run":
-        return list(record.disturbed)
+        return list(record.disturbed or ())
     phases = TRAINING if stem in ("fit", "time_to_baseline") else (stem,)
-    return [one for one in record.disturbed if one.phase in (*phases, "run")]
+    return [one for one in record.disturbed or () if one.phase in (*phases, "run")]
 
 
 def undisturbed(runs: Iterable[Run], name: str) -> tuple[list[Run], list[Run]]:

@@ -62,7 +62,7 @@ def disturbed_runs(comparison: Comparison) -> list[str]:
         f"{row.label}, seed {run.seed} ({listed(list(dict.fromkeys(causes)))})"
         for row in comparison.rows
         for run in row.method.runs
-        if (causes := [one.cause for one in run.record.disturbed])
+        if (causes := [one.cause for one in run.record.disturbed or ()])
     ]
     if not runs:
         return []

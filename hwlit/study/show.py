@@ -24,6 +24,7 @@ from hwlit.records import (
     read_record,
     using,
 )
+from hwlit.study.disturbed import disturbances
 from hwlit.study.energy import RANGE, RANKS_AS_TIME, energy_name, ranks_as_processor_time
 from hwlit.study.kernels import kernels_told
 from hwlit.study.latency import ratio_to_base
@@ -41,6 +42,9 @@ MAIN = (
     "weights/memory", "weights/memory/source",
     "fit/wall_time", "fit/step_time", "fit/step_time/p95", "fit/samples_per_second",
     "fit/tokens_per_second", "fit/token_slots_per_second", "fit/padding_share",
+    "fit/processor_time", "fit/processor_time/step", "fit/processor_utilisation",
+    "fit/run_queue_wait", "fit/gpu_utilisation", "fit/model_flops", "fit/flops_per_second",
+    "fit/share_of_peak",
     "load/peak_memory", "quantise/peak_memory",
     "fit/peak_memory", "fit/peak_memory/reserved", "baseline/memory/resident",
     "fit/energy", "fit/energy_codecarbon", "run/wall_time", "fit/monitor_overhead",
@@ -89,7 +93,7 @@ def show(record: Record, console: PlainConsole) -> None:
     """
     for line in _headline(record):
         console.print(line, soft_wrap=True)
-    console.print(_measures(record.readings))
+    console.print(_measures(record))
     if "fit/energy" in record.readings and ranks_as_processor_time(record.readings):
         console.print(f"{RANKS_AS_TIME}; {RANGE}", soft_wrap=True)
     if any(name.startswith("latency/") for name in record.readings):
@@ -136,6 +140,12 @@ def in_unit(value: float, unit: str) -> str:
         return f"{value:.2f} GiB"
     if unit == "J":
         return f"{value:.1f} J" if value < 3600 else f"{value / 3600:.2f} Wh"
+    if unit.startswith("FLOP"):
+        for prefix in ("", "k", "M", "G", "T"):
+            if value < 1000:
+                return f"{value:.4g} {prefix}{unit}"
+            value /= 1000
+        return f"{value:,.4g} P{unit}"
     if unit in ("1", "nat"):
         return f"{value:,.0f}" if value == int(value) and abs(value) > 1 else f"{value:.4g}"
     return f"{value:,.4g} {unit}"
@@ -182,7 +192,8 @@ def _quantised(found: Quantisation) -> str:
     return f"{told}; merged, its weights are {found.rest['merged_dtype']}"
 
 
-def _measures(readings: Mapping[str, Reading]) -> Table:
+def _measures(record: Record) -> Table:
+    readings = record.readings
     table = Table(box=None, pad_edge=False)
     for column, justify in (("measure", "left"), ("value", "right"), ("95 %", "left")):
         table.add_column(column, justify=justify, no_wrap=True)  # type: ignore[arg-type]
@@ -192,8 +203,9 @@ def _measures(readings: Mapping[str, Reading]) -> Table:
         value = in_unit(reading.value, reading.unit)
         if name.endswith("_share") or name == "fit/monitor_overhead":
             value = f"{100 * reading.value:.3g} %"
-        called = Text(_called(name, readings))
-        table.add_row(called, Text(value), _interval(reading), Text(reading.how.tag))
+        called, how = Text(_called(name, readings)), str(reading.how.tag)
+        how += ", disturbed" if disturbances(record, name) else ""
+        table.add_row(called, Text(value), _interval(reading), Text(how))
     return table
 
 

@@ -119,6 +119,12 @@ def _shown(schema: int) -> list[Hostile]:
         "a text for a step": {"step_times": [1.0, "long"]},
         "remarks as a number": {"remarks": 3},
         "a remark that is an object": {"remarks": [{"a": 1}]},
+        "disturbances as a text": {"disturbed": "fit"},
+        "a disturbance that is a text": {"disturbed": ["fit"]},
+        "a disturbance without a phase": {"disturbed": [{"cause": "a", "value": 1, "limit": 1}]},
+        "a text for a disturbance": {
+            "disturbed": [{"phase": "fit", "cause": "a", "value": "much", "limit": 1}]
+        },
         "a check that is a text": {"check": "passed"},
         "a check without rows": {"check": {"loaded_with": "transformers", "tolerance": 1.0}},
         "a check of pictures without any": {"check": {"pictures": 3}},
