@@ -179,9 +179,8 @@ class Contention(Monitor):
             "quota_throttled": (load.quota_throttled, QUOTA),
             "thermally_throttled": (load.thermally_throttled, HOT),
         }
-        return {
-            f"{name}/processor_time": Reading(used, "s", measured(PROCESSOR_TIME), measure=COST)
-        } | {
+        time_used = Reading(used, "s", measured(PROCESSOR_TIME), measure=COST)
+        return {f"{name}/processor_time": time_used} | {
             f"{name}/{key}": Reading(value, "1", measured(text))
             for key, (value, text) in shares.items()
             if value is not None

@@ -9,6 +9,7 @@ from hwlit.callbacks.ranks import Place
 from hwlit.callbacks.recorder import RunRecorder
 from hwlit.devices.gpu_load import GpuSample
 from hwlit.devices.selection import device_for
+from hwlit.records import plain
 from hwlit.study.disturbed import disturbances
 
 

@@ -1,6 +1,7 @@
 """What is said of many methods, on runs whose truth is known."""
 
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -28,7 +29,8 @@ def in_memory(plan, seed=0, marked=()):
     for run in runs(plan, seed):
         kept = record(run, None)
         if (run.method, run.seed) in marked:
-            kept.disturbed.append(Disturbance("train", "run-queue wait", 0.6, 0.05))
+            marks = [Disturbance("fit", "run-queue wait", 0.6, 0.05)]
+            kept = dataclasses.replace(kept, disturbed=marks)
         values = {"adapter": run.method, "seed": str(run.seed)}
         name = f"{run.method}-{run.seed}"
         found.runs.append(Run(name, None, "ok", None, values, kept))
