@@ -145,6 +145,14 @@ def test_values_that_are_alike_are_told_from_those_that_are_not(tmp_path):
         record_of(NEW | {"readings": readings}, tmp_path / "record.json")
 
 
+@pytest.mark.parametrize("field", ["how", "value", "measure"])
+def test_what_is_nested_too_deep_is_refused(field, tmp_path):
+    deep = json.loads("[" * 900 + "]" * 900)
+    reading = {"value": 1.0, "unit": "s", "how": HOW} | {field: deep}
+    with pytest.raises(IntegrityError, match=r"record\.json is damaged"):
+        record_of(NEW | {"readings": {"a": reading}}, tmp_path / "record.json")
+
+
 def test_a_record_may_lack_what_its_use_needs(tmp_path):
     found = record_of(NEW | {"model": {"hub_id": "a"}}, tmp_path / "record.json")
     need(tmp_path, found, "model.hub_id")
