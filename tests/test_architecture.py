@@ -159,7 +159,7 @@ def test_all_that_is_printed_goes_one_way(name):
 def test_files_stay_readable(name):
     text = (ROOT / name).read_text()
     tree = ast.parse(text)
-    assert len(text.splitlines()) <= 300
+    assert len(text.splitlines()) <= 400
     assert ast.get_docstring(tree), "a module says what it is"
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):

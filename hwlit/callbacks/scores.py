@@ -19,6 +19,7 @@ from hwlit.callbacks.picture_readings import (
 )
 from hwlit.metrics.clip import Clip
 from hwlit.metrics.dino import Dino
+from hwlit.metrics.intervals import Z_95
 from hwlit.metrics.kid import kernel_distance, kernel_distance_interval
 from hwlit.metrics.similarity import (
     diversity,
@@ -128,7 +129,8 @@ class Scores:
         real = self._clip.features(load() for load in self._concept.classes)
         found = {}
         for who, own in features.items():
-            low, high = kernel_distance_interval(own, real, self._prompts) or (None, None)
+            ends = kernel_distance_interval(own, real, self._prompts)
+            low, high = ends or (None, None)
             found[f"{who}/clip_kid"] = Reading(
                 kernel_distance(own, real),
                 "1",
@@ -142,6 +144,7 @@ class Scores:
                 len(own),
                 None if low is None else f"jackknife over {units_of(self._prompts)} and class",
                 measure_of(f"{who}/clip_kid"),
+                variance=None if ends is None else ((ends[1] - ends[0]) / (2 * Z_95)) ** 2,
             )
         return found
 

@@ -16,6 +16,7 @@ from hwlit.records import readings, schema
 from hwlit.records.decoding import REST
 from hwlit.records.schema import Record
 
+SIGNS: dict[object, str] = {list: "[]", tuple: "[]", dict: ".NAME"}
 BEGIN, END = "<!-- fields of a record -->", "<!-- end of the fields -->"
 
 
@@ -61,8 +62,7 @@ def _parts(hint: object) -> Iterator[tuple[type, str]]:
     """Yield the classes of ours that a type is made of, and the sign of what holds many of them."""
     if isinstance(hint, type) and hint.__module__ in (schema.__name__, readings.__name__):
         yield hint, ""
-    signs: dict[object, str] = {list: "[]", tuple: "[]", dict: ".NAME"}
-    sign = signs.get(typing.get_origin(hint), "")
+    sign = SIGNS.get(typing.get_origin(hint), "")
     for inner in typing.get_args(hint):
         for kind, _ in _parts(inner):
             yield kind, sign

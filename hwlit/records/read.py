@@ -81,8 +81,9 @@ def record_of(found: Any, path: Path) -> Record:
         )
     try:
         record = decoded(Record, upgraded(found) if schema == 1 else found)
-    except Unfit as error:
-        raise IntegrityError(f"{path} is damaged: {error}; bring the file back") from None
+    except (Unfit, RecursionError) as error:
+        why = "it is nested too deep" if isinstance(error, RecursionError) else error
+        raise IntegrityError(f"{path} is damaged: {why}; bring the file back") from None
     return record
 
 

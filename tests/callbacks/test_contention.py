@@ -9,7 +9,7 @@ from hwlit.callbacks.ranks import Place
 from hwlit.callbacks.recorder import RunRecorder
 from hwlit.devices.gpu_load import GpuSample
 from hwlit.devices.selection import device_for
-from hwlit.records import plain
+from hwlit.records import Disturbance, plain
 from hwlit.study.disturbed import disturbances
 
 
@@ -64,8 +64,8 @@ def test_a_run_beside_another_is_marked_and_told_once():
         kernel.goes_on(wall=5, ran=4.5, waited=0.5, others=1)
     found = monitor.details()
     assert found["disturbed"] == [
-        {"phase": "latency", "cause": "run-queue wait", "value": 0.1, "limit": 0.05},
-        {"phase": "fit", "cause": "run-queue wait", "value": 0.5, "limit": 0.05},
+        Disturbance("latency", "run-queue wait", 0.1, 0.05),
+        Disturbance("fit", "run-queue wait", 0.5, 0.05),
     ]
     (told,) = found["remarks"]
     assert "(share of the time: 50 % in fit, 10 % in latency; limit 5 %)" in told
@@ -127,7 +127,7 @@ def test_the_gpu_is_sampled_and_who_else_is_on_it_told():
     assert found["fit/gpu_utilisation"].value == 0.5
     assert found["fit/gpu_clock_share"].value == pytest.approx(0.8)
     assert found["fit/gpu_slowed"].value == 1
-    causes = {one["cause"]: one["value"] for one in monitor.details()["disturbed"]}
+    causes = {one.cause: one.value for one in monitor.details()["disturbed"]}
     assert causes == {"other processes on the GPU": 0.3, "slowed GPU": 1.0}
     assert "slowed down by heat" in monitor.details()["remarks"][0]
 
@@ -145,7 +145,7 @@ def test_of_several_processes_the_worst_counts_and_processors_are_read_once_a_no
     found = first[1].readings()
     assert found["fit/processor_time"].value == 20  # of both nodes
     assert found["fit/processor_time/sample"].value == 20 / 48  # samples of all three
-    assert [one["value"] for one in first[1].details()["disturbed"]] == [0.5]
+    assert [one.value for one in first[1].details()["disturbed"]] == [0.5]
 
 
 def test_reading_the_counters_while_training_is_our_own_time():

@@ -100,7 +100,7 @@ def test_the_measures_of_a_known_set():
         "test/clip_i": 4,
         "test/clip_t": 4,
         "test/memorising": 4,
-        "test/diversity": 2,
+        "test/diversity": 4,
         "test/drift": 2,
     }
     assert (found["test/clip_t"].low, found["test/clip_t"].high) == (0.5, 1.0)

@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from hwlit.records import (
     Reading,
     Record,
     Rows,
+    RowTable,
     TestRows,
     estimated,
     measured,
@@ -23,6 +26,7 @@ from hwlit.records import (
     using,
     write_record,
 )
+from hwlit.records.table import general
 
 NEW = {"schema": 2, "status": "ok", "readings": {}, "absent": {}}
 HOW = {"tag": "measured", "text": "here"}
@@ -145,6 +149,14 @@ def test_values_that_are_alike_are_told_from_those_that_are_not(tmp_path):
         record_of(NEW | {"readings": readings}, tmp_path / "record.json")
 
 
+@pytest.mark.parametrize("field", ["how", "value", "measure"])
+def test_what_is_nested_too_deep_is_refused(field, tmp_path):
+    deep = json.loads("[" * 900 + "]" * 900)
+    reading = {"value": 1.0, "unit": "s", "how": HOW} | {field: deep}
+    with pytest.raises(IntegrityError, match=r"record\.json is damaged"):
+        record_of(NEW | {"readings": {"a": reading}}, tmp_path / "record.json")
+
+
 def test_a_record_may_lack_what_its_use_needs(tmp_path):
     found = record_of(NEW | {"model": {"hub_id": "a"}}, tmp_path / "record.json")
     need(tmp_path, found, "model.hub_id")
@@ -155,3 +167,25 @@ def test_a_record_may_lack_what_its_use_needs(tmp_path):
     told = "damaged, or of another version .KeyError"
     with pytest.raises(IntegrityError, match=told), using(tmp_path):
         raise KeyError("share")
+
+
+def test_the_rows_are_whole_whatever_a_name_holds():
+    kinds = {"label": "class", "loss": "real"}
+    names = ['a, "b"\nc', "d"]
+    table = RowTable([4, 7], {"label": names, "loss": [1 / 3, None]}, kinds, ["x", "y"], "label")
+    rows = list(csv.DictReader(io.StringIO(table.to_csv())))
+    assert [row["label"] for row in rows] == names
+    assert float(rows[0]["loss"]) == 1 / 3, "in full precision"
+    assert rows[1] == {"row_id": "7", "group": "y", "label": "d", "loss": ""}
+    assert table.describe() == TestRows(kinds, 2, "test_rows.csv", "label")
+
+
+@pytest.mark.parametrize(
+    ("identifier", "told"),
+    [
+        ("sks", "photo of * dog"), ("SKS", "photo of * dog"), ("", "photo of sks dog"),
+        ("sk", "photo of sks dog"), ("sks dog", "photo of * *"), ("(", "photo of sks dog"),
+    ],
+)  # fmt: skip
+def test_prompts_of_all_identifiers_are_one_group(identifier, told):
+    assert general("photo of sks dog", identifier) == told

@@ -58,7 +58,7 @@ def test_the_quality_of_a_task_that_is_not_known_here_is_shown_before_costs():
 def test_a_record_of_schema_1_is_shown_as_ever(old, capsys):
     assert main(["show", str(old)]) == 0
     out = capsys.readouterr().out
-    assert "mine  LoRA on a/b, ?, status ok" in out
+    assert "mine  LoRA on a/b, ?, seed 3, data.seed 3, status ok" in out
     (line,) = (line.split() for line in out.splitlines() if line.startswith("test/accuracy"))
     assert line == ["test/accuracy", "0.75", "0.500", "-", "0.900", "measured"]
     assert "always answering the commonest class: accuracy 0.5000" in out
