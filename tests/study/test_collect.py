@@ -56,7 +56,7 @@ PARTS = {
     "deep": ({"adapter": {"rank": nested(100)}}, "adapter is nested too deeply"),
     "adapter": ({"adapter": "lora"}, "adapter is no object"),
     "phases": ({"phases": [1]}, "phases.0 is no object"),
-    "classes": ({"per_class": [{"label": "a"}]}, "per_class.0.precision is missing"),
+    "classes": ({"per_class": [{"label": "a"}]}, "per_class.0.f1 is missing"),
     "steps": ({"step_times": ["x"]}, "step_times.0 is no number"),
     "best": ({"best_checkpoint": {"path": 3}}, "best_checkpoint.path is no text"),
     "source": ({"source": {"run": 3}}, "source.run is no text"),

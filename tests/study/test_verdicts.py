@@ -201,7 +201,7 @@ def test_two_seeds_are_said_to_be_wide():
 
 
 def test_what_is_not_told_apart_says_what_could_have_been_seen():
-    found = compared(in_memory(Plan(behind=[0, 1, 1], seeds=3, rows=400)), None, None)
+    found = compared(in_memory(Plan(behind=[0, 0.5, 0.5], seeds=3, rows=400)), None, None)
     untold = [row.against_best for row in found.rows if row.against_best]
     assert {verdict.word for verdict in untold} == {"not told apart"}
     for verdict in untold:
