@@ -7,12 +7,12 @@ is a run like any other, in which nothing learns: tested, exported, timed, recor
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import yaml
 from torch import nn
 
@@ -36,6 +36,8 @@ from hwlit.run_directory import (
     take_directory,
 )
 from hwlit.runs.text import TextRun
+from hwlit.statistics.differences import difference
+from hwlit.statistics.parts import scores
 from hwlit.storage import write_text
 from hwlit.tasks.base import Task
 from hwlit.temporaries import remove_temporaries
@@ -140,8 +142,8 @@ class QuantizedRun(TextRun):
                 "its data back as it was"
             )
         after = (self._predictions.logits.argmax(-1) == self._predictions.targets).tolist()
-        gains = [int(now) - int(before[row]) for row, now in zip(rows, after, strict=True)]
-        self._recorder.add({"test/accuracy_difference": paired_difference(gains)})
+        found = paired_difference(after, [before[row] for row in rows])
+        self._recorder.add({"test/accuracy_difference": found})
 
     def _probe(self) -> None:
         super()._probe()  # which meets the last of the shapes that kernels are chosen for
@@ -202,17 +204,22 @@ def _begun(output: Path, made: str) -> bool:
         return file.readline(LONGEST_LINE) == made
 
 
-def paired_difference(gains: Sequence[int]) -> Reading:
-    """Return a mean difference of accuracy over the same rows, with its 95 % interval.
+def paired_difference(after: Sequence[bool], before: Sequence[bool]) -> Reading:
+    """Return the difference of two accuracies on the same rows, with its 95 % interval.
 
     Args:
-        gains: 1 for a row that is right now and was wrong, -1 the other way round, else 0.
+        after: Whether each row is right now.
+        before: Whether it was.
     """
-    n, mean = len(gains), sum(gains) / len(gains)
-    half = 1.96 * math.sqrt(sum((gain - mean) ** 2 for gain in gains)) / n
+    rows = [np.arange(len(after))]
+    now, then = (scores(rows, [np.array(right, float)]) for right in (after, before))
+    found = difference(now, then)
+    low, high = (
+        None if end is None else max(-1.0, min(1.0, end)) for end in (found.low, found.high)
+    )
     return Reading(
-        mean, "1", measured("test accuracy less that of the source"),
-        max(-1.0, mean - half), min(1.0, mean + half), n, "paired normal interval",
+        found.mean, "1", measured("test accuracy less that of the source"), low, high, len(after),
+        "t interval, paired",
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from statistics import NormalDist
 
@@ -27,17 +28,20 @@ import numpy as np
 
 from hwlit.statistics.best import Comparisons, compare_all
 from hwlit.statistics.combining import row_hits, row_values
-from hwlit.statistics.differences import difference
+from hwlit.statistics.differences import Difference, difference
 from hwlit.statistics.intervals import mean_interval
-from hwlit.statistics.lending import lent_noise
+from hwlit.statistics.lending import LEAST_METHODS, PRIOR, lent_noise
 from hwlit.statistics.parts import Parts, Scores, scores
 from hwlit.statistics.power import (
+    LEAST_LENDERS,
+    More,
     equivalent,
     how_many_more,
     margin_for_equal,
     smallest_difference,
 )
 from hwlit.statistics.ratios import lent_spread, log_ratio
+from hwlit.statistics.spread import Spread
 
 ROWS, SEEDS, NOISE = (60, 242, 1520, 7600), (2, 3, 5, 10), (0.0, 0.5, 1.0, 2.0)
 ACCURACY = 0.90
@@ -162,13 +166,19 @@ def lent_coverage(rows: int, seeds: int, sds: Sequence[float], times: int) -> tu
 def f1_coverage(rows: int, seeds: int, sd: float, times: int) -> tuple[float, float]:
     """Return coverage of macro-F1 over three classes of 60, 30 and 10 %: means, differences."""
     random = np.random.default_rng([rows, seeds, round(10 * sd)])
-    truth = np.mean([_f1(random, 100_000, 1, 0.0)[0].parts.mean for _ in range(5)])
+    truth = _true_f1()
     hits = np.zeros(2)
     for _ in range(times):
         first, second = _f1(random, rows, seeds, sd)
         mean, other = mean_interval(first.parts, bounds=(0, 1)), difference(first, second)
         hits += mean.low <= truth <= mean.high, other.low <= 0 <= other.high
     return tuple(100 * hits / times)
+
+
+@lru_cache
+def _true_f1() -> float:
+    random = np.random.default_rng(0)
+    return float(np.mean([_f1(random, 100_000, 1, 0.0)[0].parts.mean for _ in range(5)]))
 
 
 def _f1(random, rows: int, seeds: int, sd: float) -> list[Scores]:
@@ -263,15 +273,36 @@ def power(rows: int, seeds: int, sd: float, times: int) -> tuple[float, float, f
 def told_seeds(
     rows: int, seeds: int, sd: float, wanted: float, methods: int, times: int
 ) -> tuple[float, float, float]:
-    """Return the number of seeds that is said to show a difference: 10 %, 50 %, 90 % of tables."""
+    """Return the number of runs that is said to show a difference: 10 %, 50 %, 90 % of tables."""
     random = np.random.default_rng([rows, seeds, methods])
     told = []
     for _ in range(times):
         every = drawn(random, rows, [Truth(seeds, sd)] * methods)
         lent = lent_noise([method.parts for method in every])
         more = how_many_more(difference(every[0], every[1], lent), wanted, methods=methods)
-        told.append(math.inf if more.seeds is None else seeds + sum(more.seeds) / 2)
+        told.append(_middle(more, seeds, methods))
     return tuple(np.quantile(told, (0.1, 0.5, 0.9), method="nearest"))
+
+
+def _middle(more: More, seeds: int, methods: int) -> float:
+    """Return the number of runs in all that a range is made of."""
+    if more.seeds is None:
+        return math.inf
+    return (seeds + more.seeds[1]) / (1.5 if methods >= LEAST_LENDERS else 2.0)
+
+
+def true_seeds(rows: int, seeds: int, sd: float, wanted: float, methods: int) -> float:
+    """Return what would be said, were every part of the variance known."""
+    freedom = 2 * (seeds - 1)
+    if methods >= LEAST_METHODS:
+        freedom = min(freedom + PRIOR, methods * (seeds - 1))
+    of_cells = 2 * CELL / rows / seeds
+    noise = 2 * (POINT * sd) ** 2 / seeds
+    spread = Spread(2 * OWN / rows + of_cells, rows - 1, noise, freedom, of_cells)
+    plan = Difference(
+        0.0, 0.0, 0.0, 1.0, freedom, spread.variance, spread, seeds, rows, "", False, True
+    )
+    return _middle(how_many_more(plan, wanted, methods=methods), seeds, methods)
 
 
 def ratios(seeds: int, drift: float, times: int, lent: bool) -> tuple[float, float]:
@@ -392,7 +423,7 @@ def power_tables(effort: Effort) -> Iterable[str]:
             yield line(rows, seeds, *cells)
     yield from titled(
         "Runs said to show a difference, from 3 runs at 1,520 rows, sd 1: 10 % / 50 % / 90 % of "
-        "tables",
+        "tables (true number)",
         ["points", "7 methods", "2 methods"],
     )
     for points in (1.5, 2.0, 3.0):
@@ -400,7 +431,9 @@ def power_tables(effort: Effort) -> Iterable[str]:
             told_seeds(1520, 3, 1.0, POINT * points, methods, effort.times(200))
             for methods in (7, 2)
         ]
-        yield line(points, *(" / ".join(f"{each:.0f}" for each in cell) for cell in cells))
+        truth = [true_seeds(1520, 3, 1.0, POINT * points, methods) for methods in (7, 2)]
+        yield line(points, *(f"{shares(cell)} ({true:.0f})"
+                             for cell, true in zip(cells, truth, strict=True)))  # fmt: skip
 
 
 def ratio_tables(effort: Effort) -> Iterable[str]:
@@ -445,12 +478,15 @@ def processor() -> str:
     return names[0] if names else platform.machine()
 
 
+QUICK = Effort(0.003, (60, 242))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print every table as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="few repetitions: does it run at all")
     asked = parser.parse_args(arguments)
-    effort = Effort(0.003, (60, 242)) if asked.quick else Effort()
+    effort = QUICK if asked.quick else Effort()
     start = time.process_time()
     for table in TABLES:
         for text in table(effort):

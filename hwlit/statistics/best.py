@@ -35,7 +35,7 @@ class Comparisons:
             in 95 % of tables. A method that is not among them is not the only best, which does
             not make it worse than any one of them.
         untold: Methods with too little to tell.
-        lent: The noise of training that all lend each other; None with fewer than four methods
+        lent: The noise of training that all lend each other; None with fewer than three methods
             that have several runs on the same rows.
     """
 

@@ -91,10 +91,10 @@ def _borrows(parts: Parts, lent: Lent | None) -> bool:
 
 def _bent(parts: Parts, spread: Spread, half: float, bounds: Bounds) -> tuple[float, float]:
     """Return the ends, inside the bounds; as Wilson's where there are two of them."""
-    low, high = bounds
+    low, high = min(bounds[0], parts.mean), max(bounds[1], parts.mean)
     if not math.isfinite(high - low):
         return max(low, parts.mean - half), min(high, parts.mean + half)
-    place = min(1.0, max(0.0, (parts.mean - low) / (high - low)))
+    place = (parts.mean - low) / (high - low)
     rows, t = _rows_of_a_share(parts, spread, half, place, high - low)
     if math.isinf(rows) or rows == 0:  # no variance at all, or a mean at the bound in spite of it
         return max(low, parts.mean - half), min(high, parts.mean + half)

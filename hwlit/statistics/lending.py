@@ -14,7 +14,8 @@ import numpy as np
 
 from hwlit.statistics.parts import Division, Parts, Scores, gathered, row_variance
 
-LEAST_METHODS = 4  # with two or three nothing is gained, by simulation
+# With three methods equal ones are told apart in 5 % of tables instead of 8; two lend nothing.
+LEAST_METHODS = 3
 PRIOR = 4  # degrees of freedom that lent noise adds to a method's own
 
 

@@ -229,7 +229,7 @@ def row_variance(shares: Floats) -> float:
 
 def _division(units: Names, values: Floats) -> Division:
     mean = float(values.mean())
-    if (units[1:] > units[:-1]).all():
+    if np.greater(units[1:], units[:-1]).all():
         return Division(units, mean, (values - mean) / len(values))
     names, places = np.unique(units, return_inverse=True)
     shares = np.bincount(places, (values - mean) / len(values), len(names))

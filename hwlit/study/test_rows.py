@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hwlit.bounded_files import read_rows
 from hwlit.errors import IntegrityError
 from hwlit.records import Reading, Record, TestRows
+from hwlit.run_directory import check_plain_file
 from hwlit.statistics.combining import row_hits, row_values
 
 NEARLY = 1.5  # rows: fp32 ties may break differently
@@ -75,6 +76,7 @@ def row_table(record: Record, folder: Path | None) -> RowTable | None:
     elif folder is None or Path(told.file).name != told.file:
         return None
     else:
+        check_plain_file(path)
         try:
             columns = _read(path, told)
         except FileNotFoundError:
