@@ -19,7 +19,7 @@ from hwlit.records import read_record, write_record
 SEEDS = 5
 
 
-def write(run: Path, folder: Path, count: int, predictions: bool) -> int:
+def write(run: Path, folder: Path, count: int, with_rows: bool) -> int:
     """Write copies of a run that differ in rank and seed; returns the bytes of their records."""
     record = read_record(run)
     config = (run / "config.yaml").read_text()
@@ -35,21 +35,21 @@ def write(run: Path, folder: Path, count: int, predictions: bool) -> int:
         lines = [line for line in config.splitlines() if not line.startswith("seed_everything")]
         text = "\n".join([*lines, f"seed_everything: {seed}", f"rank: {rank}", ""])
         (copy / "config.yaml").write_text(text)
-        if predictions:
+        if with_rows:
             for path in run.glob("*.csv"):
                 shutil.copy(path, copy)
     return size
 
 
 def main() -> None:
-    """Print the seconds of a fresh process, with and without the test rows' predictions."""
+    """Print the seconds of a fresh process, with and without the test rows."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("run", type=Path, help="a finished run to copy")
     options.add_argument("--count", type=int, default=1000)
     asked = options.parse_args()
-    for predictions in (False, True):
+    for with_rows in (False, True):
         with tempfile.TemporaryDirectory() as folder:
-            size = write(asked.run, Path(folder), asked.count, predictions)
+            size = write(asked.run, Path(folder), asked.count, with_rows)
             command = [sys.executable, "-P", "-m", "hwlit", "compare", folder]
             times = []
             for _ in range(3):
@@ -57,8 +57,8 @@ def main() -> None:
                 subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
                 times.append(time.perf_counter() - start)
         print(
-            f"{asked.count} records, {size / 1e6:.0f} MB, predictions "
-            f"{'read' if predictions else 'absent'}: {min(times):.2f} s, the quickest of 3"
+            f"{asked.count} records, {size / 1e6:.0f} MB, test rows "
+            f"{'read' if with_rows else 'absent'}: {min(times):.2f} s, the quickest of 3"
         )
 
 

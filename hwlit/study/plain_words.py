@@ -79,7 +79,9 @@ def not_told(pairs: Sequence[tuple[Row, Verdict]]) -> str:
     ]
     if verdicts[0].of_these_runs:
         return f"{text}; runs with more seeds are needed to speak of the methods."
-    return f"{text}; {' or '.join(ways)} would tell." if ways else f"{text}."
+    if not ways:
+        return f"{text}; neither more seeds nor more test rows alone would tell."
+    return f"{text}; {' or '.join(ways)} would tell."
 
 
 def _chosen(comparison: Comparison) -> list[str]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hwlit.bounded_files import read_rows
 from hwlit.errors import IntegrityError
 from hwlit.records import Reading, Record, TestRows
+from hwlit.run_directory import check_plain_file
 from hwlit.statistics.combining import row_hits, row_values
 
 NEARLY = 1.5  # rows: fp32 ties may break differently
@@ -75,6 +76,7 @@ def row_table(record: Record, folder: Path | None) -> RowTable | None:
     elif folder is None or Path(told.file).name != told.file:
         return None
     else:
+        check_plain_file(path)
         try:
             columns = _read(path, told)
         except FileNotFoundError:
@@ -173,8 +175,11 @@ def _ids(columns: Mapping[str, Sequence[Any]], n: int) -> NDArray[np.int64]:
 def _numbers(column: Sequence[Any], kind: str, known: dict[str, int]) -> NDArray[np.generic]:
     if kind == "class":
         return np.array([known.setdefault(str(value), len(known)) for value in column], np.int64)
-    numbers = np.array([np.nan if value in NONE else float(value) for value in column])
-    known_ones = numbers[[value not in NONE for value in column]]
+    whole = not any(none in column for none in NONE)
+    there = np.ones(len(column), bool) if whole else np.array([v not in NONE for v in column])
+    numbers = np.full(len(column), np.nan)
+    given = column if whole else [value for value in column if value not in NONE]
+    known_ones = numbers[there] = np.array(given).astype(float)
     if not np.isfinite(known_ones).all():
         raise ValueError(f"a {kind} column holds what is not finite")
     if kind == "binary" and not np.isin(known_ones, (0, 1)).all():

@@ -201,7 +201,7 @@ def test_two_seeds_are_said_to_be_wide():
 
 
 def test_what_is_not_told_apart_says_what_could_have_been_seen():
-    found = compared(in_memory(Plan(behind=[0, 0.5, 0.5], seeds=3, rows=400)), None, None)
+    found = compared(in_memory(Plan(behind=[0, 0.5, 0.5], seeds=3, rows=300)), None, None)
     untold = [row.against_best for row in found.rows if row.against_best]
     assert {verdict.word for verdict in untold} == {"not told apart"}
     for verdict in untold:
@@ -211,18 +211,19 @@ def test_what_is_not_told_apart_says_what_could_have_been_seen():
         )
     told = sentences(found)[0]
     assert re.search(r"would show a difference of 0\.\d+ (to 0\.\d+ )?four times in five", told)
-    assert re.search(r"about \d+ to [\d,]+ more (seeds|test rows)", told)
+    assert "neither more seeds nor more test rows alone would tell" in told
+    near = Plan(behind=[0, 1.5, 1.5, 1.5], seeds=4, rows=600, noise=[0.05])
+    found = compared(in_memory(near), None, None)
+    assert re.search(r"about \d+ to [\d,]+ more (seeds|test rows)", sentences(found)[0])
     assert any("This table can tell two methods equal within about" in t for t in sentences(found))
 
 
-def test_noise_is_lent_by_three_methods_or_more():
+def test_noise_is_lent_by_several_methods():
     few = compared(in_memory(Plan(behind=[0, 0], seeds=2)), None, None)
     many = compared(in_memory(Plan(behind=[0] * 7, seeds=2)), None, None)
-    widths = [
-        found.rows[0].readings["test/accuracy"].high - found.rows[0].readings["test/accuracy"].low
-        for found in (few, many)
-    ]
-    assert widths[1] < widths[0] / 2
+    alone, lent = (found.rows[0].readings["test/accuracy"].parts for found in (few, many))
+    assert (alone["lent"], lent["lent"]) == (False, True)
+    assert lent["df"] > alone["df"]
     assert "the larger of a method's own and that of 7 methods" in tables(many)
 
 
