@@ -299,9 +299,7 @@ def true_seeds(rows: int, seeds: int, sd: float, wanted: float, methods: int) ->
     of_cells = 2 * CELL / rows / seeds
     noise = 2 * (POINT * sd) ** 2 / seeds
     spread = Spread(2 * OWN / rows + of_cells, rows - 1, noise, freedom, of_cells)
-    plan = Difference(
-        0.0, 0.0, 0.0, 1.0, freedom, spread.variance, spread, seeds, rows, "", False, True
-    )
+    plan = Difference(0.0, 0.0, spread, seeds, rows, "", False, True)
     return _middle(how_many_more(plan, wanted, methods=methods), seeds, methods)
 
 

@@ -28,6 +28,8 @@ def test_a_pair_has_one_p_however_it_is_asked_for():
     turned = dict(reversed(methods.items()))
     one, other = compare_all(methods), compare_all(turned)
     assert one.differences == other.differences
+    told = [[each.p for each in found.differences.values()] for found in (one, other)]
+    assert told[0] == told[1]
     assert one.pair("d", "b").p == other.pair("b", "d").p
 
 

@@ -22,14 +22,7 @@ from hwlit.statistics.spread import Form, Spread
 
 def found(mean, error, seeds=3, freedom=20.0, **changed):
     spread = Spread(error**2, freedom)
-    half = spread.half()
-    return replace(
-        Difference(
-            mean, mean - half, mean + half, spread.p(mean), freedom, error**2, spread, seeds, 1000,
-            "t", False, True, mean,
-        ),
-        **changed,
-    )  # fmt: skip
+    return replace(Difference(mean, mean, spread, seeds, 1000, "t", False, True), **changed)
 
 
 @pytest.mark.parametrize(
