@@ -171,9 +171,8 @@ def load(run: Path, record: Record, request: Request, dtype: torch.dtype) -> Pip
         raise IntegrityError(f"{run} holds no exported model: its status is {status}{on}")
     if not request.base and not lora and strength == 1:
         return load_pipeline(str(folder), dtype, "cpu")
-    name = record.model.pretrained
-    assert name is not None  # `generate` needs it
     check_base(run, record)
+    name = str(record.model.pretrained)
     if not request.base and learned_shifts(record):
         return load_pipeline(name, dtype, "cpu", folded(run, record, strength, dtype))
     pipeline: Pipeline = load_pipeline(name, dtype, "cpu")

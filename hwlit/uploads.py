@@ -21,7 +21,6 @@ from hwlit.exports import stock_pipeline
 from hwlit.exports.model_card import image_model_card, text_model_card
 from hwlit.exports.peft_folder import BASE as QUANTIZATION
 from hwlit.exports.public_files import Base, check_nothing_private, write_public
-from hwlit.inference import TASK as TEXTS
 from hwlit.paths import is_local, last_name, without_folders
 from hwlit.records import Record, need, read_run
 from hwlit.storage import replacing_folder, write_text
@@ -60,8 +59,8 @@ def export_for_hub(run: Path, folder: Path, base_id: str | None) -> list[str]:
     if record.status != "ok" or not source.is_dir():
         raise IntegrityError(f"{run} holds no exported model: its status is {record.status}")
     need(run, record, "task", "adapter.name", "model.pretrained", "model.hub_id", "data.source")
-    if record.task == TEXTS:
-        need(run, record, "model.labels", "data.majority_class_accuracy")
+    if record.model.labels is not None:
+        need(run, record, "data.majority_class_accuracy")
     files, others = _files(source)
     try:
         base = _base(record, base_id)
@@ -146,7 +145,7 @@ def _card(run: Path, record: Record, base: Base, files: Collection[str]) -> str:
             for name, facts in record.encoders.items()
         },
     )
-    if record.task == TEXTS:
+    if record.model.labels is not None:
         return text_model_card(told, ADAPTER in files, QUANTIZATION in files)
     model = read_config(run / "config.yaml")["model"]["init_args"]
     own = {name: _tensors(run / "adapter" / name) for name in files if _is_own(name)}

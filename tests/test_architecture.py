@@ -40,7 +40,7 @@ ALLOWED = {
     "metrics": {"errors", "networks", "statistics", "storage"},
     "adapters": {"errors", "storage"},
     "networks": {"allowed_classes", "errors", "storage"},
-    "exports": {"errors", "paths", "run_directory", "storage"},
+    "exports": {"errors", "paths", "records", "run_directory", "storage"},
     "devices": {"errors", "records"},
     "tasks": LEAVES,
     "data": LEAVES,

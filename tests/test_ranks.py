@@ -16,6 +16,7 @@ import torch
 from hwlit.__main__ import main
 from hwlit.callbacks.joining import Joining
 from hwlit.errors import Interrupted
+from hwlit.records import read_record
 from hwlit.runs.text import TextRun
 from hwlit.signals import Signals
 from tests import rank
@@ -153,9 +154,10 @@ def test_two_processes_learn_what_one_does(
             one["readings"][reading]["value"], rel=1e-4
         )
         assert two["readings"][reading]["n"] == one["readings"][reading]["n"]
-    validation = [record["curves"]["validation"]["val/loss"] for record in (one, two)]
+    records = [read_record(folder) for folder in folders]
+    validation = [record.exhibit("validation").columns["val/loss"] for record in records]
     assert validation[1] == pytest.approx(validation[0], rel=1e-4)
-    assert two["curves"]["learning_rate"] == one["curves"]["learning_rate"]
+    assert records[1].exhibit("learning_rate") == records[0].exhibit("learning_rate")
     ours, theirs = learned(together / name), learned(tmp_path / "run")
     for tensor, values in ours.items():
         torch.testing.assert_close(values, theirs[tensor], rtol=0, atol=1e-6)
@@ -172,7 +174,7 @@ def test_processes_of_torchrun_are_measured_once_each(together):
     if "fit/energy/cpu" in readings:
         joules = [row["energy"].get("cpu", 0.0) for row in record["ranks"]]
         assert readings["fit/energy/cpu"]["value"] == pytest.approx(sum(joules))
-        estimated = readings["fit/energy/cpu"]["method"].startswith("estimated")
+        estimated = readings["fit/energy/cpu"]["how"]["tag"] == "estimated"
         assert (joules[1] > 0) == estimated, "a counter of the machine is read once per node"
 
 

@@ -10,9 +10,9 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 T = TypeVar("T")
 Decode = Callable[[Any], Any]
+DEEPEST = 32  # lists and objects in one another, in what is free
 LARGEST = 1e100  # nothing that is measured is beyond that, and squares of it are still numbers
 REST = "rest"  # the field that takes the names which a class does not know
-DEEPEST = 32  # lists and objects in one another, in what is free
 
 
 class Unfit(Exception):
@@ -122,18 +122,21 @@ def _of_class(kind: type[Any]) -> Decode:
         given: dict[str, Any] = {}
         more: dict[str, Any] = {}
         for key, inner in value.items():
-            name, field = known.get(key, (key, _free))
-            try:
-                (given if key in known else more)[name] = field(inner)
-            except Unfit as error:
-                raise error.below(key) from None
+            if key in known:
+                name, field = known[key]
+                try:
+                    given[name] = field(inner)
+                except Unfit as error:
+                    raise error.below(key) from None
+            else:
+                more[key] = inner
         for key in needed:
             if key not in value:
                 raise Unfit("is missing").below(key)
         if more and not takes_more:
             raise Unfit("is not known to this version of hwlit").below(next(iter(more)))
         if takes_more:
-            given[REST] = more
+            given[REST] = _free(more)
         try:
             return kind(**given)
         except ValueError as error:

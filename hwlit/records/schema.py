@@ -432,6 +432,11 @@ class Record:
     cut_for_clip: list[str] = field(default_factory=list)
     """Prompts whose end CLIP does not read."""
 
+    def __post_init__(self) -> None:
+        for name, reading in self.readings.items():
+            if (reading.low is None) != (reading.high is None):
+                raise ValueError(f"{name} has one end of an interval without the other")
+
     def value(self, name: str) -> float | None:
         """Return the value of a reading; None where it is missing."""
         reading = self.readings.get(name)

@@ -37,6 +37,10 @@ def test_a_study(tmp_path):
     assert found.name == "my study"
 
 
+def nested(depth):
+    return [nested(depth - 1)] if depth else 1
+
+
 RECORD = {"schema": 2, "status": "ok", "readings": {}, "absent": {}}
 READING = {"value": 1.0, "unit": "1", "how": {"tag": "measured", "text": ""}}
 OLD_READING = {"value": 1.0, "unit": "1", "method": "measured"}
@@ -47,7 +51,9 @@ PARTS = {
     "nan": ({"readings": {"a": {"value": float("nan")}}}, "NaN"),
     "text": ({"readings": {"a": {"low": "0"}}}, "readings.a.low is no number"),
     "large": ({"readings": {"a": {"value": 1e101}}}, "readings.a.value is no number"),
-    "turned": ({"readings": {"a": {"low": 2.0, "high": 1.0}}}, "readings.a.low is above"),
+    "turned": ({"readings": {"a": {"low": 2.0, "high": 1.0}}}, "readings.a"),
+    "half": ({"readings": {"a": {"low": 0.5}}}, "one end of an interval"),
+    "deep": ({"adapter": {"rank": nested(100)}}, "adapter is nested too deeply"),
     "adapter": ({"adapter": "lora"}, "adapter is no object"),
     "phases": ({"phases": [1]}, "phases.0 is no object"),
     "classes": ({"per_class": [{"label": "a"}]}, "per_class.0.precision is missing"),

@@ -157,6 +157,7 @@ def _new() -> list[Hostile]:
         "a matrix where schema 1 had it": {"confusion_matrix": {"labels": [], "counts": []}},
         "a reading as schema 1 had it": {accuracy: READINGS[1]},
         "a how that is a text": {accuracy: reading | {"how": "measured"}},
+        "a how nested 900 deep": {accuracy: reading | {"how": _nested(900)}},
         "a tag that there is not": {accuracy: reading | {"how": {"tag": "felt", "text": ""}}},
         "a role that there is not": {accuracy: reading | {"measure": {"role": "best"}}},
         "a direction of nowhere": {accuracy: reading | {"measure": {"direction": "up"}}},
