@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -50,7 +50,7 @@ class Difference:
     paired: bool
     pairs: int = 1
     level: float = LEVEL
-    adjust: Callable[[float], float] | None = None
+    adjust: Callable[[float], float] | None = field(default=None, compare=False)
 
     @property
     def freedom(self) -> float:
