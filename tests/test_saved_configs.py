@@ -111,8 +111,7 @@ def make_older(run):
     assert n == 1
     (run / "config.yaml").write_text(text)
     record = json.loads((run / "record.json").read_text())
-    del record["comparability"]["data_seed"]
-    record["schema"] = 1
+    del record["comparability"]["data_seed"], record["data"]["seed"]
     (run / "record.json").write_text(json.dumps(record))
 
 

@@ -93,12 +93,8 @@ def outcome(output: Path) -> dict[str, Any]:
     """Return what must be equal of two runs."""
     record = read_record(output)
     files = ("adapter/adapter_model.safetensors", "predictions.csv", "metrics.csv")
-    test = {n: r.value for n, r in record.readings.items() if n.startswith("test/")}
-    test = {name: value for name, value in test.items() if not name.endswith(TIMED)}
+    test = {n: r.value for n, r in record.readings.items() if r.measure.role == "quality"}
     return {name: sha256(output / name) for name in files} | {"test": test}
-
-
-TIMED = ("_time", "energy", "memory", "energy/cpu", "memory/resident")
 
 
 def run_until_done(
