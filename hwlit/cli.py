@@ -44,6 +44,7 @@ from hwlit.resume import check_file, find_resumption, resume_arguments
 from hwlit.run_directory import Held, take_directory
 from hwlit.runs.base import WARMUP_STEPS, Run
 from hwlit.runs.selection import run_for
+from hwlit.saved_configs import FITTED, load_config
 from hwlit.storage import write_text
 from hwlit.study.show import show_run
 from hwlit.tasks.base import Task
@@ -76,8 +77,10 @@ class HwlitCLI(LightningCLI):
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the seed."""
         parser.add_argument(
-            "--seed_everything", type=int, default=0, help="Seed of weights, row order and dropout."
-        )
+            "--seed_everything", type=int, default=0,
+            help="Seed of all that is random in training: fresh weights, order of rows, "
+            "crops, flips, dropout, noise. What is tested on follows from --data.seed instead.",
+        )  # fmt: skip
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add what fit needs beside trainer, model and data, and join model and data."""
@@ -197,17 +200,17 @@ class HwlitCLI(LightningCLI):
             if self.lock is not None:
                 self.lock.release()
         if self.trainer.is_global_zero:
-            show_run(record.to_dict(), self.output)
+            show_run(record, self.output)
 
     def _keep_config(self, config: dict[str, Any]) -> None:
         """Write the config of a new run; compare that of one that goes on."""
         assert self.output is not None
         path = self.output / "config.yaml"
         if self._asked("resume") is not None and self.resumption is not None:
-            before = yaml.safe_load(config_text(path))
+            before = load_config(config_text(path))
             self.resumption = replace(self.resumption, changed=differences(before, config))
         elif self.trainer.is_global_zero:
-            header = f"# hwlit fit --config {in_comment(path)}\n"
+            header = f"{FITTED}--config {in_comment(path)}\n"
             write_text(path, header + yaml.safe_dump(config, sort_keys=False))
 
     def validate(

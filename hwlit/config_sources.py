@@ -14,6 +14,17 @@ from hwlit.yaml_files import load_strictly, read_config
 SPECIAL = ("class_path", "init_args", "dict_kwargs")
 WITHOUT_VALUE = ("print_config", "help", "h")
 COMMAND_LINE = "--"
+# What the command line sets in one place and the classes take in two.
+LINKED = {
+    "--model.labels": "the data set",
+    "--model.seed": "--seed_everything",
+    "--data.shuffle_seed": "--seed_everything",
+    "--data.tokenizer": "--model.pretrained",
+    "--data.pretrained": "--model.pretrained",
+    "--data.train_text_encoder": "--model.train_text_encoder",
+    "--data.new_tokens": "--model.adapter",
+    "--trainer.default_root_dir": "--output",
+}
 
 
 class Problem(str):

@@ -9,6 +9,7 @@ import contextlib
 import errno
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from hwlit.plain_text import printable
 
@@ -174,7 +175,7 @@ class Interrupted(BaseException):
         self.exit_code = 128 + signal
 
 
-def status_of(error: BaseException) -> str:
+def status_of(error: BaseException) -> Literal["failed", "oom", "interrupted"]:
     """Return the status of a run that an exception ended: failed, oom or interrupted."""
     if isinstance(error, Interrupted | KeyboardInterrupt):
         return "interrupted"

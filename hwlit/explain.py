@@ -16,7 +16,16 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from hwlit.config_sources import COMMAND_LINE, SPECIAL, Problem, at, beside, keys_below, sources
+from hwlit.config_sources import (
+    COMMAND_LINE,
+    LINKED,
+    SPECIAL,
+    Problem,
+    at,
+    beside,
+    keys_below,
+    sources,
+)
 from hwlit.signatures import (
     Names,
     Slot,
@@ -26,6 +35,7 @@ from hwlit.signatures import (
     class_in,
     in_words,
     names_of,
+    not_taken,
     parameters,
 )
 from hwlit.yaml_files import read_config
@@ -116,11 +126,14 @@ class _Walk:
             self._remember(named, base, path)
         elif isinstance(slot.default, dict):
             self._remember(str(slot.default.get("class_path")), base, path, again=False)
-        names = parameters(self._classes.get(path, base))
+        names = parameters(found := self._classes.get(path, base))
         own = {key: inner for key, inner in value.items() if key not in SPECIAL}
+        inner_keys = arguments if isinstance(arguments := value.get("init_args"), Mapping) else {}
+        for key, why in not_taken(found).items():
+            if key in own or key in inner_keys:
+                yield f"{at(source, f'{path}.{key}')}: {why}"
         yield from self._keys(own, names, SPECIAL, source, f"{path}.")
-        if isinstance(arguments := value.get("init_args"), Mapping):
-            yield from self._keys(arguments, names, (), source, f"{path}.")
+        yield from self._keys(inner_keys, names, (), source, f"{path}.")
 
     def _remember(self, name: str, base: type, path: str, again: bool = True) -> None:
         """Remember the class of a key, whose keys are those below it."""
@@ -138,6 +151,7 @@ class _Walk:
         """Name the nearest key of this level, or else the nearest of all."""
         rest = keys_below(value) if source == COMMAND_LINE else ""
         told = f"{at(source, f'{above}{key}{rest}')}: unknown"
+        candidates = [name for name in candidates if f"--{above}{name}" not in LINKED]
         if near := difflib.get_close_matches(key, candidates, n=1):
             return f"{told}; did you mean {at('', f'{above}{near[0]}{rest}', source)}?"
         last = f"{key}{rest}".rpartition(".")[2]
@@ -153,6 +167,8 @@ class _Walk:
         """Return every key that the classes named here have."""
         for name, slot in names.items():
             path = f"{above}{name}"
+            if f"--{path}" in LINKED:
+                continue
             if isinstance(slot, dict):
                 yield from self._paths(slot, f"{path}.")
             elif path in self._classes:

@@ -26,7 +26,7 @@ from hwlit.networks.sampling import draw
 from hwlit.networks.vetting import vet_lora
 from hwlit.paths import last_name
 from hwlit.plain_text import say
-from hwlit.records import need, read_run
+from hwlit.records import Record, need, read_run
 from hwlit.shifts import check_base, folded, learned_shifts
 from hwlit.yaml_files import read_config
 
@@ -100,7 +100,7 @@ def generate(run: Path, request: Request, out: Path, device: str = "cpu") -> lis
     record = read_run(run)
     model = _model_of(run)
     need(run, record, "model.pretrained", "model.sha256", "model.hub_id", "model.dtype")
-    need(run, record, "adapter.name", "adapter.class")
+    need(run, record, "adapter.name", "adapter.class_")
     _check_writable(out)
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -122,8 +122,8 @@ def generate(run: Path, request: Request, out: Path, device: str = "cpu") -> lis
     facts = {
         "steps": steps,
         "guidance": guidance,
-        "model": last_name(record["model"]["hub_id"]),
-        "adapter": "none" if request.base else record["adapter"]["name"],
+        "model": last_name(str(record.model.hub_id)),
+        "adapter": "none" if request.base else record.adapter.name,
         "strength": 0.0 if request.base else _strength(request),
         "run": run.resolve().name,
     }
@@ -151,7 +151,7 @@ def _drawn(
         raise
 
 
-def load(run: Path, record: dict[str, Any], request: Request, dtype: torch.dtype) -> Pipeline:
+def load(run: Path, record: Record, request: Request, dtype: torch.dtype) -> Pipeline:
     """Load a run's pipeline with the loaders that a stranger would use, on the CPU.
 
     Args:
@@ -166,13 +166,13 @@ def load(run: Path, record: dict[str, Any], request: Request, dtype: torch.dtype
     folder, strength = run / "adapter", _strength(request)
     lora = (folder / WEIGHTS).is_file()
     if not request.base and not lora and not (folder / "model_index.json").is_file():
-        status = record["status"]
+        status = record.status
         on = f"; go on with it: hwlit fit --resume {run}" if status == "interrupted" else ""
         raise IntegrityError(f"{run} holds no exported model: its status is {status}{on}")
     if not request.base and not lora and strength == 1:
         return load_pipeline(str(folder), dtype, "cpu")
-    name = record["model"]["pretrained"]
     check_base(run, record)
+    name = str(record.model.pretrained)
     if not request.base and learned_shifts(record):
         return load_pipeline(name, dtype, "cpu", folded(run, record, strength, dtype))
     pipeline: Pipeline = load_pipeline(name, dtype, "cpu")
@@ -193,7 +193,7 @@ def load(run: Path, record: dict[str, Any], request: Request, dtype: torch.dtype
         )
     if strength == 1:
         return pipeline
-    if not record["adapter"].get("dora"):
+    if not record.adapter.rest.get("dora"):
         pipeline.set_adapters(["own"], [strength])
         return pipeline
     # DoRA also learns the length of each row, which a weaker update would keep.
@@ -252,9 +252,9 @@ def _strength(request: Request) -> float:
     return 1.0 if request.strength is None else request.strength
 
 
-def _dtype(record: dict[str, Any], device: str) -> torch.dtype:
+def _dtype(record: Record, device: str) -> torch.dtype:
     """Return the precision of the run's frozen weights; on a CPU fp32, which is faster there."""
-    found = torch.float32 if device == "cpu" else getattr(torch, record["model"]["dtype"])
+    found = torch.float32 if device == "cpu" else vars(torch)[str(record.model.dtype)]
     assert isinstance(found, torch.dtype)
     return found
 

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import torch
 from peft import PeftModel
@@ -36,10 +36,11 @@ from hwlit.networks.quantization_config import MISSING, read_quantization
 from hwlit.networks.text import has_vocabulary, load_classifier, weights_sha256
 from hwlit.networks.vetting import ADAPTER, vet
 from hwlit.plain_text import is_screen, printable, write_data
-from hwlit.records import need, read_run
+from hwlit.records import Record, need, read_run
 from hwlit.storage import replacing_folder, write_text
 
 Classifier = PreTrainedModel | PeftModel
+TASK = "text_classification"  # as records name it
 MOST_BYTES = 1 << 30  # of a file of lines
 MOST_STREAMED = 1 << 28  # bytes of standard input, where nothing says how much will come
 
@@ -73,8 +74,9 @@ def predict(
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]
         raise ResourceError(f"--device {device} cannot be used ({reason}); try cpu") from error
-    labels = record["model"]["labels"]
-    max_length = int(record["data"]["max_length"])
+    labels, max_length = record.model.labels, record.data.max_length
+    assert labels is not None  # `load` needs both
+    assert max_length is not None
     if max_length <= (special := tokenizer.num_special_tokens_to_add()):
         raise IntegrityError(
             f"{run} cuts texts at {max_length} tokens, and its tokenizer puts {special} around "
@@ -124,7 +126,7 @@ def export_merged(run: Path, folder: Path) -> None:
         tokenizer.save_pretrained(staged)
 
 
-def load(run: Path, record: dict[str, Any]) -> tuple[Classifier, PreTrainedTokenizerBase]:
+def load(run: Path, record: Record) -> tuple[Classifier, PreTrainedTokenizerBase]:
     """Load a run's exported model with the loaders that a stranger would use, in eval mode.
 
     Args:
@@ -135,13 +137,13 @@ def load(run: Path, record: dict[str, Any]) -> tuple[Classifier, PreTrainedToken
         UsageError: The run is none of text classification.
         IntegrityError: The run holds no exported model, or its base model has changed.
     """
-    if "labels" not in record.get("model", {"labels": ()}):
+    if record.task not in (TASK, None):  # None is a damaged record, which lacks more
         raise UsageError(f"{run} labels no texts: it draws pictures, by hwlit generate")
     need(run, record, "model.labels", "model.pretrained", "model.sha256", "data.max_length")
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     folder = run / "adapter"
     if not (folder / "config.json").is_file():
-        raise IntegrityError(f"{run} holds no exported model: its status is {record['status']}")
+        raise IntegrityError(f"{run} holds no exported model: its status is {record.status}")
     vet(folder)
     with loading(f"the tokenizer of {run}", again, IntegrityError):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
@@ -154,17 +156,18 @@ def load(run: Path, record: dict[str, Any]) -> tuple[Classifier, PreTrainedToken
             return restore(plain, *read_quantized(folder)), tokenizer
     if not (folder / ADAPTER).is_file():
         return whole_classifier(folder, f"the model of {run}"), tokenizer
-    model = record["model"]
-    if weights_sha256(model["pretrained"]) != model["sha256"]:
+    name, labels, trained_on = record.model.pretrained, record.model.labels, record.model.sha256
+    assert name is not None
+    assert labels is not None
+    assert trained_on is not None
+    if weights_sha256(name) != trained_on:
         raise IntegrityError(
-            f"the weights of {model['pretrained']} are not those that {run} was trained on (sha256 "
-            f"{model['sha256'][:12]}…); bring these back, or train again"
+            f"the weights of {name} are not those that {run} was trained on (sha256 "
+            f"{trained_on[:12]}…); bring these back, or train again"
         )
     quantization = read_quantization(folder / BASE) if (folder / BASE).exists() else None
     try:
-        base = load_classifier(
-            model["pretrained"], tuple(model["labels"]), quantization=quantization
-        ).network
+        base = load_classifier(name, labels, quantization=quantization).network
     except UsageError as error:
         if isinstance(error.__cause__, ImportError):  # of a package that quantises
             raise UsageError(MISSING.format(folder / BASE)) from error
@@ -172,7 +175,7 @@ def load(run: Path, record: dict[str, Any]) -> tuple[Classifier, PreTrainedToken
     return adapted(base, run).eval(), tokenizer
 
 
-def _merged(network: PeftModel, run: Path, record: dict[str, Any]) -> PreTrainedModel:
+def _merged(network: PeftModel, run: Path, record: Record) -> PreTrainedModel:
     """Return the plain network with the adapter folded in; a quantised base is dequantised first.
 
     Folded into quantised weights, what was learned would be rounded away for the most part.
@@ -180,8 +183,9 @@ def _merged(network: PeftModel, run: Path, record: dict[str, Any]) -> PreTrained
     if not (run / "adapter" / BASE).exists():
         merged: PreTrainedModel = network.merge_and_unload(safe_merge=True)
         return merged
-    model = record["model"]
-    plain = load_classifier(model["pretrained"], tuple(model["labels"])).network
+    assert record.model.pretrained is not None  # `load` needs both
+    assert record.model.labels is not None
+    plain = load_classifier(record.model.pretrained, record.model.labels).network
     base = network.unload()
     dequantize(base)
     plain.load_state_dict(base.state_dict())
@@ -225,7 +229,7 @@ def probabilities(
     return shares
 
 
-def read_texts(path: Path, record: dict[str, Any], column: str | None = None) -> list[str]:
+def read_texts(path: Path, record: Record, column: str | None = None) -> list[str]:
     """Read the texts of a file as the run read its own, or the lines of a .txt file.
 
     Args:
@@ -238,12 +242,11 @@ def read_texts(path: Path, record: dict[str, Any], column: str | None = None) ->
     """
     if path.suffix == ".txt":
         return read_lines(read_bytes(path, MOST_BYTES, "a file of texts"), str(path))
-    data = record["data"]
-    column = column or data.get("text_column", "text")
-    before = data.get("before", [])
+    data = record.data
+    column, before = column or data.text_column or "text", data.before
     wanted = dict.fromkeys(before, f"the run reads {', '.join(before)} too: add it, if only empty")
     wanted[column] = "name the column of the texts by --column"
-    table = read_table(path, wanted, data.get("label_column"))
+    table = read_table(path, wanted, data.label_column)
     fields = {name: table.texts(name) for name in before}
     return [
         with_fields(text, {name: values[row] for name, values in fields.items()})

@@ -15,24 +15,13 @@ from jsonargparse import ArgumentParser, set_loader, set_parsing_settings
 from lightning.pytorch.cli import LightningArgumentParser
 
 from hwlit.adapters.base import Adapter
+from hwlit.config_sources import LINKED
 from hwlit.errors import UsageError
-from hwlit.yaml_files import load_strictly
-
-# What a run is about does not change with where it is written or how many workers load it.
-# What the command line sets in one place and the classes take in two.
-LINKED = {
-    "--model.labels": "the data set",
-    "--model.seed": "--seed_everything",
-    "--data.seed": "--seed_everything",
-    "--data.tokenizer": "--model.pretrained",
-    "--data.pretrained": "--model.pretrained",
-    "--data.train_text_encoder": "--model.train_text_encoder",
-    "--data.new_tokens": "--model.adapter",
-    "--trainer.default_root_dir": "--output",
-}
+from hwlit.saved_configs import load_config
 
 VERBATIM = ("--data.text_column", "--data.label_column")
 
+# What a run is about does not change with where it is written or how many workers load it.
 NOT_HASHED = (
     "output", "config", "ckpt_path", "resume", "wandb", "checkpoint.every", "trainer.logger",
     "trainer.enable_progress_bar", "trainer.default_root_dir", "data.init_args.num_workers",
@@ -72,7 +61,7 @@ def read_configs_as_data(allowed: Sequence[str]) -> None:
         instantiate_subclass_spec_in_any=False,
         config_read_mode_fsspec_enabled=False,  # a config is a local file, never an address
     )
-    set_loader("yaml", load_strictly, exceptions=(yaml.YAMLError,))
+    set_loader("yaml", load_config, exceptions=(yaml.YAMLError,))
 
 
 def _import_class(path: str) -> type:
@@ -114,7 +103,7 @@ def link_model_and_data(parser: LightningArgumentParser) -> None:
     for name in ("pretrained", "train_text_encoder"):
         link(f"{model}.{name}", f"{data}.{name}")
     link(f"{model}.adapter", f"{data}.new_tokens", compute_fn=new_tokens_of)
-    link("seed_everything", f"{data}.seed")
+    link("seed_everything", f"{data}.shuffle_seed")
     link("seed_everything", f"{model}.seed")
     link("data.labels", f"{model}.labels", apply_on="instantiate")
 
@@ -145,7 +134,7 @@ def refuse_linked(arguments: Sequence[str]) -> None:
         UsageError: It was given.
     """
     for word in arguments:
-        if (name := word.partition("=")[0]) in LINKED:
+        if (name := word.partition("=")[0].replace(".init_args", "")) in LINKED:
             raise UsageError(f"{name} follows from {LINKED[name]}; set that instead")
 
 

@@ -7,12 +7,12 @@ is a run like any other, in which nothing learns: tested, exported, timed, recor
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import yaml
 from torch import nn
 
@@ -25,8 +25,9 @@ from hwlit.bounded_files import read_rows
 from hwlit.checkpoint_file import read_checkpoint
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.parsing import config_sha256
-from hwlit.records import Reading, need, read_run
-from hwlit.resume import QUANTIZED, Resumption
+from hwlit.records import COST, Reading, Record, counted, measured, need, read_run
+from hwlit.records import Source as SourceFacts
+from hwlit.resume import Resumption
 from hwlit.run_directory import (
     Held,
     check_plain,
@@ -35,6 +36,9 @@ from hwlit.run_directory import (
     take_directory,
 )
 from hwlit.runs.text import TextRun
+from hwlit.saved_configs import QUANTIZED
+from hwlit.statistics.differences import difference
+from hwlit.statistics.parts import scores
 from hwlit.storage import write_text
 from hwlit.tasks.base import Task
 from hwlit.temporaries import remove_temporaries
@@ -56,7 +60,7 @@ class Source:
     """
 
     folder: Path
-    record: dict[str, Any]
+    record: Record
     name: str
 
     @property
@@ -70,13 +74,13 @@ class Source:
         Raises:
             IntegrityError: The best checkpoint is missing or damaged.
         """
-        best = self.record.get("best_checkpoint")
+        best = self.record.best_checkpoint
         if best is None and model.learns:
             raise IntegrityError(
                 f"{self.folder} has no best checkpoint to quantise; train it again"
             )
         if best is not None:
-            path = Path(str(best.get("path") if isinstance(best, dict) else best))
+            path = Path(best.path)
             if path.parent != Path("checkpoints"):
                 raise IntegrityError(
                     f"the best checkpoint of {self.folder} is not in its checkpoints/; train it "
@@ -115,12 +119,12 @@ class QuantizedRun(TextRun):
             model.adapter, model.sites = adapter, adapter.sites(model.network)
         self._recorder.describe(
             config_sha256=config_sha256(self._config | {"quantize": source.name}),
-            source={
-                "run": str(source.folder.absolute()),
-                "name": source.record.get("name"),
-                "adapter": source.record["adapter"]["name"],
-                "config_sha256": source.record["config_sha256"],
-            },
+            source=SourceFacts(
+                str(source.folder.absolute()),
+                source.record.name,
+                source.record.adapter.name,
+                source.record.config_sha256,
+            ),
         )
         return told
 
@@ -128,7 +132,7 @@ class QuantizedRun(TextRun):
         """Return that of the source, which was trained once for both, and where this was timed."""
         here = super()._comparability(resumption)
         where = {name: here[name] for name in ("torch", "threads", "world_size", "device")}
-        return {**self.source.record["comparability"], **where}
+        return {**self.source.record.comparability, **where}
 
     def _export(self) -> None:
         super()._export()
@@ -139,17 +143,17 @@ class QuantizedRun(TextRun):
                 "its data back as it was"
             )
         after = (self._predictions.logits.argmax(-1) == self._predictions.targets).tolist()
-        gains = [int(now) - int(before[row]) for row, now in zip(rows, after, strict=True)]
-        self._recorder.add({"test/accuracy_difference": paired_difference(gains)})
+        found = paired_difference(after, [before[row] for row in rows])
+        self._recorder.add({"test/accuracy_difference": found})
 
     def _probe(self) -> None:
         super()._probe()  # which meets the last of the shapes that kernels are chosen for
         converted = copy.deepcopy(self._model.network)
         self._model.adapter.merge(converted)
-        how = "counted: parameters, buffers, scales, and copies that the processor multiplies with"
+        how = counted("parameters, buffers, scales, and copies that the processor multiplies with")
         self._recorder.add(
             {
-                "weights/memory": Reading(held_bytes(converted), "B", how),
+                "weights/memory": Reading(held_bytes(converted), "B", how, measure=COST),
                 "weights/memory/source": Reading(held_bytes(self._model.network), "B", how),
             }
         )
@@ -162,7 +166,7 @@ class QuantizeCLI(cli.HwlitCLI):
     again = "the same command begins again"
 
     def _name(self) -> str:
-        return f"{self.source.record.get('name', 'run')}-{self.source.name}"
+        return f"{self.source.record.name}-{self.source.name}"
 
     def _keep_config(self, config: dict[str, Any]) -> None:
         assert self.output is not None
@@ -201,17 +205,22 @@ def _begun(output: Path, made: str) -> bool:
         return file.readline(LONGEST_LINE) == made
 
 
-def paired_difference(gains: Sequence[int]) -> Reading:
-    """Return a mean difference of accuracy over the same rows, with its 95 % interval.
+def paired_difference(after: Sequence[bool], before: Sequence[bool]) -> Reading:
+    """Return the difference of two accuracies on the same rows, with its 95 % interval.
 
     Args:
-        gains: 1 for a row that is right now and was wrong, -1 the other way round, else 0.
+        after: Whether each row is right now.
+        before: Whether it was.
     """
-    n, mean = len(gains), sum(gains) / len(gains)
-    half = 1.96 * math.sqrt(sum((gain - mean) ** 2 for gain in gains)) / n
+    rows = [np.arange(len(after))]
+    now, then = (scores(rows, [np.array(right, float)]) for right in (after, before))
+    found = difference(now, then)
+    low, high = (
+        None if end is None else max(-1.0, min(1.0, end)) for end in (found.low, found.high)
+    )
     return Reading(
-        mean, "1", "measured: test accuracy less that of the source; paired normal interval",
-        mean - half, mean + half, n,
+        found.mean, "1", measured("test accuracy less that of the source"),
+        low, high, len(after), "paired t interval",
     )  # fmt: skip
 
 
@@ -248,13 +257,13 @@ def quantize(
         IntegrityError: Its record or its best checkpoint is damaged or missing.
     """
     record = read_run(run)
-    if "labels" not in record.get("model", {"labels": ()}):
+    if record.model.labels is None and record.model.pretrained is not None:
         raise UsageError(f"{run} draws pictures, and only classifiers of texts can be quantised")
+    if record.status != "ok":
+        raise UsageError(f"{run} has the status {record.status}; quantise one that is finished")
     need(run, record, "model.labels", "adapter.name", "config_sha256", "comparability")
-    if record["status"] != "ok":
-        raise UsageError(f"{run} has the status {record['status']}; quantise one that is finished")
-    if "converts_to" in record["adapter"]:
-        raise UsageError(f"{run} is quantised already ({record['adapter']['name']})")
+    if "converts_to" in record.adapter.rest:
+        raise UsageError(f"{run} is quantised already ({record.adapter.name})")
     source = Source(run.absolute(), record, name)
     output = output or run.absolute().with_name(f"{run.absolute().name}-{name}")
     kind = type("QuantizedRun", (QuantizedRun,), {"source": source})

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hwlit.allowed_classes import SLOTS, Allowed, Slot
-from hwlit.config_sources import COMMAND_LINE, Problem, at, beside, sources, structured
+from hwlit.config_sources import COMMAND_LINE, LINKED, Problem, at, beside, sources, structured
 from hwlit.errors import UsageError
 from hwlit.yaml_files import read_config
 
@@ -135,6 +135,9 @@ class _Check:
         from_file = self._source != COMMAND_LINE
         if from_file and len(path) == 1 and key in COMMAND_LINE_ONLY and given is not None:
             self._refuse(path, f"stands in a file; give it on the command line: --{key}")
+        option = "--" + ".".join(part for part in path if part != "init_args")
+        if option in LINKED and key not in NEVER and given is not None:
+            self._refuse(path, f"follows from {LINKED[option]}; set that instead")
         if key.startswith("__"):
             self._refuse(path, "is no key of a config; remove it")
 

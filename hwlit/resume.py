@@ -16,6 +16,7 @@ from hwlit.errors import IntegrityError, UsageError
 from hwlit.output import is_first_process
 from hwlit.plain_text import say
 from hwlit.run_directory import check_plain, foreign_checkpoints, run_status
+from hwlit.saved_configs import QUANTIZED
 from hwlit.storage import MANIFEST, manifests, verify
 from hwlit.yaml_files import config_text
 
@@ -26,7 +27,6 @@ CHANGEABLE = (
 )  # fmt: skip
 
 SHOWN = 10  # checkpoints that are passed over, on the screen; the record has all
-QUANTIZED = "# hwlit quantize "  # begins config.yaml of a row that was quantised, not trained
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,10 @@ from hwlit.temporaries import is_temporary, remove_temporaries
 
 LOCK, OWNER, WRITTEN = ".lock", ".owner.json", ".written.json"
 LARGEST_OWNER = 1 << 16  # bytes
-FILES = ("config.yaml", "record.json", "metrics.csv", "predictions.csv", WRITTEN, LOCK, OWNER)
+FILES = (
+    "config.yaml", "record.json", "metrics.csv", "predictions.csv", "test_rows.csv", WRITTEN, LOCK,
+    OWNER,
+)  # fmt: skip
 FOLDERS = ("checkpoints", "adapter", "samples", "tensorboard")
 # Written by other programs, some of which link there: nothing here reads it.
 FOREIGN = ("wandb",)
@@ -244,9 +247,13 @@ def foreign_checkpoints(run: Path) -> list[Path]:
 
 
 def run_status(run: Path) -> str | None:
-    """Return the status in a run's record; None where there is no readable one."""
+    """Return the status that a run's record claims; None where it claims none.
+
+    Nothing else of it is looked at: who uses a record reads it whole, by `read_record`.
+    """
     try:
         check_plain_file(run / "record.json")
-        return str(read_json(run / "record.json")["status"])
+        status = read_json(run / "record.json")["status"]
+        return status if isinstance(status, str) else None
     except (OSError, ValueError, LookupError, TypeError, IntegrityError):
         return None

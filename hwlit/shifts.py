@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -16,17 +15,17 @@ from hwlit.exports.diffusers_lora import write_diffusers_lora
 from hwlit.networks.diffusion import DiffusionNetwork, load_diffusion
 from hwlit.networks.pipelines import weights_sha256
 from hwlit.paths import last_name
-from hwlit.records import need, read_run, using
+from hwlit.records import Record, need, read_run, using
 
 CLASS = f"{SVDiff.__module__}.{SVDiff.__qualname__}"
 
 
-def learned_shifts(record: dict[str, Any]) -> bool:
+def learned_shifts(record: Record) -> bool:
     """Return whether a record is that of a run of SVDiff."""
-    return bool(record["adapter"]["class"] == CLASS)
+    return record.adapter.class_ == CLASS
 
 
-def shifted(run: Path, record: dict[str, Any]) -> tuple[SVDiff, DiffusionNetwork]:
+def shifted(run: Path, record: Record) -> tuple[SVDiff, DiffusionNetwork]:
     """Return a run's adapter and its network with the shifts on it, not folded, on the CPU.
 
     The SVD is taken in the precision that it was trained in, for its directions depend on it.
@@ -34,7 +33,7 @@ def shifted(run: Path, record: dict[str, Any]) -> tuple[SVDiff, DiffusionNetwork
     Raises:
         IntegrityError: The base has changed, or the run lacks its shifts.
     """
-    model, settings = record["model"], record["adapter"]
+    model, settings = record.model, record.adapter.rest
     check_base(run, record)
     with using(run):
         adapter = SVDiff(
@@ -43,16 +42,15 @@ def shifted(run: Path, record: dict[str, Any]) -> tuple[SVDiff, DiffusionNetwork
             norms_per_channel=settings["norms_per_channel"],
             norm_rate=settings["norm_rate"],
         )
-        dtype, learns = vars(torch)[model["dtype"]], bool(model["train_text_encoder"])
-    network = load_diffusion(model["pretrained"], dtype, learns)
+        dtype, learns = vars(torch)[str(model.dtype)], bool(model.rest["train_text_encoder"])
+    assert model.pretrained is not None  # `check_base` needs it
+    network = load_diffusion(model.pretrained, dtype, learns)
     adapter.attach(network)
     load_shifts(network, _read(run))
     return adapter, network.eval()
 
 
-def folded(
-    run: Path, record: dict[str, Any], strength: float, dtype: torch.dtype
-) -> DiffusionNetwork:
+def folded(run: Path, record: Record, strength: float, dtype: torch.dtype) -> DiffusionNetwork:
     """Return a run's network of plain weights, its shifts scaled; see `shifted`."""
     adapter, network = shifted(run, record)
     set_strength(network, strength)
@@ -80,14 +78,15 @@ def export_lora(run: Path, folder: Path, rank: int) -> float:
         raise UsageError(f"--lora {folder} holds something already; give a new folder")
     record = read_run(run)
     need(run, record, "model.pretrained", "model.sha256", "model.hub_id", "model.dtype")
-    need(run, record, "adapter.name", "adapter.class")
+    need(run, record, "adapter.name", "adapter.class_")
     if not learned_shifts(record):
-        what = record["adapter"]["name"]
-        raise UsageError(f"{run} is a run of {what}; --lora writes runs of SVDiff as LoRA")
+        raise UsageError(
+            f"{run} is a run of {record.adapter.name}; --lora writes runs of SVDiff as LoRA"
+        )
     _, network = shifted(run, record)
     lora = as_lora(network, rank)
     facts = {
-        "base_model": last_name(record["model"]["hub_id"]),
+        "base_model": last_name(str(record.model.hub_id)),
         "made_from": f"SVDiff shifts, rank {rank}",
         "relative_error": f"{lora.relative_error:.6g}",
     }
@@ -95,13 +94,14 @@ def export_lora(run: Path, folder: Path, rank: int) -> float:
     return lora.relative_error
 
 
-def check_base(run: Path, record: dict[str, Any]) -> None:
+def check_base(run: Path, record: Record) -> None:
     """Compare the base model with the one that a run was trained on.
 
     Raises:
-        IntegrityError: Its weights differ.
+        IntegrityError: Its weights differ, or the record does not name them.
     """
-    name, trained_on = record["model"]["pretrained"], record["model"]["sha256"]
+    need(run, record, "model.pretrained", "model.sha256")
+    name, trained_on = str(record.model.pretrained), str(record.model.sha256)
     if weights_sha256(name) != trained_on:
         raise IntegrityError(
             f"the weights of {name} are not those that {run} was trained on (sha256 "

@@ -7,7 +7,7 @@ import importlib
 import inspect
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -50,6 +50,12 @@ def parameters(kind: type) -> Names:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(kind, fail_untyped=False)
     return names_of(parser)
+
+
+def not_taken(kind: type) -> Mapping[str, str]:
+    """Return the keys that a class says it has no use for, each with the reason."""
+    said: Mapping[str, str] = getattr(kind, "not_taken", {})
+    return said
 
 
 def class_in(hint: Any) -> type | None:

@@ -6,6 +6,7 @@ or left out. Nothing is loaded, and nothing but the files that an export writes 
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
@@ -21,7 +22,7 @@ from hwlit.exports.model_card import image_model_card, text_model_card
 from hwlit.exports.peft_folder import BASE as QUANTIZATION
 from hwlit.exports.public_files import Base, check_nothing_private, write_public
 from hwlit.paths import is_local, last_name, without_folders
-from hwlit.records import read_run
+from hwlit.records import Record, need, read_run
 from hwlit.storage import replacing_folder, write_text
 from hwlit.yaml_files import read_config
 
@@ -55,8 +56,11 @@ def export_for_hub(run: Path, folder: Path, base_id: str | None) -> list[str]:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"--for-hub {folder} holds something already; give a new folder")
     record, source = read_run(run), run / "adapter"
-    if record["status"] != "ok" or not source.is_dir():
-        raise IntegrityError(f"{run} holds no exported model: its status is {record['status']}")
+    if record.status != "ok" or not source.is_dir():
+        raise IntegrityError(f"{run} holds no exported model: its status is {record.status}")
+    need(run, record, "task", "adapter.name", "model.pretrained", "model.hub_id", "data.source")
+    if record.model.labels is not None:
+        need(run, record, "data.majority_class_accuracy")
     files, others = _files(source)
     try:
         base = _base(record, base_id)
@@ -93,10 +97,10 @@ def _check_id(base_id: str) -> None:
         )
 
 
-def _base(record: Mapping[str, Any], base_id: str | None) -> Base:
+def _base(record: Record, base_id: str | None) -> Base:
     """Return what the pretrained model is called: by the user, else at the hub."""
-    model = record["model"]
-    private, pretrained = str(model["hub_id"]), str(model["pretrained"])
+    model = record.model
+    private, pretrained = str(model.hub_id), str(model.pretrained)
     try:
         validate_repo_id(private)
         # A folder has an absolute path, also where it was given as one like ORG/NAME.
@@ -105,7 +109,7 @@ def _base(record: Mapping[str, Any], base_id: str | None) -> Base:
         own = None
     if base_id is not None and base_id != own:
         return Base(base_id, None, private)
-    return Base(own, None if own is None else model.get("revision"), private)
+    return Base(own, None if own is None else model.rest.get("revision"), private)
 
 
 def _files(source: Path) -> tuple[list[str], list[str]]:
@@ -128,22 +132,32 @@ def _files(source: Path) -> tuple[list[str], list[str]]:
     return found, others
 
 
-def _card(run: Path, record: Mapping[str, Any], base: Base, files: Collection[str]) -> str:
+def _card(run: Path, record: Record, base: Base, files: Collection[str]) -> str:
     """Return the model card, as the run's own but for names of this machine."""
-    data, told = record["data"], {**record, "model": {**record["model"], "hub_id": base.name}}
-    sources = data["source"] if isinstance(data["source"], list) else [data["source"]]
-    told["data"] = {**data, "source": [_public_source(str(source)) for source in sources]}
-    told["adapter"] = _without_folders(record["adapter"])
-    if "labels" in record["model"]:
+    sources = [_public_source(source) for source in _sources(record)]
+    told = dataclasses.replace(
+        record,
+        model=dataclasses.replace(record.model, hub_id=base.name),
+        data=dataclasses.replace(record.data, source=sources),
+        adapter=_without_folders(record.adapter),
+        encoders={
+            name: {**facts, "checkpoint": last_name(facts["checkpoint"])}
+            for name, facts in record.encoders.items()
+        },
+    )
+    if record.model.labels is not None:
         return text_model_card(told, ADAPTER in files, QUANTIZATION in files)
-    clip = record.get("encoders", {}).get("clip")
-    if clip is not None:
-        told["encoders"] = {"clip": {**clip, "checkpoint": last_name(clip["checkpoint"])}}
     model = read_config(run / "config.yaml")["model"]["init_args"]
     own = {name: _tensors(run / "adapter" / name) for name in files if _is_own(name)}
     lora = stock_pipeline.LORA in files
     steps, guidance = int(model["sampling_steps"]), float(model["guidance"])
     return image_model_card(told, lora, steps, guidance, own)
+
+
+def _sources(record: Record) -> list[str]:
+    """Return the files, folders or data sets that a run read."""
+    source = record.data.source
+    return [str(one) for one in (source if isinstance(source, list) else [source])]
 
 
 def _public_source(source: str) -> str:
@@ -167,7 +181,10 @@ def _tensors(path: Path) -> list[str]:
 
 
 def _without_folders(value: Any) -> Any:
-    """Return plain data in which each absolute path is only its last part."""
+    """Return facts in which each absolute path is only its last part."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        parts = {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
+        return dataclasses.replace(value, **_without_folders(parts))
     if isinstance(value, Mapping):
         return {key: _without_folders(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -175,11 +192,10 @@ def _without_folders(value: Any) -> Any:
     return without_folders(value) if isinstance(value, str) else value
 
 
-def _private(run: Path, record: Mapping[str, Any]) -> list[str]:
+def _private(run: Path, record: Record) -> list[str]:
     """Return the paths that this machine, and the one that trained, are known by."""
-    source = record["data"]["source"]
-    given = [record["model"]["pretrained"], *(source if isinstance(source, list) else [source])]
-    known = [os.path.expanduser("~"), str(run.absolute()), *map(str, given)]
+    given = [str(record.model.pretrained), *_sources(record)]
+    known = [os.path.expanduser("~"), str(run.absolute()), *given]
     return [
         name.rstrip("/\\") for name in known if is_local(name) and last_name(name) != "a folder"
     ]

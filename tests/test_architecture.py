@@ -15,6 +15,7 @@ FILES_OF_RUNS = {
     "written_files",
 }
 LEAVES = {"adapters", "networks", "devices", "records", "errors", "metrics", "exports"}
+LEAVES |= {"statistics"}
 LEAVES |= FILES_OF_RUNS
 PLAIN = {"plain_text", "console"}  # what everything may import: the ways to the screen
 ALLOWED = {
@@ -32,40 +33,46 @@ ALLOWED = {
     "run_directory": {"bounded_files", "errors", "storage", "temporaries"},
     "written_files": {"bounded_files", "errors", "run_directory", "storage"},
     "checkpoint_file": {"errors", "storage"},
-    "resume": {"checkpoint_file", "errors", "output", "run_directory", "storage", "yaml_files"},
+    "resume": {"checkpoint_file", "errors", "output", "run_directory", "storage", "yaml_files"}
+    | {"saved_configs"},
     "records": {"bounded_files", "errors", "run_directory", "storage"},
     "shipped": {"errors"},
-    "metrics": {"errors", "networks", "storage"},
+    "statistics": {"errors"},
+    "metrics": {"errors", "networks", "statistics", "storage"},
     "adapters": {"errors", "storage"},
     "networks": {"allowed_classes", "errors", "storage"},
-    "exports": {"errors", "paths", "run_directory", "storage"},
+    "exports": {"errors", "paths", "records", "run_directory", "storage"},
     "devices": {"errors", "records"},
     "tasks": LEAVES,
     "data": LEAVES,
     "callbacks": LEAVES | {"paths", "signals"},
     "study": FILES_OF_RUNS - {"checkpoint_file"}
     | {"paths", "signals"}
-    | {"records", "errors", "metrics", "options", "shipped", "yaml_files"},
+    | {"records", "errors", "metrics", "options", "saved_configs", "shipped", "statistics"}
+    | {"yaml_files"},
     "inference": LEAVES | {"data"},
     "uploads": {"errors", "exports", "paths", "records", "storage", "yaml_files"},
     "exporting": {"errors", "exports", "inference", "options", "shifts", "uploads"},
     "shifts": LEAVES | {"paths"},
     "generation": LEAVES | {"data", "paths", "shifts", "yaml_files"},
     "yaml_files": {"bounded_files", "errors"},
+    "saved_configs": {"yaml_files"},
     "signatures": set(),
     "allowed_classes": set(),
     "config_sources": {"errors", "yaml_files"},
     "refusals": {"allowed_classes", "config_sources", "errors", "yaml_files"},
     "explain": {"config_sources", "errors", "signatures", "yaml_files"},
-    "parsing": {"adapters", "errors", "yaml_files"},
+    "parsing": {"adapters", "config_sources", "errors", "saved_configs"},
     "trainer_settings": {"callbacks", "devices", "errors"},
     "output": {"errors", "run_directory"},
     "runs": LEAVES | {"tasks", "data", "callbacks", "parsing", "resume", "signals"},
     "cli": LEAVES
     | {"tasks", "data", "callbacks", "study"}
     | {"allowed_classes", "explain", "output", "parsing", "refusals", "resume", "runs"}
+    | {"saved_configs"}
     | {"trainer_settings", "yaml_files"},
-    "quantization": LEAVES | {"tasks", "cli", "runs", "parsing", "resume", "yaml_files"},
+    "quantization": LEAVES
+    | {"tasks", "cli", "runs", "parsing", "resume", "saved_configs", "yaml_files"},
     "checking": LEAVES
     | {"tasks", "data", "callbacks", "study"}
     | {"cli", "parsing", "signals", "trainer_settings"},
@@ -75,7 +82,7 @@ NEVER_LIGHTNING |= {"exporting", "paths", "shifts", "surroundings", "uploads", *
 # Optional back ends, each in the one file that owns it.
 LOCAL_IMPORTS = {
     "devices/nvml.py": {"pynvml"},
-    "devices/cpu_time.py": {"codecarbon"},
+    "devices/codecarbon_tables.py": {"codecarbon"},
     "devices/tpu.py": {"torch_xla"},
     "exports/stock_pipeline.py": {"bitsandbytes", "torchao"},  # as in a process without hwlit
     "adapters/bitsandbytes_linear.py": {"bitsandbytes"},
@@ -152,7 +159,7 @@ def test_all_that_is_printed_goes_one_way(name):
 def test_files_stay_readable(name):
     text = (ROOT / name).read_text()
     tree = ast.parse(text)
-    assert len(text.splitlines()) <= 300
+    assert len(text.splitlines()) <= 400
     assert ast.get_docstring(tree), "a module says what it is"
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):

@@ -18,6 +18,7 @@ from hwlit.exports.diffusers_lora import write_diffusers_lora
 from hwlit.exports.pipeline_folder import write_pipeline_folder
 from hwlit.generation import TASK
 from hwlit.networks.pipelines import pipeline_facts
+from hwlit.records import record_of, write_record
 from tests.drawing import drawn, learnable, loaded, moved
 
 TARGETS = ("unet.*.to_[qkv]", "text_encoder.*.q_proj")
@@ -48,10 +49,10 @@ def write_run(run, pretrained, adapter, status="ok"):
         config, state = adapter.peft_config(network), adapter.peft_state(network)
         write_diffusers_lora(run / "adapter", config, state)
     facts = pipeline_facts(pretrained) | {"dtype": "float32", "train_text_encoder": True}
-    record = {"schema": 1, "status": status, "readings": {}, "absent": {}, "model": facts}
-    (run / "record.json").write_text(
-        json.dumps(record | {"adapter": {**adapter.describe(), "sites": sites}})
-    )
+    record = {"schema": 2, "status": status, "readings": {}, "absent": {}, "model": facts}
+    record |= {"task": "personalization", "adapter": {**adapter.describe(), "sites": sites}}
+    path = run / "record.json"
+    write_record(record_of(record, path), path)
     model = {"sampling_steps": 2, "guidance": 3.0, "picture_size": None}
     config = {"model": {"class_path": TASK, "init_args": model}}
     (run / "config.yaml").write_text(yaml.safe_dump(config))

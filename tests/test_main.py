@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,8 +17,10 @@ import yaml
 from hwlit.__main__ import main, with_shipped_configs
 from hwlit.errors import DataError, Interrupted, UsageError
 from hwlit.inference import read_texts
+from hwlit.records import SCHEMA, Data, read_record
 from hwlit.shipped import config_names, config_root
 from hwlit.storage import verify
+from hwlit.study.collect import NO_RECORD
 from tests.conftest import speed_up, tiny_arguments
 
 
@@ -80,7 +83,7 @@ def test_of_several_processes_the_first_says_that_it_was_stopped(monkeypatch, ca
 def test_a_run_writes_everything_it_promises(finished):
     assert {p.name for p in finished.iterdir() if not p.name.startswith(".")} == {
         "adapter", "checkpoints", "config.yaml", "metrics.csv", "predictions.csv", "record.json",
-        "tensorboard",
+        "tensorboard", "test_rows.csv",
     }  # fmt: skip
     assert {"README.md", "adapter_config.json", "adapter_model.safetensors", "tokenizer.json"} <= {
         p.name for p in (finished / "adapter").iterdir()
@@ -93,7 +96,7 @@ def test_a_run_writes_everything_it_promises(finished):
 
 def test_the_record_holds_the_whole_row(finished):
     record = read(finished)
-    assert (record["schema"], record["status"], record["name"]) == (1, "ok", "quickstart")
+    assert (record["schema"], record["status"], record["name"]) == (SCHEMA, "ok", "quickstart")
     needed = {
         "test/accuracy", "test/f1_macro", "test/f1_positive", "test/loss", "fit/wall_time",
         "fit/step_time", "fit/peak_memory", "latency/base/batch_1/p50",
@@ -121,14 +124,14 @@ def test_the_record_holds_the_whole_row(finished):
 
 
 def test_the_record_holds_the_curves(finished):
-    record = read(finished)
-    curves = record["curves"]
-    assert len(curves["learning_rate"]["step"]) == record["readings"]["fit/steps"]["value"]
+    record = read_record(finished)
+    curves = {curve.name: curve.columns for curve in record.exhibits if curve.kind == "curve"}
+    assert len(curves["learning_rate"]["step"]) == record.value("fit/steps")
     assert curves["validation"]["epoch"] == [0, 1]
-    assert sum(place["count"] for place in curves["reliability"]) == record["data"]["rows"]["test"]
-    (curve,) = curves["precision_recall"]
-    area = record["readings"]["test/average_precision"]["value"]
-    assert (curve["label"], curve["average_precision"]) == ("disaster", area)
+    assert sum(curves["reliability"]["count"]) == record.data.rest["rows"]["test"]
+    facts = record.exhibit("precision_recall").facts
+    area = record.value("test/average_precision")
+    assert (facts["label"], facts["average_precision"]) == ("disaster", area)
     with (finished / "metrics.csv").open(newline="") as file:
         assert any(row["train/learning_rate"] for row in csv.DictReader(file))
 
@@ -299,7 +302,7 @@ def test_every_adapter_gives_a_row(adapter, tiny_fit, tmp_path):
     assert ("fit/step_time" in record["readings"]) == trained
     assert (record["readings"]["params/trainable"]["value"] > 0) == trained
     twin = record["readings"]["latency/merged/batch_1/p50"]
-    assert "same modules as unmerged" in twin["method"]
+    assert "same modules as unmerged" in twin["how"]["text"]
     assert (tmp_path / "run" / "adapter" / "model.safetensors").is_file()
     assert (tmp_path / "run" / "adapter" / "learned.safetensors").is_file() == (adapter != "full")
 
@@ -409,7 +412,8 @@ def test_a_file_of_ones_own_gives_a_row_and_predicts(own_fit, own_csv, tmp_path,
     assert "data: empty texts kept 1, a byte order mark left out" in printed.err
     record = read(tmp_path / "run")
     labels = ["calm", "fire, and smoke", "water"]
-    assert record["model"]["labels"] == record["confusion_matrix"]["labels"] == labels
+    matrix = read_record(tmp_path / "run").exhibit("confusion_matrix")
+    assert record["model"]["labels"] == list(matrix.labels) == labels
     assert (
         f"commonest class: accuracy {record['data']['majority_class_accuracy']:.4f}" in printed.out
     )
@@ -480,14 +484,14 @@ def test_a_refused_file_leaves_no_directory(own_fit, tmp_path, capsys):
 
 
 def test_predict_reads_what_the_run_put_before_its_texts(tmp_path):
-    record = {"data": {"text_column": "text", "before": ["keyword"]}}
+    record = replace(NO_RECORD, data=Data(text_column="text", before=("keyword",)))
     path = tmp_path / "x.csv"
     path.write_text("keyword,text\nwild%20fire,near town\n,calm\n")
     assert read_texts(path, record) == ["keyword: wild fire | near town", "calm"]
     path.write_text("text\ncalm\n")
     with pytest.raises(DataError, match=r"no column 'keyword', .*the run reads keyword too"):
         read_texts(path, record)
-    assert read_texts(path, {"data": {}}) == ["calm"]
+    assert read_texts(path, NO_RECORD) == ["calm"]
 
 
 def test_a_loss_that_is_no_number_stops_before_the_update(tiny_fit, tmp_path, monkeypatch, capsys):

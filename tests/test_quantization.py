@@ -6,13 +6,14 @@ import sys
 
 import pytest
 import torch
+from scipy import stats
 from transformers import AutoModelForSequenceClassification
 
 from hwlit.__main__ import main
 from hwlit.adapters.bitsandbytes_linear import NF4
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.quantization import QuantizedRun, held_bytes, paired_difference, take_again
-from hwlit.resume import QUANTIZED
+from hwlit.saved_configs import QUANTIZED
 
 FORMATS = {"int8": "onednn-int8", "int4": "onednn-int4", "nf4": "nf4"}
 
@@ -104,11 +105,15 @@ def test_what_cannot_be_quantised_is_refused_before_anything_is_written(run, mon
 
 
 def test_a_difference_has_the_interval_of_its_rows():
-    found = paired_difference([1, -1, 0, 0])
+    after, before = [True] * 99 + [False], [False] + [True] * 99
+    found = paired_difference(after, before)
     assert found.value == 0
-    assert found.high == pytest.approx(1.96 * (2 / 16) ** 0.5)
+    row = (2 / 99 / 100 * 100**2 + 1) / 102**2  # two rows of 100 differ, and one more as a guard
+    assert found.high == pytest.approx(stats.t.ppf(0.975, 99) * row**0.5)
     assert found.low == -found.high
-    assert paired_difference([-1, 0]).value == -0.5
+    found = paired_difference([False, True], [True, True])
+    assert (found.value, found.low) == (-0.5, -1)
+    assert paired_difference([True], [True]).low is None
 
 
 @pytest.mark.slow

@@ -95,7 +95,7 @@ def concept_images(asked: Namespace, folder: Path, seed: int, steps: int = 1) ->
         path=str(folder / "instance"), pretrained=str(folder / "pipeline"), **PROMPTS,
         class_images=CLASS_IMAGES, class_steps=CLASS_STEPS,
         class_images_path=str(classes) if classes.is_dir() else None,
-        batch_size=asked.batch_size, epoch_steps=steps, seed=seed,
+        batch_size=asked.batch_size, epoch_steps=steps, shuffle_seed=seed,
     )  # fmt: skip
 
 

@@ -13,18 +13,17 @@ the pictures show means nothing here. Every row goes into DIR, and a table is pr
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import diffusers
 import torch
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from hwlit.networks.pocket import pocket_sd_path
+from hwlit.records import Record, read_record
 
 METHODS = ("dreambooth", "dreambooth_lora", "svdiff", "custom_diffusion", "textual_inversion")
 WORDS = {"custom_diffusion": "<new1>", "textual_inversion": "<new1>"}
@@ -83,16 +82,17 @@ def fit(asked: argparse.Namespace, method: str, pipeline: str) -> int:
     return subprocess.run([sys.executable, "-P", "-m", "hwlit", *command], check=False).returncode
 
 
-def table(rows: dict[str, dict[str, Any]]) -> str:
+def table(rows: dict[str, Record]) -> str:
     """Return the rows side by side, with how each figure was obtained."""
     lines = [f"{'method':<18}" + "".join(f"{name:>16}" for name in SHOWN)]
     for method, record in rows.items():
         cells = []
         for name in SHOWN.values():
-            reading = record["readings"].get(name)
-            value = reading and f"{reading['value'] * SCALES.get(name, 1):.4g}"
-            how = reading and reading["method"].split(":")[0].split()[0][:4]
-            cells.append(f"{value} {how}" if reading else "absent")
+            reading = record.readings.get(name)
+            cells.append(
+                "absent" if reading is None
+                else f"{reading.value * SCALES.get(name, 1):.4g} {reading.how.tag[:4]}"
+            )  # fmt: skip
         lines.append(f"{method:<18}" + "".join(f"{cell:>16}" for cell in cells))
     return "\n".join(lines)
 
@@ -116,7 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
             if fit(asked, method, folder if asked.shape == "sd15" else "pocket-sd"):
                 failed.append(method)
                 continue
-            rows[method] = json.loads((asked.output / method / "record.json").read_text())
+            rows[method] = read_record(asked.output / method)
     print(table(rows))
     if failed:
         print(f"failed: {', '.join(failed)}; their errors stand above")

@@ -115,7 +115,12 @@ def measure(asked: Namespace, contender: str, model: str, seed: int) -> dict[str
     torch.set_num_threads(asked.threads)
     seed_everything(seed, verbose=False)
     data = Tweets(
-        path=asked.data, tokenizer=model, max_length=MAX_LENGTH, batch_size=BATCH_SIZE, seed=seed
+        path=asked.data,
+        tokenizer=model,
+        max_length=MAX_LENGTH,
+        batch_size=BATCH_SIZE,
+        seed=seed,
+        shuffle_seed=seed,
     )
     loop = Loop(asked.steps)
     with tempfile.TemporaryDirectory() as scratch:

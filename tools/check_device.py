@@ -7,12 +7,12 @@ Usage: python tools/check_device.py --accelerator gpu [--devices 2] [--precision
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+
+from hwlit.records import Record, read_record
 
 # Readings that every run has, and those that only the device can give.
 ALWAYS = (
@@ -56,46 +56,46 @@ def main(arguments: list[str]) -> int:
     # Of its own, for the launcher starts this program's other processes by its arguments.
     if code := subprocess.run([sys.executable, "-P", "-m", "hwlit", *fit], check=False).returncode:
         return code
-    record = json.loads((output / "record.json").read_text())
-    wrong = problems(record, asked.accelerator, asked.devices)
+    wrong = problems(read_record(output), asked.accelerator, asked.devices)
     what = f"{asked.devices} x {asked.accelerator}"
     print("\n".join(wrong) or f"{what}: the row is whole")
     return 1 if wrong else 0
 
 
-def problems(record: dict[str, Any], accelerator: str, devices: int) -> list[str]:
+def problems(record: Record, accelerator: str, devices: int) -> list[str]:
     """Return what the record of a fit on so many of these devices lacks, a line each."""
-    readings, absent = record["readings"], record["absent"]
+    readings, absent = record.readings, record.absent
     wrong = [f"missing: {name} ({absent.get(name)})" for name in ALWAYS if name not in readings]
-    if (kind := record["device"]["kind"]) != KINDS[accelerator]:
+    if (kind := record.device.kind) != KINDS[accelerator]:
         wrong.append(f"measured as {kind}, not as {KINDS[accelerator]}")
-    if readings["test/accuracy"]["n"] != record["data"]["rows"]["test"]:
-        wrong.append(f"{readings['test/accuracy']['n']} rows were tested")
+    if (tested := readings["test/accuracy"].n) != record.data.rest["rows"]["test"]:
+        wrong.append(f"{tested} rows were tested")
     if devices > 1:
         wrong += problems_of_many(record, accelerator, devices)
     for name, method in MEASURED[accelerator].items():
         if name not in readings:
             wrong.append(f"missing: {name} ({absent.get(name)})")
-        elif not readings[name]["method"].startswith(method):
-            wrong.append(f"{name} is {readings[name]['method']!r}, not {method!r}")
-    shares = sum(phase["share"] for phase in record["phases"])
+        elif not (how := str(readings[name].how)).startswith(method):
+            wrong.append(f"{name} is {how!r}, not {method!r}")
+    shares = sum(phase.share for phase in record.phases)
     if abs(shares - 1) > 0.01:
         wrong.append(f"the phases add up to {shares:.3f} of the run")
     return wrong
 
 
-def problems_of_many(record: dict[str, Any], accelerator: str, devices: int) -> list[str]:
+def problems_of_many(record: Record, accelerator: str, devices: int) -> list[str]:
     """Return what the record lacks of several processes, a line each."""
-    readings, wrong = record["readings"], []
-    if (found := record["parallel"]["world_size"]) != devices:
+    readings, wrong = record.readings, []
+    if (found := record.parallel["world_size"]) != devices:
         wrong.append(f"{found} processes, not {devices}")
     names = [f"fit/peak_memory/rank_{rank}" for rank in range(devices)]
-    peaks = [readings[name]["value"] for name in names if name in readings]
-    if len(peaks) != devices or sum(peaks) != readings["fit/peak_memory"]["value"]:
+    peaks = [readings[name].value for name in names if name in readings]
+    if len(peaks) != devices or sum(peaks) != record.value("fit/peak_memory"):
         wrong.append(f"fit/peak_memory is not the sum of the {devices} processes'")
-    method = readings.get("fit/energy/gpu", {}).get("method", "")
-    if accelerator == "gpu" and f"sum of {devices}" not in method:
-        wrong.append(f"fit/energy/gpu is not that of {devices} GPUs: {method!r}")
+    energy = readings.get("fit/energy/gpu")
+    how = "" if energy is None else str(energy.how)
+    if accelerator == "gpu" and f"sum of {devices}" not in how:
+        wrong.append(f"fit/energy/gpu is not that of {devices} GPUs: {how!r}")
     return wrong
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -20,6 +21,7 @@ from hwlit.metrics.probabilities import (
     precision_recall,
     reliability,
 )
+from hwlit.records import Exhibit
 
 RATES_KEPT = 1000
 
@@ -81,29 +83,44 @@ class Curves(Monitor):
             self._validations = list(kept["validations"])
 
     def details(self) -> Mapping[str, Any]:
-        """Return the curves as columns of equal length, those that there are.
+        """Return the curves, those that there are.
 
         `learning_rate` is that of the first parameter group, at most 100 points; a step is counted
-        from 0 for the first update.
+        from 0 for the first update. A validation with a value that is no number is left out.
         """
-        curves: dict[str, Any] = {}
+        exhibits = [*self._of_training(), *self._of_test()]
+        return {"exhibits": exhibits} if exhibits else {}
+
+    def _of_training(self) -> Iterator[Exhibit]:
         if self._rates:
             steps, rates = zip(*thinned(self._rates, POINTS), strict=True)
-            curves["learning_rate"] = {"step": list(steps), "rate": list(rates)}
-        if self._validations:
-            names = self._validations[0]
-            curves["validation"] = {
-                name: [row[name] for row in self._validations if name in row] for name in names
-            }
-        if self._predictions is not None and len(self._predictions.targets):
-            bins = reliability(self._predictions.shares, self._predictions.targets)
-            curves["reliability"] = [place.to_dict() for place in bins]
-            curves["precision_recall"] = [
-                {"label": label, "average_precision": average_precision(*pair)}
-                | precision_recall(*pair)
-                for label, pair in self._predictions.ranked().items()
-            ]
-        return {"curves": curves} if curves else {}
+            columns = {"step": list(steps), "rate": list(rates)}
+            yield Exhibit("learning_rate", "curve", "learning rate", columns=columns)
+        finite = [row for row in self._validations if all(map(math.isfinite, row.values()))]
+        if finite:
+            names = [name for name in ("step", *finite[0]) if all(name in row for row in finite)]
+            columns = {name: [row[name] for row in finite] for name in names}
+            yield Exhibit("validation", "curve", "validation", columns=columns)
+
+    def _of_test(self) -> Iterator[Exhibit]:
+        if self._predictions is None or not len(self._predictions.targets):
+            return
+        if not self._predictions.rows.finite:
+            return
+        bins = reliability(self._predictions.shares, self._predictions.targets)
+        rows = [place.to_dict() for place in bins]
+        if rows:
+            columns = {name: [row[name] for row in rows] for name in rows[0]}
+            yield Exhibit("reliability", "curve", "accuracy by confidence", columns=columns)
+        for label, pair in self._predictions.ranked().items():
+            area = average_precision(*pair)
+            yield Exhibit(
+                "precision_recall",
+                "curve",
+                f"precision over recall, {label}",
+                columns=precision_recall(*pair),
+                facts={"label": label, "average_precision": area},
+            )
 
 
 def thinned(points: Sequence[Any], most: int) -> list[Any]:

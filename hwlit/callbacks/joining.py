@@ -19,7 +19,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from hwlit.callbacks.ranks import end_started, in_place_of_killing
 from hwlit.errors import Interrupted, ResourceError
-from hwlit.records import RunRecord
+from hwlit.records import Record, write_record
 from hwlit.signals import handled
 
 GRACE = 2.0  # seconds for the main thread to answer a signal by itself
@@ -80,9 +80,14 @@ class Joining(Callback):
         lost = ResourceError("another process of the job ended before all had joined; see above")
         error = lost if number is None else Interrupted(number)
         if self._output is not None:
-            record = RunRecord("failed" if number is None else "interrupted", error=str(error))
+            record = Record(
+                status="failed" if number is None else "interrupted",
+                error=str(error),
+                readings={},
+                absent={},
+            )
             with contextlib.suppress(OSError, ResourceError):  # a full disk, a closed terminal
-                record.write(self._output / "record.json")
+                write_record(record, self._output / "record.json")
                 again = f"go on with: hwlit fit --resume {shlex.quote(str(self._output))}"
                 print(f"hwlit: {error}; {again}", file=sys.stderr, flush=True)
         end_started()

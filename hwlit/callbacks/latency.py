@@ -1,14 +1,14 @@
 """The latency probe: base, adapter unmerged and adapter merged, on real inputs.
 
-The variants are timed in turns (A, B, C, A, B, C, ...), so that a machine that slows down slows
-all of them; the ratio to the base is the figure to trust.
+The variants are timed in turns (A, B, C, then B, C, A, ...), so that a machine that slows down
+slows all of them, and each stands at each place; the ratio to the base is the figure to trust.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,12 +16,16 @@ from torch import Tensor
 
 from hwlit.callbacks.monitor import Monitor
 from hwlit.devices.base import Device
-from hwlit.records import Reading
+from hwlit.metrics.turns import ratio_by_turns
+from hwlit.records import COST, Reading, counted, measured
 
 PERCENTILES = (50, 90, 95, 99)
+# What ratios are over, the first that was timed: beside a quantised base its full precision.
+BESIDE = ("reference", "base")
 
 Batch = dict[str, Tensor]
 Forward = Callable[[Batch], Any]
+Turns = list[list[float]]  # seconds of each call, by turn
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,8 @@ class Input:
     batch: Batch
     what: str
     warmup_calls: int = 10
-    min_calls: int = 10
-    block: int = 5
+    min_calls: int = 16
+    block: int = 4
 
 
 class Latency(Monitor):
@@ -67,26 +71,37 @@ class Latency(Monitor):
         """
         with torch.inference_mode():
             for key, given in inputs.items():
-                times = self._interleave(forwards, key, given)
-                for name, seconds in times.items():
-                    self._book(name, key, given, seconds)
-                    if name != "base" and "base" in times:
-                        self._book_ratio(name, key, seconds, times["base"])
+                turns = self._interleave(forwards, key, given)
+                beside = next((name for name in BESIDE if name in turns), None)
+                for name, own in turns.items():
+                    self._book(name, key, given, own)
+                    if beside is not None and name != beside:
+                        self._book_ratio(f"latency/{name}/{key}/over_base", own, beside, turns)
 
     def same(self, reason: str) -> None:
         """Say that base, unmerged and merged are one set of modules, timed once."""
         for name, reading in list(self._readings.items()):
             for variant in ("base", "merged"):
                 twin = name.replace("/unmerged/", f"/{variant}/")
-                method = f"{reading.method}; same modules as unmerged: {reason}"
-                self._readings[twin] = Reading(reading.value, reading.unit, method, n=reading.n)
+                how = reading.how.and_(f"; same modules as unmerged: {reason}")
+                self._readings[twin] = replace(reading, how=how)
+            if name.endswith("/p50"):
+                for variant in ("unmerged", "merged"):
+                    stem = name.replace("/unmerged/", f"/{variant}/").removesuffix("p50")
+                    how = counted(f"the same modules as the base: {reason}")
+                    self._readings[stem + "over_base"] = Reading(
+                        1.0, "1", how, 1.0, 1.0, measure=COST
+                    )
 
     def missing(self, reasons: Mapping[str, str]) -> None:
         """Say why variants were not timed."""
         self._absent |= {f"latency/{variant}": reason for variant, reason in reasons.items()}
 
     def readings(self) -> Mapping[str, Reading]:
-        """Return the latencies in seconds per call, by variant, input and percentile."""
+        """Return seconds per call by variant, input and percentile, and ratios to the base.
+
+        The base of `over_base` is the network in full precision where there is one.
+        """
         return self._readings
 
     def absent(self) -> Mapping[str, str]:
@@ -95,21 +110,28 @@ class Latency(Monitor):
 
     def _interleave(
         self, forwards: Mapping[str, Forward], key: str, given: Input
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, Turns]:
         for name, forward in forwards.items():
             cold = self._call(forward, given)
+            how = measured("perf_counter, the first call in inference mode")
             self._readings[f"latency/{name}/{key}/cold"] = Reading(
-                cold, "s", "measured: perf_counter, the first call in inference mode", n=1
+                cold, "s", how, n=1, measure=COST
             )
             for _ in range(given.warmup_calls):
                 self._call(forward, given)
-        times: dict[str, list[float]] = {name: [] for name in forwards}
-        while any(self._unfinished(found, given) for found in times.values()):
-            for name, forward in forwards.items():
-                times[name] += [self._call(forward, given) for _ in range(given.block)]
-        return {name: torch.tensor(found, dtype=torch.double) for name, found in times.items()}
+        turns: dict[str, Turns] = {name: [] for name in forwards}
+        order = list(forwards)
+        while any(self._unfinished(found, given) for found in turns.values()):
+            for name in order:
+                calls = [self._call(forwards[name], given) for _ in range(given.block)]
+                turns[name].append(calls)
+            # In one order a machine that grows slower would favour the first, by 7 % in three turns
+            # of a probe in which it slows by 30 %.
+            order = [*order[1:], order[0]]
+        return turns
 
-    def _unfinished(self, times: list[float], given: Input) -> bool:
+    def _unfinished(self, turns: Turns, given: Input) -> bool:
+        times = [seconds for calls in turns for seconds in calls]
         return len(times) < given.min_calls or sum(times) < self._min_seconds
 
     def _call(self, forward: Forward, given: Input) -> float:
@@ -120,21 +142,35 @@ class Latency(Monitor):
         self._device.synchronize()
         return time.perf_counter() - start
 
-    def _book(self, name: str, key: str, given: Input, seconds: Tensor) -> None:
-        method = (
-            f"measured: perf_counter around synchronised calls, {given.what}, "
+    def _book(self, name: str, key: str, given: Input, turns: Turns) -> None:
+        times = [call for calls in turns for call in calls]
+        seconds = torch.tensor(times, dtype=torch.double)
+        how = measured(
+            f"perf_counter around synchronised calls, {given.what}, "
             f"{given.warmup_calls} warm-up calls"
         )
         for percent in PERCENTILES:
             value = float(seconds.quantile(percent / 100))
             self._readings[f"latency/{name}/{key}/p{percent}"] = Reading(
-                value, "s", method, n=len(seconds)
+                value, "s", how, n=len(seconds), measure=COST
             )
 
-    def _book_ratio(self, name: str, key: str, seconds: Tensor, base: Tensor) -> None:
-        self._readings[f"latency/{name}/{key}/over_base"] = Reading(
-            float(seconds.median() / base.median()),
+    def _book_ratio(self, name: str, own: Turns, beside: str, turns: Mapping[str, Turns]) -> None:
+        try:
+            found = ratio_by_turns(own, turns[beside])
+        except ValueError:
+            self._absent[name] = "the clock stood still in a turn: the calls are too short for it"
+            return
+        of_what = "base" if beside == "base" else "network in full precision"
+        self._readings[name] = Reading(
+            found.value,
             "1",
-            "measured: ratio of medians, timed in turns with the base",
-            n=len(seconds),
+            measured(
+                f"mean log ratio to the {of_what} turn by turn, medians of {len(own[0])} calls"
+            ),
+            found.low,
+            found.high,
+            found.turns,
+            "t over the log ratios of the turns",
+            measure=COST,
         )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hwlit.callbacks.ranks import Place
-from hwlit.records import Reading
+from hwlit.devices.energy import EnergyCounter
+from hwlit.records import How, Reading, worst
 
 TOO_SHORT = "the counter did not move in so short a phase"
 
@@ -131,9 +132,41 @@ def energy_of_all(name: str, shares: Sequence[Share]) -> dict[str, Reading | str
             found |= _sums([{component: number} for number in numbers], _meters(shares))
     summands = [reading for reading in found.values() if isinstance(reading, Reading)]
     if summands and not missing and len(summands) == len(found):
-        methods = "; ".join(dict.fromkeys(reading.method for reading in summands))
-        found[""] = Reading(sum(reading.value for reading in summands), "J", methods)
+        found[""] = _sum(summands, _all_of(summands))
     return found
+
+
+def metered(counters: Sequence[EnergyCounter], phase: Phase) -> dict[str, Reading | str]:
+    """Return the energy of a phase in one process by component, or why there is none."""
+    found: dict[str, Reading | str] = {}
+    for counter in counters:
+        if counter.component not in phase.energy:
+            continue
+        joules = phase.energy[counter.component]
+        # A counter that stood still was not read often enough: that is no energy of 0.
+        unread = joules == 0 and (counter.measured or phase.wall_time < counter.update_period)
+        found[counter.component] = TOO_SHORT if unread else counter.reading(joules)
+    return found
+
+
+def codecarbon_of(
+    counters: Sequence[EnergyCounter], phase: Phase | None, processes: int
+) -> Reading | str | None:
+    """Return what CodeCarbon would book for a phase, GPUs included, or why that is not known.
+
+    None where it has nothing to say: hardware counts the CPU's energy, or the phase did not come.
+    """
+    if phase is None or not phase.wall_time or not phase.energy.keys() >= {"cpu"}:
+        return None
+    (cpu,) = (counter for counter in counters if counter.component == "cpu")
+    booked = cpu.codecarbon(phase.energy["cpu"], phase.wall_time)
+    if booked is None or processes == 1:
+        gpu = phase.energy.get("gpu", 0.0)
+        if booked is None or not gpu:
+            return booked
+        how = booked.how.and_(f"; the GPU's counter, {gpu:.4g} J, is in it")
+        return Reading(booked.value + gpu, "J", how)
+    return f"CodeCarbon's accounting is worked out for one process; there are {processes}"
 
 
 def uncounted(shares: Sequence[Share]) -> dict[str, str]:
@@ -162,10 +195,32 @@ def _sums(parts: Iterable[Mapping[str, Reading]], note: str) -> dict[str, Readin
     return {
         kind: found[0]
         if len(found) == 1
-        else Reading(
-            sum(reading.value for reading in found),
-            found[0].unit,
-            found[0].method + note.format(len(found)),
+        else _sum(
+            found,
+            How(worst([one.how.tag for one in found]), found[0].how.text).and_(
+                note.format(len(found))
+            ),
         )
         for kind, found in by_kind.items()
     }
+
+
+def _all_of(summands: Sequence[Reading]) -> How:
+    """Return how a sum of components was obtained: as its worst, with how each was."""
+    hows = list(dict.fromkeys(reading.how for reading in summands))
+    if len(hows) == 1:
+        return hows[0]
+    return How(worst([how.tag for how in hows]), "; ".join(map(str, hows)))
+
+
+def _sum(parts: Sequence[Reading], how: How) -> Reading:
+    """Return the sum of readings in one unit, and of their ends where any has one."""
+    low, high = (
+        sum(part.value if end is None else end for part, end in zip(parts, ends, strict=True))
+        if any(end is not None for end in ends)
+        else None
+        for ends in ([part.low for part in parts], [part.high for part in parts])
+    )
+    interval = next((part.interval for part in parts if part.interval is not None), None)
+    total = sum(part.value for part in parts)
+    return replace(parts[0], value=total, how=how, low=low, high=high, interval=interval)

@@ -21,7 +21,7 @@ from hwlit.callbacks.predictions import Predictions
 from hwlit.errors import IntegrityError
 from hwlit.metrics.probabilities import reliability
 from hwlit.paths import last_name
-from hwlit.records import RunRecord
+from hwlit.records import Record, encoded
 from hwlit.storage import write_text
 
 WRITE_EVERY = 10.0  # seconds between writes while training: a durable write waits for the disk
@@ -146,19 +146,21 @@ class TensorBoard(TensorBoardLogger):
         """Flush; the parent would write hparams.yaml, which config.yaml says better."""
         self.experiment.flush()
 
-    def add_row(self, record: RunRecord) -> None:
+    def add_row(self, record: Record) -> None:
         """Add a finished run's row to the HParams table.
 
         Args:
             record: The run's record.
         """
-        facts = record.description
-        settings = {k: v for k, v in facts["adapter"].items() if not isinstance(v, list)}
+        facts = encoded(record.adapter)
+        settings = {k: v for k, v in facts.items() if not isinstance(v, list)}
         settings |= {
-            "model": last_name(facts["model"]["hub_id"]),
-            "device": facts["device"]["name"],
-            "seed": facts["seed"],
+            "model": last_name(record.model.hub_id or "?"),
+            "device": record.device.name,
+            "seed": record.seed,
         }
+        if record.data.seed is not None:
+            settings["data_seed"] = record.data.seed
         final = {f"final/{name}": reading.value for name, reading in record.readings.items()}
         self.log_hyperparams(settings, final)
         self.experiment.flush()

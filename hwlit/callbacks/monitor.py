@@ -9,7 +9,7 @@ from typing import Any
 
 from lightning.pytorch import Callback
 
-from hwlit.records import Reading
+from hwlit.records import Reading, measured
 
 
 class Monitor(Callback):
@@ -28,7 +28,10 @@ class Monitor(Callback):
         return {}
 
     def details(self) -> Mapping[str, Any]:
-        """Return what is no scalar, plain data under the record's fixed names."""
+        """Return what is no scalar: values of further fields of a `Record`, by name.
+
+        A field that several monitors give, such as `exhibits`, holds what all of them give.
+        """
         return {}
 
     def share(self) -> Any:
@@ -58,5 +61,5 @@ def overhead(monitors: Iterable[Monitor], loop: Reading | None) -> dict[str, Rea
     if loop is None:
         return {}
     own = sum(monitor.own_time for monitor in monitors)
-    method = "measured: perf_counter inside our step hooks, over fit/wall_time"
-    return {"fit/monitor_overhead": Reading(own / loop.value, "1", method)}
+    how = measured("perf_counter inside our step hooks, over fit/wall_time")
+    return {"fit/monitor_overhead": Reading(own / loop.value, "1", how)}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from hwlit.callbacks.monitor import Monitor
-from hwlit.records import Reading
+from hwlit.records import COST, Reading, counted
 
 
 class Parameters(Monitor):
@@ -25,10 +25,10 @@ class Parameters(Monitor):
 
     def readings(self) -> Mapping[str, Reading]:
         """Return the total, what learns, and its share."""
-        how = "counted: parameters, heads included"
+        how = counted("parameters, heads included")
         return {
             "params/total": Reading(self._total, "1", how),
-            "params/trainable": Reading(self._trainable, "1", how),
+            "params/trainable": Reading(self._trainable, "1", how, measure=COST),
             "params/trainable_share": Reading(self._trainable / self._total, "1", how),
         }
 

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import psutil
 from lightning.pytorch import LightningModule, Trainer
 
 from hwlit.callbacks.ledger import (
-    TOO_SHORT,
     Phase,
     Share,
+    codecarbon_of,
     energy_of_all,
     memory_of_all,
+    metered,
     peak_readings,
     power_of_all,
     rank_rows,
@@ -32,7 +34,8 @@ from hwlit.callbacks.ranks import Place
 from hwlit.devices.base import Device
 from hwlit.devices.energy import idle_power
 from hwlit.errors import ResourceError
-from hwlit.records import Reading
+from hwlit.records import COST, FACT, Reading, measured
+from hwlit.records import Phase as PhaseRow
 
 OTHER = "other"
 IDLE_SECONDS = 1.0  # NVML's counter moves every 0.1 s, RAPL's every millisecond
@@ -54,6 +57,7 @@ class Phases(Monitor):
         super().__init__()
         self.place = place or Place()
         self._others: list[Share] = []
+        self.watchers: list[Callable[[str], None]] = []  # called with the phase that is closed
         self._device_name = str(device.describe()["name"])
         self._device = device
         self._warmup_steps = warmup_steps
@@ -178,24 +182,26 @@ class Phases(Monitor):
     def readings(self) -> Mapping[str, Reading]:
         """Return wall time, peak memory and energy of each phase; the train loop's as `fit/...`."""
         found: dict[str, Reading] = {}
-        clock = "measured: perf_counter, other phases excluded"
-        train = ", train loop with its warm-up steps, evaluation and saving excluded"
+        clock = "perf_counter, other phases excluded"
+        train = "perf_counter, train loop with its warm-up steps, evaluation and saving excluded"
         shares = self._shares()
         for name, phase in self._named().items():
             if name in ("train", "warmup"):
                 continue
-            method = clock.replace(", other phases excluded", train) if name == "fit" else clock
-            found[f"{name}/wall_time"] = Reading(phase.wall_time, "s", method)
+            source = train if name == "fit" else clock
+            how = measured(source)
+            found[f"{name}/wall_time"] = Reading(phase.wall_time, "s", how, measure=COST)
             found |= peak_readings(name, shares, self._device.main_memory)
             for quantity, reading in energy_of_all(name, shares).items():
                 if isinstance(reading, Reading):
                     found[f"{name}/energy/{quantity}".removesuffix("/")] = reading
+        if isinstance(other := self._codecarbon(), Reading):
+            found["fit/energy_codecarbon"] = other
         baseline = memory_of_all(share.baseline for share in shares)
-        found |= {f"baseline/memory/{kind}": reading for kind, reading in baseline.items()}
+        found |= {f"baseline/memory/{k}": replace(r, measure=FACT) for k, r in baseline.items()}
         found |= {f"idle/power/{part}": watts for part, watts in power_of_all(shares).items()}
-        found["run/wall_time"] = Reading(
-            self._total(), "s", "measured: wall clock from the start of the process to the record"
-        )
+        how = measured("wall clock from the start of the process to the record")
+        found["run/wall_time"] = Reading(self._total(), "s", how, measure=COST)
         return found
 
     def absent(self) -> Mapping[str, str]:
@@ -207,6 +213,8 @@ class Phases(Monitor):
             for component, reason in energy_of_all(name, shares).items():
                 if isinstance(reason, str):
                     reasons[f"{name}/energy/{component}"] = reason
+        if isinstance(other := self._codecarbon(), str):
+            reasons["fit/energy_codecarbon"] = other
         if self._counters:
             reasons["startup/energy"] = "the counters are opened after the imports"
         if len(shares) < self.place.world_size:
@@ -222,13 +230,13 @@ class Phases(Monitor):
         """
         total, shares = self._total(), self._shares()
         rows = [
-            {
-                "name": name,
-                "wall_time": phase.wall_time,
-                "share": phase.wall_time / total,
-                "peak_memory": values(memory_of_all(s.memory.get(name, {}) for s in shares)),
-                "energy": values({k: r for k, r in energy_of_all(name, shares).items() if k}),
-            }
+            PhaseRow(
+                name,
+                phase.wall_time,
+                phase.wall_time / total,
+                values(memory_of_all(s.memory.get(name, {}) for s in shares)),
+                values({k: r for k, r in energy_of_all(name, shares).items() if k}),
+            )
             for name, phase in self._ledger.items()
         ]
         return {"phases": rows} | ({"ranks": rank_rows(shares)} if self._others else {})
@@ -248,7 +256,7 @@ class Phases(Monitor):
             counters=tuple(counter.component for counter in self._counters),
             lost=self._lost,
             memory={name: phase.peak_memory for name, phase in phases.items()},
-            energy={name: self._energy(phase) for name, phase in phases.items()},
+            energy={name: metered(self._counters, phase) for name, phase in phases.items()},
             baseline=self._baseline,
             idle=self._idle,
         )
@@ -256,17 +264,8 @@ class Phases(Monitor):
     def _shares(self) -> list[Share]:
         return [self._share(), *self._others]
 
-    def _energy(self, phase: Phase) -> dict[str, Reading | str]:
-        """Return the energy per component, or why there is none."""
-        found: dict[str, Reading | str] = {}
-        for counter in self._counters:
-            if counter.component not in phase.energy:
-                continue
-            joules = phase.energy[counter.component]
-            # A counter that stood still was not read often enough: that is no energy of 0.
-            unread = joules == 0 and (counter.measured or phase.wall_time < counter.update_period)
-            found[counter.component] = TOO_SHORT if unread else Reading(joules, "J", counter.method)
-        return found
+    def _codecarbon(self) -> Reading | str | None:
+        return codecarbon_of(self._counters, self._named().get("fit"), self.place.world_size)
 
     def _open(self, name: str) -> Phase:
         return self._ledger.setdefault(name, Phase())
@@ -292,6 +291,8 @@ class Phases(Monitor):
         phase.raise_peaks(self._device.peak_memory())
         self._device.reset_peak_memory()
         self._last_time, self._last_energy = now, energy
+        for watch in self.watchers:
+            watch(self._stack[-1])
 
     def _total(self) -> float:
         return (self._finished or time.time()) - self._started

@@ -11,12 +11,12 @@ from PIL import Image
 from torch import Tensor
 
 from hwlit.callbacks.monitor import Monitor
-from hwlit.callbacks.scores import Concept, Rows, Scores, places_of
+from hwlit.callbacks.scores import Concept, Scores, TestRows, places_of
 from hwlit.exports.contact_sheet import contact_sheet
 from hwlit.exports.png import write_png
 from hwlit.metrics.clip import Clip
 from hwlit.metrics.dino import Dino
-from hwlit.records import Reading
+from hwlit.records import Exhibit, Reading, RowTable
 
 QUALITY = (
     "test/clip_i", "test/clip_t", "test/dino", "test/diversity", "test/memorising", "test/clip_kid",
@@ -33,6 +33,8 @@ class Pictures(Monitor):
         self._readings: dict[str, Reading] = {}
         self._absent = dict.fromkeys((*QUALITY, "test/drift"), UNTESTED)
         self._details: dict[str, Any] = {}
+        self._table: RowTable | None = None
+        self._written: list[Exhibit] = []
         self.images: dict[int, Image.Image] = {}
         """The pictures by row id, in its order."""
 
@@ -83,6 +85,7 @@ class Pictures(Monitor):
         self._readings = scores.readings()
         self._absent = scores.absent()
         self._details = scores.details()
+        self._table = scores.table()
 
     def readings(self) -> Mapping[str, Reading]:
         """Return quality and drift, with 95 % intervals; see `hwlit.metrics.similarity`."""
@@ -93,8 +96,13 @@ class Pictures(Monitor):
         return self._absent
 
     def details(self) -> Mapping[str, Any]:
-        """Return the table by prompt, and which encoders looked."""
-        return self._details
+        """Return the table by prompt, which encoders looked, and where the pictures are."""
+        return self._details | {"exhibits": self._written}
+
+    def table(self) -> RowTable:
+        """Return what each picture scored; it is known once they are."""
+        assert self._table is not None
+        return self._table
 
     def write(self, folder: Path, concept: Concept) -> Image.Image:
         """Write each picture as PNG, the base model's beside them, and return the contact sheet.
@@ -109,6 +117,8 @@ class Pictures(Monitor):
                 write_png(path, images[row["row_id"]], {k: row[k] for k in ("prompt", "seed")})
         sheet = self.sheet(concept)
         write_png(folder / "test.png", sheet)
+        title = "photos, then a row of test pictures for each prompt"
+        self._written = [Exhibit("pictures", "images", title, f"{folder.name}/test.png")]
         return sheet
 
     def sheet(self, concept: Concept) -> Image.Image:
@@ -133,7 +143,7 @@ class Pictures(Monitor):
         return contact_sheet(pictures, captions, columns)
 
 
-def _by_prompt(rows: Rows) -> dict[str, list[Mapping[str, Any]]]:
+def _by_prompt(rows: TestRows) -> dict[str, list[Mapping[str, Any]]]:
     return {
         prompt: [rows[place] for place in places]
         for prompt, places in places_of(row["prompt"] for row in rows).items()

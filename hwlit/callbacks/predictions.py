@@ -12,32 +12,13 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from matplotlib.figure import Figure
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 from torchmetrics.utilities.plot import plot_confusion_matrix
 
+from hwlit.callbacks.classified import Classified
 from hwlit.callbacks.monitor import Monitor
-from hwlit.metrics.intervals import (
-    bootstrap_interval,
-    f1_macro,
-    f1_per_class,
-    f1_positive,
-    f1_weighted,
-    wilson_interval,
-)
-from hwlit.metrics.probabilities import (
-    average_precision,
-    brier_score,
-    calibration_error,
-    reliability,
-)
+from hwlit.metrics.intervals import f1_per_class
 from hwlit.plain_text import in_markdown
-from hwlit.records import Reading
-
-BOOTSTRAPPED = {
-    "test/f1_macro": f1_macro,
-    "test/f1_weighted": f1_weighted,
-    "test/f1_positive": f1_positive,
-}
+from hwlit.records import ClassFigures, Exhibit, Reading, RowTable
 
 
 class Predictions(Monitor):
@@ -52,6 +33,7 @@ class Predictions(Monitor):
         self._labels = tuple(labels)
         self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
         self._metrics: dict[str, float] = {}
+        self._readings: dict[str, Reading] | None = None
         self.row_ids = torch.empty(0, dtype=torch.long)
         self.targets = torch.empty(0, dtype=torch.long)
         self.logits = torch.empty(0, len(self._labels))
@@ -59,6 +41,7 @@ class Predictions(Monitor):
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget an earlier test."""
         self._parts.clear()
+        self._readings = None
 
     def on_test_batch_end(
         self,
@@ -80,7 +63,11 @@ class Predictions(Monitor):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the metrics that the task logged."""
-        self._metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if "test/" in k}
+        logged = trainer.callback_metrics.items()
+        self._metrics = {
+            k.removeprefix("test/"): float(v) for k, v in logged if k.startswith("test/")
+        }
+        self._readings = None
 
     def share(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return row ids, targets and logits of this process's test rows."""
@@ -93,78 +80,48 @@ class Predictions(Monitor):
         rows, targets, logits = (torch.cat(part) for part in parts)
         order = rows.argsort()
         self.row_ids, self.targets, self.logits = rows[order], targets[order], logits[order]
+        self._readings = None
+
+    @property
+    def rows(self) -> Classified:
+        """The test rows as they are known now."""
+        return Classified(self._labels, self.targets, self.logits)
 
     @property
     def guesses(self) -> Tensor:
-        """Predicted class of the test rows, (rows,); not of shares, where near logits are equal."""
-        return self.logits.argmax(dim=-1)
+        """Predicted class of the test rows, (rows,)."""
+        return self.rows.guesses
 
     @property
     def shares(self) -> Tensor:
-        """Probabilities of the test rows, (rows, classes), in fp64: fp32 ends at 1 too soon."""
-        return self.logits.double().softmax(dim=-1)
-
-    def ranked(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """Return score and truth by class, for precision over recall: (rows,), bool (rows,).
-
-        Of two classes only the positive one, of more those that occur.
-        """
-        classes = range(1, 2) if len(self._labels) == 2 else range(len(self._labels))
-        pairs = {self._labels[i]: (self.shares[:, i], self.targets == i) for i in classes}
-        return {label: pair for label, pair in pairs.items() if pair[1].any()}
+        """Probabilities of the test rows, (rows, classes), in fp64."""
+        return self.rows.shares
 
     @property
     def confusion(self) -> Tensor:
         """Counts of the test rows, (classes, classes), true class by predicted class."""
-        counts: Tensor = multiclass_confusion_matrix(
-            self.guesses, self.targets, num_classes=len(self._labels)
-        )
-        return counts
+        return self.rows.confusion
+
+    def ranked(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return score and truth by class; see `Classified.ranked`."""
+        return self.rows.ranked()
 
     def readings(self) -> Mapping[str, Reading]:
-        """Return the test metrics, with a 95 % interval on accuracy and F1."""
-        n = len(self.targets)
-        if n == 0:
-            return {}
-        found = {
-            name: Reading(value, "nat" if name == "test/loss" else "1", "measured: test rows", n=n)
-            for name, value in self._metrics.items()
-        }
-        right = int((self.guesses == self.targets).sum())
-        low, high = wilson_interval(right, n)
-        found["test/accuracy"] = Reading(
-            right / n, "1", "measured: test rows; Wilson interval", low, high, n
-        )
-        for name in BOOTSTRAPPED.keys() & found.keys():
-            low, high = bootstrap_interval(self.confusion, BOOTSTRAPPED[name])
-            found[name] = Reading(
-                found[name].value, "1", "measured: test rows; bootstrap interval", low, high, n
-            )
-        return found | self._of_probabilities()
-
-    def _of_probabilities(self) -> dict[str, Reading]:
-        """Return calibration error, Brier score and, where a class occurs, average precision."""
-        n, shares = len(self.targets), self.shares
-        error = calibration_error(reliability(shares, self.targets))
-        found = {
-            "test/calibration_error": Reading(
-                error, "1", "measured: test rows; 15 bins of equal width by confidence", n=n
-            ),
-            "test/brier_score": Reading(
-                brier_score(shares, self.targets), "1", "measured: test rows; 0 to 2", n=n
-            ),
-        }
-        areas = [average_precision(*pair) for pair in self.ranked().values()]
-        if areas:
-            of = "the positive class" if len(self._labels) == 2 else f"{len(areas)} classes, macro"
-            found["test/average_precision"] = Reading(
-                sum(areas) / len(areas), "1", f"measured: test rows; of {of}", n=n
-            )
-        return found
+        """Return the test metrics, each with a 95 % interval; computed once."""
+        if self._readings is None:
+            found = self.rows.readings(self._metrics) if len(self.targets) else {}
+            self._readings = {f"test/{name}": reading for name, reading in found.items()}
+        return self._readings
 
     def absent(self) -> Mapping[str, str]:
         """Say why there is no quality where nothing was tested."""
-        return {} if len(self.targets) else {"test/accuracy": "the run ended before the test"}
+        if not len(self.targets):
+            return {"test/accuracy": "the run ended before the test"}
+        return {f"test/{name}": reason for name, reason in self.rows.absent().items()}
+
+    def table(self) -> RowTable:
+        """Return the test rows for the file that runs are compared by."""
+        return self.rows.table(self.row_ids.tolist())
 
     def details(self) -> Mapping[str, Any]:
         """Return the per-class table and the confusion matrix."""
@@ -174,19 +131,23 @@ class Predictions(Monitor):
         hits, predicted, support = confusion.diagonal(), confusion.sum(0), confusion.sum(1)
         f1 = f1_per_class(confusion.double()).nan_to_num(0.0)
         per_class = [
-            {
-                "label": label,
-                "precision": _share(hits[i], predicted[i]),
-                "recall": _share(hits[i], support[i]),
-                "f1": float(f1[i]),
-                "support": int(support[i]),
-            }
+            ClassFigures(
+                label,
+                _share(hits[i], predicted[i]),
+                _share(hits[i], support[i]),
+                float(f1[i]),
+                int(support[i]),
+            )
             for i, label in enumerate(self._labels)
         ]
-        return {
-            "per_class": per_class,
-            "confusion_matrix": {"labels": list(self._labels), "counts": confusion.tolist()},
-        }
+        matrix = Exhibit(
+            "confusion_matrix",
+            "matrix",
+            "confusion matrix",
+            labels=self._labels,
+            counts=tuple(map(tuple, confusion.tolist())),
+        )
+        return {"per_class": per_class, "exhibits": [matrix]}
 
     def to_csv(self, texts: Mapping[int, str]) -> str:
         """Return the test rows as CSV: row_id, text, label, prediction, probability per class.

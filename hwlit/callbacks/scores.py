@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,9 +11,15 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from hwlit.callbacks.picture_readings import (
+    bounded,
+    mean_over_pictures,
+    measure_of,
+    units_of,
+)
 from hwlit.metrics.clip import Clip
 from hwlit.metrics.dino import Dino
-from hwlit.metrics.intervals import mean_interval
+from hwlit.metrics.intervals import Z_95
 from hwlit.metrics.kid import kernel_distance, kernel_distance_interval
 from hwlit.metrics.similarity import (
     diversity,
@@ -24,11 +30,12 @@ from hwlit.metrics.similarity import (
     subject_fidelity,
     without_identifier,
 )
-from hwlit.records import Reading
+from hwlit.records import Reading, RowKind, RowTable, measured
+from hwlit.records.table import general
 
 CONCEPT, UNRELATED = "concept", "unrelated"  # kinds of test rows
 FEW = 2048  # below it the spread of KID and its kin exceeds what methods usually differ by
-Rows = Sequence[Mapping[str, Any]]
+TestRows = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class Concept:
             the photos whose captions share one with its prompt. Of one concept none.
     """
 
-    rows: Rows
+    rows: TestRows
     photos: Sequence[Image.Image]
     identifier: str
     base: Mapping[int, Image.Image]
@@ -93,8 +100,8 @@ class Scores:
             "test/clip_i": subject_fidelity(drawn, photos, about),
             "test/clip_t": prompt_fidelity(drawn, said),
             "test/memorising": memorising(drawn, photos),
+            "test/diversity": diversity(drawn, self._prompts),
         }
-        self._spread = diversity(drawn, self._prompts)
         if self._dino is not None:
             real = self._dino.images(self._concept.photos)
             own = self._dino.images([images[row["row_id"]] for row in self._own])
@@ -108,7 +115,8 @@ class Scores:
         self._drift = torch.empty(0)
         if self._unrelated:
             pairs = [[p[row["row_id"]] for row in self._unrelated] for p in (base, images)]
-            self._drift = drift(*(clip.images(pair) for pair in pairs))
+            self._drift = bounded("test/drift", drift(*(clip.images(pair) for pair in pairs)))
+        self._values = {name: bounded(name, found) for name, found in self._values.items()}
         self._distances = self._to_classes(features) if self._enough else {}
 
     @property
@@ -121,17 +129,22 @@ class Scores:
         real = self._clip.features(load() for load in self._concept.classes)
         found = {}
         for who, own in features.items():
-            low, high = kernel_distance_interval(own, real, self._prompts) or (None, None)
+            ends = kernel_distance_interval(own, real, self._prompts)
+            low, high = ends or (None, None)
             found[f"{who}/clip_kid"] = Reading(
                 kernel_distance(own, real),
                 "1",
-                f"measured: KID of {len(own)} pictures of the concept to {len(real)} of the class, "
-                f"unbiased, over features of CLIP {self._clip.checkpoint} in place of Inception's"
-                + ("; untuned model" if who == "base" else "")
-                + ("" if low is None else f"; jackknife over {_units(self._prompts)} and class"),
+                measured(
+                    f"KID of {len(own)} pictures of the concept to {len(real)} of the class, "
+                    f"unbiased, over features of CLIP {self._clip.checkpoint} in place of "
+                    "Inception's" + ("; untuned model" if who == "base" else "")
+                ),
                 low,
                 high,
-                n=len(own),
+                len(own),
+                None if low is None else f"jackknife over {units_of(self._prompts)} and class",
+                measure_of(f"{who}/clip_kid"),
+                variance=None if ends is None else ((ends[1] - ends[0]) / (2 * Z_95)) ** 2,
             )
         return found
 
@@ -151,24 +164,22 @@ class Scores:
             "base/clip_t": f"{prompt}; untuned model",
         }
         found = {
-            name: _mean(self._values[name], self._prompts, method)
+            name: mean_over_pictures(name, self._values[name], self._prompts, method)
             for name, method in methods.items()
             if name in self._values
         }
         found["test/memorising"] = Reading(
             float(self._values["test/memorising"].max()),
             "1",
-            f"measured: largest cosine of a picture to one of {photos} photos, CLIP {clip}",
+            measured(f"largest cosine of a picture to one of {photos} photos, CLIP {clip}"),
             n=len(self._own),
+            measure=measure_of("test/memorising"),
         )
-        if self._spread:
-            found["test/diversity"] = _mean(
-                torch.tensor(list(self._spread.values())),
-                list(self._spread),
-                f"mean of 1 - cosine over pairs of one prompt, then over prompts, CLIP {clip}",
-            )
+        if self._alike.any():
+            found["test/diversity"] = self._diversity()
         if len(self._drift):
-            found["test/drift"] = _mean(
+            found["test/drift"] = mean_over_pictures(
+                "test/drift",
                 self._drift,
                 [row["prompt"] for row in self._unrelated],
                 f"mean of 1 - cosine to the untuned model's picture of the same unrelated prompt "
@@ -176,10 +187,55 @@ class Scores:
             )
         return found | self._distances
 
+    def _diversity(self) -> Reading:
+        """Return how far pictures of one prompt lie apart."""
+        prompts = [p for p, alike in zip(self._prompts, self._alike, strict=True) if alike]
+        reading = mean_over_pictures(
+            "test/diversity",
+            self._values["test/diversity"][self._alike],
+            prompts,
+            f"mean of 1 - cosine over pairs of one prompt, CLIP {self._clip.checkpoint}",
+        )
+        if len(set(prompts)) > 1:
+            return reading
+        # Each pair is in the values of two pictures, which so say nothing of how much they vary.
+        return replace(reading, low=None, high=None, interval=None, rows=None, variance=None)
+
+    @property
+    def _alike(self) -> Tensor:
+        """Which pictures have another one of their prompt, bool (pictures,)."""
+        return ~self._values["test/diversity"].isnan()
+
+    def table(self) -> RowTable:
+        """Return the test rows: what each picture scored, in groups of one prompt.
+
+        The identifier is `*`, for methods call one concept by identifiers of their own. Pictures of
+        unrelated prompts have a drift and nothing else.
+        """
+        own = {row["row_id"]: place for place, row in enumerate(self._own)}
+        others = {row["row_id"]: place for place, row in enumerate(self._unrelated)}
+        rows = sorted((*self._own, *self._unrelated), key=lambda row: int(row["row_id"]))
+        values = {
+            name.partition("/")[2]: (own, [None if v != v else v for v in found.tolist()])
+            for name, found in self._values.items()
+            if name.startswith("test/")
+        }
+        if others:
+            values["drift"] = others, self._drift.tolist()
+        columns = {
+            name: [
+                found[places[row["row_id"]]] if row["row_id"] in places else None for row in rows
+            ]
+            for name, (places, found) in values.items()
+        }
+        kinds: dict[str, RowKind] = dict.fromkeys(columns, "real")
+        groups = [general(row["prompt"], self._concept.identifier) for row in rows]
+        return RowTable([row["row_id"] for row in rows], columns, kinds, groups, "group")
+
     def absent(self) -> dict[str, str]:
         """Say why a measure is missing."""
         reasons = {} if self._dino else {"test/dino": "no DINO checkpoint was given"}
-        if not self._spread:
+        if not self._alike.any():
             reasons["test/diversity"] = "one picture per prompt has none"
         if not self._unrelated:
             reasons["test/drift"] = "nothing was drawn for unrelated prompts"
@@ -197,11 +253,10 @@ class Scores:
             means = {
                 name.partition("/")[2]: float(values[places].mean())
                 for name, values in self._values.items()
-                if name.startswith("test/")
+                if name.startswith("test/") and not values[places].isnan().any()
             }
             means["memorising"] = float(self._values["test/memorising"][places].max())
-            spread = {"diversity": self._spread[prompt]} if prompt in self._spread else {}
-            table.append({"prompt": prompt, "kind": CONCEPT, "n": len(places), **means, **spread})
+            table.append({"prompt": prompt, "kind": CONCEPT, "n": len(places), **means})
         for prompt, places in places_of([row["prompt"] for row in self._unrelated]).items():
             moved = {"drift": float(self._drift[places].mean())}
             table.append({"prompt": prompt, "kind": UNRELATED, "n": len(places), **moved})
@@ -233,18 +288,6 @@ class Scores:
     def _cut(self) -> list[str]:
         """The texts of which CLIP does not read the end."""
         return sorted(set(self._clip.too_long(self._texts)))
-
-
-def _mean(values: Tensor, prompts: Sequence[str], method: str) -> Reading:
-    """Return a mean with its interval over prompts."""
-    low, high = mean_interval(values, prompts) or (None, None)
-    bootstrap = "" if low is None else f"; bootstrap over {_units(prompts)}"
-    mean = float(values.double().mean())
-    return Reading(mean, "1", f"measured: {method}{bootstrap}", low, high, len(values))
-
-
-def _units(prompts: Sequence[str]) -> str:
-    return "prompts" if len(set(prompts)) > 1 else "pictures"
 
 
 def places_of(prompts: Iterable[str]) -> dict[str, list[int]]:

@@ -12,7 +12,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from hwlit.callbacks.monitor import Monitor
 from hwlit.devices.base import Device
 from hwlit.devices.clock import Mark
-from hwlit.records import Reading
+from hwlit.records import COST, Reading, counted
 
 
 class Steps(Monitor):
@@ -86,28 +86,32 @@ class Steps(Monitor):
         if not times:
             return {}
         dropped = f"first {self._warmup_steps} of {len(self._starts)} steps dropped"
-        clock = f"{self._device.clock.method} around each step, {dropped}"
+        clock = self._device.clock.how.and_(f" around each step, {dropped}")
         n, steps = len(times), torch.tensor(times, dtype=torch.double)
         busy = float(steps.sum())
         found = {
-            "fit/steps": Reading(len(self._starts), "1", "counted: batches, warm-up included"),
-            "fit/step_time": Reading(busy / n, "s", clock + "; mean", n=n),
-            "fit/step_time/p50": Reading(float(steps.quantile(0.5)), "s", clock, n=n),
-            "fit/step_time/p95": Reading(float(steps.quantile(0.95)), "s", clock, n=n),
+            "fit/steps": Reading(len(self._starts), "1", counted("batches, warm-up included")),
+            "fit/step_time": Reading(busy / n, "s", clock.and_("; mean"), n=n, measure=COST),
+            "fit/step_time/p50": Reading(float(steps.quantile(0.5)), "s", clock, n=n, measure=COST),
+            "fit/step_time/p95": Reading(
+                float(steps.quantile(0.95)), "s", clock, n=n, measure=COST
+            ),
         }
         if self._others:
-            clock += f"; samples of all {1 + len(self._others)} processes"
+            clock = clock.and_(f"; samples of all {1 + len(self._others)} processes")
         samples, real, slots = (sum(part) for part in zip(self.share(), *self._others, strict=True))
-        found["fit/sample_time"] = Reading(busy / samples, "s", clock + "; per sample", n=samples)
+        found["fit/sample_time"] = Reading(
+            busy / samples, "s", clock.and_("; per sample"), n=samples, measure=COST
+        )
         found["fit/samples_per_second"] = Reading(samples / busy, "1/s", clock, n=samples)
         if self._tokens:
             found["fit/tokens_per_second"] = Reading(
-                real / busy, "1/s", clock + "; padding excluded"
+                real / busy, "1/s", clock.and_("; padding excluded")
             )
             found["fit/token_slots_per_second"] = Reading(
-                slots / busy, "1/s", clock + "; padding included"
+                slots / busy, "1/s", clock.and_("; padding included")
             )
-            found["fit/padding_share"] = Reading(1 - real / slots, "1", "counted: attention masks")
+            found["fit/padding_share"] = Reading(1 - real / slots, "1", counted("attention masks"))
         return found
 
     def absent(self) -> Mapping[str, str]:

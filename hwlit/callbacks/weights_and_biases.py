@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 from hwlit.errors import ResourceError, UsageError
-from hwlit.records import RunRecord
+from hwlit.records import Record, encoded
 
 # What the settings of a working directory may say, which wandb reads before the user's own.
 HARMLESS = ("entity", "project", "mode", "disabled", "anonymous", "organization")
@@ -43,7 +43,7 @@ class WeightsAndBiases(WandbLogger):
             raise UsageError('--wandb needs wandb; run: pip install "hwlit[wandb]"') from error
 
     @rank_zero_only
-    def add_row(self, record: RunRecord) -> None:
+    def add_row(self, record: Record) -> None:
         """Add a finished run's row: every reading, and what the adapter was.
 
         Args:
@@ -51,10 +51,8 @@ class WeightsAndBiases(WandbLogger):
         """
         readings = {f"final/{name}": reading.value for name, reading in record.readings.items()}
         self.experiment.summary.update(readings)
-        facts = record.description
-        self.experiment.config.update(
-            {"adapter": facts["adapter"], "device": facts["device"]["name"]}, allow_val_change=True
-        )
+        facts = {"adapter": encoded(record.adapter), "device": record.device.name}
+        self.experiment.config.update(facts, allow_val_change=True)
         self.experiment.finish()
 
     @rank_zero_only

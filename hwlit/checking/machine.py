@@ -67,11 +67,11 @@ def _measures(here: list[Presence]) -> Table:
     table = _table("a run on", "can measure", "")
     for presence in here:
         device: Device = device_for(torch.device(presence.kind))
-        _row(table, presence.kind, "time", device.clock.method)
+        _row(table, presence.kind, "time", str(device.clock.how))
         for name, reading in device.peak_memory().items():
-            _row(table, "", f"memory/{name}", reading.method)
+            _row(table, "", f"memory/{name}", str(reading.how))
         for counter in device.energy_counters():
-            _row(table, "", f"energy/{counter.component}", counter.method)
+            _row(table, "", f"energy/{counter.component}", str(counter.how))
         for name, reason in device.absent().items():
             _row(table, "", name, f"absent: {reason}")
     return table

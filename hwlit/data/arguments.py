@@ -37,6 +37,15 @@ def whole(least: int, most: int, name: str, value: int) -> int:
     return value
 
 
+def seed_in_range(name: str, value: int) -> int:
+    """Return a seed of 32 bits, as seed_everything has.
+
+    Raises:
+        UsageError: It is none.
+    """
+    return whole(0, 2**32 - 1, name, value)
+
+
 def workers(value: int) -> int:
     """Return a number of worker processes that a machine can start.
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from hwlit.data.arguments import at_least, class_weights, part_size, workers
+from hwlit.data.arguments import at_least, class_weights, part_size, seed_in_range, workers
 from hwlit.data.batching import Collate, LengthBatchSampler
 from hwlit.data.reading import Form, Rows, read_rows
 from hwlit.data.resuming import ResumableData, ResumableLoader, loader_settings
@@ -41,7 +41,11 @@ class TextData(ResumableData, ABC):
         max_length: Longer texts are cut to this many tokens.
         path: A local CSV file to read instead of the hub's data set.
         test_path: A local CSV file to test on, instead of a part of `path`.
-        seed: Decides which rows go to which part, and their order in training.
+        seed: Divides the data: which rows train, validate and test, and which of them a
+            `train_size` or `test_size` takes. Nothing else follows from it, so that runs with
+            other random weights and orders share their test rows.
+        shuffle_seed: Decides the order of the training rows; the CLI links it from
+            seed_everything.
         batch_size: Rows per training batch and process.
         eval_batch_size: Rows per validation or test batch and process.
         test_size: Rows to test on, a number or a share; null takes the whole test part, or a fifth
@@ -67,6 +71,7 @@ class TextData(ResumableData, ABC):
         path: str | None = None,
         test_path: str | None = None,
         seed: int = 0,
+        shuffle_seed: int = 0,
         batch_size: int = 16,
         eval_batch_size: int = 64,
         test_size: int | float | None = None,
@@ -82,7 +87,8 @@ class TextData(ResumableData, ABC):
         self.max_length = at_least(1, "max_length", max_length)
         self.path = path
         self.test_path = test_path
-        self.seed = at_least(0, "seed", seed)
+        self.seed = seed_in_range("seed", seed)
+        self.shuffle_seed = seed_in_range("shuffle_seed", shuffle_seed)
         self.batch_size = at_least(1, "batch_size", batch_size)
         self.eval_batch_size = at_least(1, "eval_batch_size", eval_batch_size)
         self.test_size = None if test_size is None else part_size("test_size", test_size)
@@ -249,7 +255,7 @@ class TextData(ResumableData, ABC):
         collate.weights = self._ready().weights if name == "train" else None
         return ResumableLoader(
             part,
-            LengthBatchSampler(part.lengths, batch_size, self.seed, shuffle, *self.place),
+            LengthBatchSampler(part.lengths, batch_size, self.shuffle_seed, shuffle, *self.place),
             collate_fn=collate,
-            **loader_settings(self.seed, self.num_workers),
+            **loader_settings(self.shuffle_seed, self.num_workers),
         )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from hwlit.data.arguments import at_least, folder_of, whole, workers
+from hwlit.data.arguments import folder_of, seed_in_range, whole, workers
 from hwlit.data.pictures import MOST_PICTURES
 from hwlit.data.prompts import check_lengths, check_prompts
 from hwlit.errors import UsageError
@@ -21,6 +21,10 @@ COUNTS = {
     "validation_levels": 1000,
 }
 MOST_ROWS = 10_000_000
+NOT_TAKEN = {
+    "seed": "pictures of a concept are not divided, for all of them train; leave it out (order, "
+    "crops and flips follow --seed_everything)"
+}
 
 
 def check_settings(given: Mapping[str, Any]) -> None:
@@ -32,7 +36,7 @@ def check_settings(given: Mapping[str, Any]) -> None:
     Raises:
         UsageError: They are refused.
     """
-    at_least(0, "seed", given["seed"])
+    seed_in_range("shuffle_seed", given["shuffle_seed"])
     workers(given["num_workers"])
     whole(0, MOST_PICTURES, "class_images", given["class_images"])
     for name, most in COUNTS.items():

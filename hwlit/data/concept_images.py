@@ -10,7 +10,7 @@ from torch.utils.data import default_collate
 
 from hwlit.data.arguments import folder_of
 from hwlit.data.class_images import ClassImages
-from hwlit.data.concept_arguments import check_settings
+from hwlit.data.concept_arguments import NOT_TAKEN, check_settings
 from hwlit.data.concept_order import ConceptBatchSampler, FixedBatchSampler
 from hwlit.data.concept_rows import Ask, ConceptRows, Crop, test_rows, validation_rows
 from hwlit.data.concepts import Concept, read_concept, summarise_concept
@@ -29,7 +29,7 @@ class ConceptImages(ResumableData):
     Pictures of any common format are turned upright and cut to a square. A caption beside a picture
     (`<stem>.txt`, or `metadata.jsonl`) stands for its prompt. Validation measures the loss on these
     same pictures at fixed noise levels, for there are too few to hold any back; quality is measured
-    on what the test prompts draw.
+    on what the test prompts draw. So nothing is divided, and no seed of a division is taken.
 
     Args:
         path: The folder of pictures, a hub set such as google/dreambooth, or one of the concepts
@@ -54,8 +54,7 @@ class ConceptImages(ResumableData):
         resolution: Side of the square in pixels; null takes the pipeline's own.
         crop: Where the square is cut from a picture, "center" or "random".
         flip: Whether half of the pictures are mirrored at random.
-        random_size: Whether pictures are shrunk or enlarged at random and prompts say so, as in
-            Custom Diffusion.
+        random_size: Whether pictures are shrunk or enlarged at random, as in Custom Diffusion.
         cache_latents: Whether pictures are encoded once, as distributions; random crops, flips and
             sizes need false.
         corrupt: What to do with a picture that cannot be read: "skip" it or stop with an "error".
@@ -64,9 +63,11 @@ class ConceptImages(ResumableData):
         eval_batch_size: Rows per validation batch, or pictures drawn at once, per process.
         epoch_steps: Batches per epoch, over endlessly reshuffled pictures.
         validation_levels: Noise levels at which each picture is validated.
-        seed: Decides the order, crops and flips in training.
+        shuffle_seed: Decides order, crops, flips and sizes; the CLI links it from seed_everything.
         num_workers: Worker processes that make batches; with cached latents 0 is fast.
     """
+
+    not_taken = NOT_TAKEN
 
     def __init__(
         self,
@@ -96,7 +97,7 @@ class ConceptImages(ResumableData):
         eval_batch_size: int = 4,
         epoch_steps: int = 100,
         validation_levels: int = 8,
-        seed: int = 0,
+        shuffle_seed: int = 0,
         num_workers: int = 0,
     ) -> None:
         super().__init__()
@@ -116,7 +117,7 @@ class ConceptImages(ResumableData):
         self.random_size = random_size
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.epoch_steps, self.validation_levels = epoch_steps, validation_levels
-        self.seed, self.num_workers = seed, num_workers
+        self.shuffle_seed, self.num_workers = shuffle_seed, num_workers
         check_settings(vars(self))
         self._concept: Concept | None = None
         self.class_pictures: tuple[Picture, ...] | None = None  # until they are prepared
@@ -184,7 +185,7 @@ class ConceptImages(ResumableData):
         """Return the training batches, in an order of their own in every epoch."""
         kinds = len(self.concept.pictures), self.class_images
         order = ConceptBatchSampler(
-            *kinds, self.batch_size, self.epoch_steps, self.seed, *self.place
+            *kinds, self.batch_size, self.epoch_steps, self.shuffle_seed, *self.place
         )
         return self.resumed(self._loader(self._rows(), order))
 
@@ -247,7 +248,6 @@ class ConceptImages(ResumableData):
             "unrelated_prompts": list(self.unrelated_prompts),
             "images_per_prompt": self.images_per_prompt,
             "epoch_steps": self.epoch_steps,
-            "seed": self.seed,
             "remarks": concept.remarks(self.size)
             + self._class_set.remarks(self._left_out)
             + remarks_on_prompts(tokenizers, told, self.identifier),
@@ -297,4 +297,4 @@ class ConceptImages(ResumableData):
         return validation_rows(len(self.concept.pictures), self.validation_levels)
 
     def _loader(self, rows: Any, order: Any) -> ResumableLoader[Any]:
-        return ResumableLoader(rows, order, **loader_settings(self.seed, self.num_workers))
+        return ResumableLoader(rows, order, **loader_settings(self.shuffle_seed, self.num_workers))

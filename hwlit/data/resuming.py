@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -111,6 +111,8 @@ class ResumableData(LightningDataModule, ABC):
     """
 
     batch_size: int  # rows per training batch and process
+    # Settings that other data sets have and this one has no use for, each with the reason.
+    not_taken: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self) -> None:
         super().__init__()

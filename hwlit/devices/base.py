@@ -7,6 +7,7 @@ from typing import Any
 
 from hwlit.devices.clock import Clock, Mark
 from hwlit.devices.energy import EnergyCounter
+from hwlit.devices.gpu_load import Sampled
 from hwlit.records import Reading
 
 
@@ -21,7 +22,7 @@ class Device(ABC):
     Attributes:
         kind: "cpu", "cuda", "tpu" or, for the rest, the type of the torch device.
         main_memory: The key of `peak_memory()` that tells what a run needs of this device.
-        clock: What `mark` and `elapsed` read; `clock.method` is the method of its readings.
+        clock: What `mark` and `elapsed` read; `clock.how` is how its readings were obtained.
     """
 
     kind: str
@@ -66,3 +67,7 @@ class Device(ABC):
     @abstractmethod
     def energy_counters(self) -> tuple[EnergyCounter, ...]:
         """Return the best available counter of each component; the same objects at each call."""
+
+    def sampled(self) -> Sampled | None:
+        """Return what tells the load of a GPU; None where nothing does."""
+        return None

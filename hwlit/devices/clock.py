@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from hwlit.records import How, measured
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -33,10 +35,11 @@ class TimedEvent(Protocol):
 class Clock(ABC):
     """Makes marks without blocking and measures between them.
 
-    `method` tells how, in the words of a `Reading`.
+    Attributes:
+        how: How its seconds are obtained.
     """
 
-    method: str
+    how: How
 
     @abstractmethod
     def mark(self) -> Mark:
@@ -51,11 +54,11 @@ class HostClock(Clock):
     """Reads `time.perf_counter`.
 
     Args:
-        method: How the seconds come about, where it is more than reading the clock.
+        source: What gives the seconds, where it is more than reading the clock.
     """
 
-    def __init__(self, method: str = "measured: time.perf_counter") -> None:
-        self.method = method
+    def __init__(self, source: str = "time.perf_counter") -> None:
+        self.how = measured(source)
 
     def mark(self) -> Mark:
         """Note the host's clock."""
@@ -71,12 +74,12 @@ class EventClock(Clock):
 
     Args:
         record: Makes an event with timing and records it in the device's current stream.
-        method: Which events these are, in the words of a `Reading`.
+        source: Which events these are.
     """
 
-    def __init__(self, record: Callable[[], TimedEvent], method: str) -> None:
+    def __init__(self, record: Callable[[], TimedEvent], source: str) -> None:
         self._record = record
-        self.method = method
+        self.how = measured(source)
 
     def mark(self) -> Mark:
         """Record an event in the current stream."""

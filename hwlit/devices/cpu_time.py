@@ -1,4 +1,4 @@
-"""The estimate where no hardware counter can be read: CPU time x thermal design power per core."""
+"""The estimate where no hardware counter can be read: processor time x watts of a thread."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ import time
 
 import psutil
 
+from hwlit.devices.codecarbon_tables import CodeCarbon, open_codecarbon
 from hwlit.devices.cpu_model import CpuModel
 from hwlit.devices.energy import EnergyCounter, EnergySources
+from hwlit.devices.thread_power import ThreadPower, thread_power
+from hwlit.records import COST, Reading, estimated
 
 
 class CpuTimeCounter(EnergyCounter):
-    """Multiplies the CPU seconds of the process tree by watts per logical core.
+    """Multiplies the processor time of the process tree by the watts of a busy thread.
+
+    So it ranks runs as their processor time does, and knows neither RAM nor idle power.
 
     Args:
-        watts_per_core: What one logical core is taken to draw while it works.
-        method: Where the watts come from, in the words of a `Reading`.
+        watts: What one busy thread is taken to draw.
+        model: The processor.
+        codecarbon: The tables of CodeCarbon, for its own accounting of the same window.
     """
 
     component = "cpu"
@@ -26,9 +32,16 @@ class CpuTimeCounter(EnergyCounter):
     whole_node = False
     update_period = 0.01  # finished children are counted in clock ticks, 100 per second on Linux
 
-    def __init__(self, watts_per_core: float, method: str) -> None:
-        self.method = method
-        self._watts = watts_per_core
+    def __init__(self, watts: ThreadPower, model: CpuModel, codecarbon: CodeCarbon) -> None:
+        self.how = estimated(
+            f"{watts.how} x processor time of the process tree, CPU only: no RAM and no "
+            f"idle power; ranks runs as processor time does; low and high at {watts.low:.3g} and "
+            f"{watts.high:.3g} W per thread ({watts.why}) are a range of assumptions and no "
+            "confidence interval"
+        )
+        self._watts = watts
+        self._model = model
+        self._codecarbon = codecarbon
         self._highest_s = 0.0
         self._lock = threading.Lock()
 
@@ -38,7 +51,19 @@ class CpuTimeCounter(EnergyCounter):
             # The sum dips while a child has ended and its parent has not yet asked for its times,
             # and where an orphan leaves the tree.
             self._highest_s = max(self._highest_s, process_tree_seconds())
-            return self._highest_s * self._watts
+            return self._highest_s * self._watts.middle
+
+    def reading(self, joules: float) -> Reading:
+        """Return joules with the range of assumptions that they rest on."""
+        seconds = joules / self._watts.middle
+        low, high = seconds * self._watts.low, seconds * self._watts.high
+        return Reading(
+            joules, "J", self.how, low, high, interval="range of assumptions", measure=COST
+        )
+
+    def codecarbon(self, joules: float, seconds: float) -> Reading:
+        """Return what CodeCarbon would book for a window in which this counter counted joules."""
+        return self._codecarbon.accounted(self._model, joules / self._watts.middle, seconds)
 
 
 def process_tree_seconds() -> float:
@@ -57,31 +82,9 @@ def process_tree_seconds() -> float:
 
 
 def open_estimate(model: CpuModel) -> EnergySources:
-    """Return the estimate for this CPU, or why there is none.
-
-    The watts come from codecarbon's table, read from its package: no tracker, no network.
-    """
-    try:
-        from codecarbon.core.cpu import DEFAULT_POWER_PER_CORE, TDP
-
-        # TDP() itself would print warnings, start processes and hide whether it found the model;
-        # only its look-up is wanted.
-        found_w = TDP.__new__(TDP)._get_cpu_power_from_registry(model.name)
-    except (ImportError, AttributeError) as error:
-        reason = f"no estimate of CPU energy without codecarbon ({error}): install hwlit[energy]"
-        return EnergySources(absent={"energy/cpu": reason})
-    cores = psutil.cpu_count() or 1
-    if found_w:
-        tdp_w = float(found_w) * model.sockets
-        source = f"codecarbon's table, {model.name}" + (
-            f", {model.sockets} sockets" if model.sockets > 1 else ""
-        )
-    else:
-        tdp_w = float(DEFAULT_POWER_PER_CORE) * cores
-        source = f"codecarbon, {DEFAULT_POWER_PER_CORE} W per thread, CPU model not in its table"
-    share = ", virtual machine: its share of the CPU is not known" if model.virtual else ""
-    method = (
-        f"estimated: TDP {tdp_w:g} W ({source}{share})"
-        f" x CPU time of the process tree / {cores} logical cores"
-    )
-    return EnergySources((CpuTimeCounter(tdp_w / cores, method),))
+    """Return the estimate for this CPU, or why there is none."""
+    tables = open_codecarbon(model)
+    if isinstance(tables, str):
+        return EnergySources(absent={"energy/cpu": tables})
+    watts = thread_power(model, tables.tdp, tables.watts_per_thread)
+    return EnergySources((CpuTimeCounter(watts, model, tables),))

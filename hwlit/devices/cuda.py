@@ -12,9 +12,10 @@ from hwlit.devices.base import Device
 from hwlit.devices.clock import EventClock, TimedEvent
 from hwlit.devices.cpu import Cpu
 from hwlit.devices.energy import EnergyCounter, EnergySources
+from hwlit.devices.gpu_load import Sampled
 from hwlit.devices.nvml import GpuManagement, open_nvml, sum_energy
 from hwlit.errors import ResourceError
-from hwlit.records import Reading
+from hwlit.records import COST, Reading, measured
 
 
 class Cuda(Device):
@@ -41,7 +42,7 @@ class Cuda(Device):
         self._index = _index(torch_device)
         self._node_devices = tuple(node_devices) or (torch_device,)
         self._host = host
-        self.clock = EventClock(self._record, "measured: CUDA events")
+        self.clock = EventClock(self._record, "CUDA events")
 
     def describe(self) -> dict[str, Any]:
         """Return name, index, memory in bytes, compute capability, driver and host."""
@@ -73,9 +74,11 @@ class Cuda(Device):
         allocated = torch.cuda.max_memory_allocated(self._index)
         reserved = torch.cuda.max_memory_reserved(self._index)
         since = "peak since the last reset"
+        tensors = measured(f"torch max_memory_allocated, {since}")
+        taken = measured(f"torch max_memory_reserved, {since}")
         return {
-            "allocated": Reading(allocated, "B", f"measured: torch max_memory_allocated, {since}"),
-            "reserved": Reading(reserved, "B", f"measured: torch max_memory_reserved, {since}"),
+            "allocated": Reading(allocated, "B", tensors, measure=COST),
+            "reserved": Reading(reserved, "B", taken, measure=COST),
             **self._process_memory()[0],
             **self._host.peak_memory(),
         }
@@ -85,8 +88,8 @@ class Cuda(Device):
         allocated = torch.cuda.memory_allocated(self._index)
         reserved = torch.cuda.memory_reserved(self._index)
         return {
-            "allocated": Reading(allocated, "B", "measured: torch memory_allocated"),
-            "reserved": Reading(reserved, "B", "measured: torch memory_reserved"),
+            "allocated": Reading(allocated, "B", measured("torch memory_allocated")),
+            "reserved": Reading(reserved, "B", measured("torch memory_reserved")),
             **self._process_memory()[0],
             **self._host.current_memory(),
         }
@@ -98,6 +101,10 @@ class Cuda(Device):
     def energy_counters(self) -> tuple[EnergyCounter, ...]:
         """Return one counter of the GPUs and those of the host; none where a GPU has none."""
         return self._energy.counters
+
+    def sampled(self) -> Sampled:
+        """Return what NVML tells of this GPU."""
+        return self._management
 
     @cached_property
     def _management(self) -> GpuManagement:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hwlit.errors import ResourceError
-from hwlit.records import Reading
+from hwlit.records import COST, How, Reading
 
 
 class EnergyCounter(ABC):
@@ -16,7 +16,7 @@ class EnergyCounter(ABC):
 
     Attributes:
         component: What is counted: "gpu", "cpu" or "dram".
-        method: How, in the words of a `Reading`.
+        how: How its joules are obtained.
         measured: Whether the hardware counts, rather than a formula.
         update_period: Seconds between two updates; a shorter window cannot be read.
         whole_node: Whether it counts for all processes on the node, so that of a job's processes
@@ -24,7 +24,7 @@ class EnergyCounter(ABC):
     """
 
     component: str
-    method: str
+    how: How
     measured: bool
     update_period: float
     whole_node = True
@@ -37,6 +37,19 @@ class EnergyCounter(ABC):
             ResourceError: The source can no longer be read.
         """
 
+    def reading(self, joules: float) -> Reading:
+        """Return joules of a window as a reading."""
+        return Reading(joules, "J", self.how, measure=COST)
+
+    def codecarbon(self, joules: float, seconds: float) -> Reading | None:
+        """Return what CodeCarbon would book for a window; None where the hardware counts.
+
+        Args:
+            joules: What this counter counted.
+            seconds: How long the window was, above 0.
+        """
+        return None
+
 
 class SummedCounter(EnergyCounter):
     """Adds counters of one component, such as those of several GPUs.
@@ -47,7 +60,7 @@ class SummedCounter(EnergyCounter):
 
     def __init__(self, counters: Sequence[EnergyCounter]) -> None:
         self.component = counters[0].component
-        self.method = f"{counters[0].method}, sum of {len(counters)}"
+        self.how = counters[0].how.and_(f", sum of {len(counters)}")
         self.measured = counters[0].measured
         self.update_period = max(counter.update_period for counter in counters)
         self.whole_node = counters[0].whole_node
@@ -128,8 +141,11 @@ class EnergyWindow:
             if used_j == 0 and (counter.measured or short):
                 absent[counter.component] = _unmoved(counter, seconds)
                 continue
-            caveat = f"; {_too_short(counter, seconds)}" if short else ""
-            readings[counter.component] = Reading(used_j, "J", counter.method + caveat)
+            reading = counter.reading(used_j)
+            if short:
+                caveat = f"; {_too_short(counter, seconds)}"
+                reading = replace(reading, how=reading.how.and_(caveat))
+            readings[counter.component] = reading
         return EnergyUse(seconds, readings, absent)
 
 
@@ -154,7 +170,9 @@ def idle_power(counters: Sequence[EnergyCounter], seconds: float) -> dict[str, R
     use = window.close()
     return {
         component: Reading(
-            reading.value / use.seconds, "W", f"{reading.method}, mean of {use.seconds:.3g} s idle"
+            reading.value / use.seconds,
+            "W",
+            reading.how.and_(f", mean of {use.seconds:.3g} s idle"),
         )
         for component, reading in use.readings.items()
     }

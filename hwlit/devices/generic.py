@@ -11,7 +11,7 @@ from hwlit.devices.base import Device
 from hwlit.devices.clock import Clock, EventClock, HostClock, TimedEvent
 from hwlit.devices.cpu import Cpu
 from hwlit.devices.energy import EnergyCounter
-from hwlit.records import Reading
+from hwlit.records import COST, FACT, Measure, Reading, measured
 
 
 class Generic(Device):
@@ -61,21 +61,21 @@ class Generic(Device):
             allocated, reserved = self._statistics("peak")
         except (RuntimeError, ValueError, KeyError):
             return self._host.peak_memory()
-        method = f"measured: torch.accelerator memory statistics, peak {self._since}"
-        return {**_readings(allocated, reserved, method), **self._host.peak_memory()}
+        source = f"torch.accelerator memory statistics, peak {self._since}"
+        return {**_readings(allocated, reserved, source, COST), **self._host.peak_memory()}
 
     def current_memory(self) -> dict[str, Reading]:
         """Return what is in use now, in bytes, from the first source that answers."""
         host = self._host.current_memory()
         with contextlib.suppress(RuntimeError, ValueError, KeyError):
             allocated, reserved = self._statistics("current")
-            method = "measured: torch.accelerator memory statistics"
-            return {**_readings(allocated, reserved, method), **host}
+            source = "torch.accelerator memory statistics"
+            return {**_readings(allocated, reserved, source, FACT), **host}
         with contextlib.suppress(RuntimeError):
             allocated = torch.mps.current_allocated_memory()
             reserved = torch.mps.driver_allocated_memory()
-            method = "measured: torch.mps memory of tensors (allocated) and driver (reserved)"
-            return {**_readings(allocated, reserved, method), **host}
+            source = "torch.mps memory of tensors (allocated) and driver (reserved)"
+            return {**_readings(allocated, reserved, source, FACT), **host}
         return host
 
     def absent(self) -> dict[str, str]:
@@ -110,10 +110,11 @@ class Generic(Device):
             return ""
 
 
-def _readings(allocated: int, reserved: int, method: str) -> dict[str, Reading]:
+def _readings(allocated: int, reserved: int, source: str, measure: Measure) -> dict[str, Reading]:
+    how = measured(source)
     return {
-        "allocated": Reading(allocated, "B", method),
-        "reserved": Reading(reserved, "B", method),
+        "allocated": Reading(allocated, "B", how, measure=measure),
+        "reserved": Reading(reserved, "B", how, measure=measure),
     }
 
 
@@ -125,11 +126,11 @@ def _best_clock(torch_device: torch.device) -> Clock:
         event.record()
         return event
 
-    clock = EventClock(record, f"measured: torch.Event on {torch_device.type}")
+    clock = EventClock(record, f"torch.Event on {torch_device.type}")
     try:
         clock.elapsed(clock.mark(), clock.mark())
     except RuntimeError:
         return HostClock(
-            "measured: time.perf_counter when work was queued, exact between two synchronisations"
+            "time.perf_counter when work was queued, exact between two synchronisations"
         )
     return clock

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from hwlit.devices.processes import descendants
-from hwlit.records import Reading
+from hwlit.records import COST, How, Reading, measured
 
 if sys.platform != "win32":
     import resource
@@ -48,14 +48,14 @@ class HostMemory:
 
     def peak(self) -> Reading:
         """Return the peak in bytes: this process plus the peaks of its live children."""
-        value, method = self._own_peak()
+        value, how = self._own_peak()
         children = list(self._child_peaks())
         if children:
-            method += (
+            how = how.and_(
                 f", plus the VmHWM of {len(children)} live child processes"
                 " (an upper bound: their peaks may fall apart in time, shared pages count in each)"
             )
-        return Reading(value + sum(children), "B", method)
+        return Reading(value + sum(children), "B", how, measure=COST)
 
     def current(self) -> Reading:
         """Return the bytes resident now: this process plus its live children."""
@@ -64,19 +64,20 @@ class HostMemory:
             with contextlib.suppress(psutil.Error):
                 sizes.append(process.memory_info().rss)
         children = f" plus {len(sizes) - 1} live child processes" if len(sizes) > 1 else ""
-        return Reading(sum(sizes), "B", f"measured: RSS of the process{children}")
+        return Reading(sum(sizes), "B", measured(f"RSS of the process{children}"))
 
-    def _own_peak(self) -> tuple[int, str]:
+    def _own_peak(self) -> tuple[int, How]:
         if self._exact:
             peak = _peak_of(self._proc / "self")
-            return peak, "measured: VmHWM of the process, peak since the last reset"
+            return peak, measured("VmHWM of the process, peak since the last reset")
         if sys.platform == "win32":
             peak = psutil.Process().memory_info().peak_wset
-            return peak, f"measured: peak working set, peak since process start ({self._why_not})"
+            how = measured(f"peak working set, peak since process start ({self._why_not})")
+            return peak, how
         usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         # In KiB, but for macOS, where it is in bytes: `man getrusage` there.
         peak = usage if sys.platform == "darwin" else usage * 1024
-        return peak, f"measured: ru_maxrss, peak since process start ({self._why_not})"
+        return peak, measured(f"ru_maxrss, peak since process start ({self._why_not})")
 
     def _child_peaks(self) -> list[int]:
         peaks = []

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from typing import Any
 
 import psutil
 
 from hwlit.devices.energy import EnergyCounter, EnergySources, SummedCounter
+from hwlit.devices.gpu_load import GpuSample
 from hwlit.devices.processes import descendants
 from hwlit.errors import ResourceError
-from hwlit.records import Reading
+from hwlit.records import COST, Reading, measured, sampled
+
+# By the names that NVML's constants have after `nvmlClocksThrottleReason`. Not among them is the
+# power limit, at which many GPUs work all the time.
+SLOWED = {
+    "HwSlowdown": "hardware slowdown",
+    "SwThermalSlowdown": "heat",
+    "HwThermalSlowdown": "heat",
+    "HwPowerBrakeSlowdown": "power brake",
+}
 
 
 class GpuManagement(ABC):
@@ -31,6 +41,17 @@ class GpuManagement(ABC):
 
         Raises:
             ResourceError: It cannot be told; the text says why.
+        """
+
+    @abstractmethod
+    def sample(self, own: Container[int]) -> GpuSample:
+        """Return what the GPU does now.
+
+        Args:
+            own: Which process ids are no others.
+
+        Raises:
+            ResourceError: Nothing can be told; the text says why.
         """
 
 
@@ -54,6 +75,14 @@ class Unmanaged(GpuManagement):
         """
         raise ResourceError(self._reason)
 
+    def sample(self, own: Container[int]) -> GpuSample:
+        """Refuse, with the reason.
+
+        Raises:
+            ResourceError: Always.
+        """
+        raise ResourceError(self._reason)
+
 
 class Nvml(GpuManagement):
     """Asks NVML about one GPU.
@@ -68,6 +97,7 @@ class Nvml(GpuManagement):
     def __init__(self, pynvml: Any, handle: Any) -> None:
         self._pynvml = pynvml
         self._handle = handle
+        self._seen_us = 0
         self.facts = {"driver": str(pynvml.nvmlSystemGetDriverVersion())}
         counter = NvmlCounter(pynvml, handle)
         try:
@@ -98,8 +128,63 @@ class Nvml(GpuManagement):
             )
         if None in used:
             raise ResourceError("this NVIDIA driver does not tell the memory of single processes")
-        method = f"sampled: NVML memory of {len(used)} processes, now (NVML keeps no peak)"
-        return Reading(sum(used), "B", method)
+        how = sampled(f"NVML memory of {len(used)} processes, now (NVML keeps no peak)")
+        return Reading(sum(used), "B", how, measure=COST)
+
+    def sample(self, own: Container[int]) -> GpuSample:
+        """Return what the GPU does now; a few calls, of tens of microseconds each.
+
+        Raises:
+            ResourceError: The GPU does not even tell its utilisation.
+        """
+        module, handle = self._pynvml, self._handle
+        try:
+            rates = module.nvmlDeviceGetUtilizationRates(handle)
+        except module.NVMLError as error:
+            raise ResourceError(f"NVML does not tell the utilisation ({error})") from error
+        # The older names: "EventReasons" came with driver 535.
+        reasons = self._ask(module.nvmlDeviceGetCurrentClocksThrottleReasons)
+        clock = self._ask(module.nvmlDeviceGetClockInfo, module.NVML_CLOCK_SM)
+        highest = self._ask(module.nvmlDeviceGetMaxClockInfo, module.NVML_CLOCK_SM)
+        running = self._ask(module.nvmlDeviceGetComputeRunningProcesses)
+        pids = None if running is None else {process.pid for process in running}
+        return GpuSample(
+            utilisation=rates.gpu / 100,
+            clock=clock / highest if clock is not None and highest else None,
+            slowed=None if reasons is None else tuple(self._slowed(reasons)),
+            power_capped=bool((reasons or 0) & module.nvmlClocksThrottleReasonSwPowerCap),
+            others=None if pids is None else self._others(pids, own),
+            other_processes=None if pids is None else _strangers(pids, own),
+        )
+
+    def _ask(self, question: Callable[..., Any], *more: Any) -> Any:
+        try:
+            return question(self._handle, *more)
+        except self._pynvml.NVMLError:
+            return None
+
+    def _slowed(self, reasons: int) -> list[str]:
+        names = (
+            n for n in SLOWED if reasons & getattr(self._pynvml, f"nvmlClocksThrottleReason{n}")
+        )
+        return list(dict.fromkeys(SLOWED[name] for name in names))
+
+    def _others(self, pids: Collection[int], own: Container[int]) -> float | None:
+        """Return the share of the time in which others ran; None where it is not told."""
+        if pids and not any(pid in own for pid in pids):
+            return None  # another PID namespace: ours cannot be told from theirs
+        module = self._pynvml
+        try:
+            samples = module.nvmlDeviceGetProcessUtilization(self._handle, self._seen_us)
+        except module.NVMLError as error:
+            # That nothing ran since is an error too.
+            return 0.0 if error.value == module.NVML_ERROR_NOT_FOUND else None
+        self._seen_us = max([self._seen_us, *(sample.timeStamp for sample in samples)])
+        used: dict[int, list[int]] = {}
+        for sample in samples:
+            if sample.pid not in own:
+                used.setdefault(sample.pid, []).append(sample.smUtil)
+        return min(1.0, sum(sum(shares) / len(shares) for shares in used.values()) / 100)
 
 
 class NvmlCounter(EnergyCounter):
@@ -111,7 +196,7 @@ class NvmlCounter(EnergyCounter):
     """
 
     component = "gpu"
-    method = "measured: NVML total energy counter, whole GPU with all processes on it"
+    how = measured("NVML total energy counter, whole GPU with all processes on it")
     measured = True
     # https://ml.energy/blog/energy/measurement/thermally-stable-profiling-for-accurate-gpu-energy-measurement
     update_period = 0.1
@@ -133,6 +218,12 @@ class NvmlCounter(EnergyCounter):
                 f"NVML gives no energy counter ({error}): it needs Volta or later, and a whole GPU"
             ) from error
         return float(millijoules) / 1000
+
+
+def _strangers(pids: Collection[int], own: Container[int]) -> int:
+    """Return how many are not ours; where none is known as ours, one of them is all the same."""
+    strangers = sum(pid not in own for pid in pids)
+    return strangers if strangers < len(pids) else max(0, strangers - 1)
 
 
 def sum_energy(gpus: Sequence[GpuManagement]) -> EnergySources:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from hwlit.devices.energy import EnergyCounter, EnergySources
 from hwlit.errors import ResourceError
+from hwlit.records import measured
 
 POWERCAP = Path("/sys/class/powercap")
 WATCH_PAUSE_S = 30.0
@@ -72,7 +73,7 @@ class RaplCounter(EnergyCounter):
     ) -> None:
         self.component = component
         names = ", ".join(zone.name for zone in zones)
-        self.method = f"measured: RAPL {names}, all processes on the machine"
+        self.how = measured(f"RAPL {names}, all processes on the machine")
         self._zones = tuple(zones)
         self._lock = threading.Lock()
         self._watch = threading.Thread(

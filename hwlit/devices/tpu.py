@@ -11,7 +11,7 @@ from hwlit.devices.clock import HostClock
 from hwlit.devices.cpu import Cpu
 from hwlit.devices.energy import EnergyCounter
 from hwlit.errors import ResourceError
-from hwlit.records import Reading
+from hwlit.records import COST, FACT, How, Measure, Reading, measured
 
 
 class Tpu(Device):
@@ -46,7 +46,7 @@ class Tpu(Device):
         self._xla_model = xla_model
         self._runtime = runtime
         self.clock = HostClock(
-            "measured: time.perf_counter when work was queued, exact between two synchronisations"
+            "time.perf_counter when work was queued, exact between two synchronisations"
         )
 
     def describe(self) -> dict[str, Any]:
@@ -74,26 +74,31 @@ class Tpu(Device):
 
     def peak_memory(self) -> dict[str, Reading]:
         """Return the device's peak since the process started, and the resident peak, in bytes."""
-        method = "measured: XLA peak_bytes_used, peak since process start"
-        return {**self._memory("peak_bytes_used", method)[0], **self._host.peak_memory()}
+        how = measured("XLA peak_bytes_used, peak since process start")
+        found, _ = self._memory("peak_bytes_used", how, COST)
+        return {**found, **self._host.peak_memory()}
 
     def current_memory(self) -> dict[str, Reading]:
         """Return what is in use on the device and resident on the host, in bytes."""
-        method = "measured: XLA bytes_used"
-        return {**self._memory("bytes_used", method)[0], **self._host.current_memory()}
+        found, _ = self._memory("bytes_used", measured("XLA bytes_used"), FACT)
+        return {**found, **self._host.current_memory()}
 
     def absent(self) -> dict[str, str]:
         """Return why there is no energy, and why no memory where XLA does not tell it."""
         reason = "torch_xla has no energy counter"
-        return {"energy": reason, "energy/tpu": reason, **self._memory("peak_bytes_used", "")[1]}
+        _, absent = self._memory("peak_bytes_used", measured(""), COST)
+        return {"energy": reason, "energy/tpu": reason, **absent}
 
     def energy_counters(self) -> tuple[EnergyCounter, ...]:
         """Return none: the host's alone would pass for the energy of the run."""
         return ()
 
-    def _memory(self, key: str, method: str) -> tuple[dict[str, Reading], dict[str, str]]:
+    def _memory(
+        self, key: str, how: How, measure: Measure
+    ) -> tuple[dict[str, Reading], dict[str, str]]:
         try:
-            return {"allocated": Reading(int(self._memory_info()[key]), "B", method)}, {}
+            used = int(self._memory_info()[key])
+            return {"allocated": Reading(used, "B", how, measure=measure)}, {}
         except (RuntimeError, KeyError) as error:
             reason = f"XLA does not tell {key} of this device ({type(error).__name__}: {error})"
             return {}, {"peak_memory": reason, "peak_memory/allocated": reason}

@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Any
 
 from huggingface_hub import ModelCardData
 
 from hwlit.exports import stock_pipeline
 from hwlit.plain_text import code, in_markdown, printable
+from hwlit.records import Adapter, Data, Model, Reading, Record
+from hwlit.records.decoding import encoded
 
 LOAD_PEFT = """```python
 from peft import PeftModel
@@ -107,47 +108,46 @@ IMAGE_RESULTS = (
 )  # fmt: skip
 
 
-def text_model_card(record: dict[str, Any], peft: bool, quantised: bool = False) -> str:
+def text_model_card(record: Record, peft: bool, quantised: bool = False) -> str:
     """Return the README.md of an exported text classifier.
 
     Args:
-        record: The run's record as plain data; the figures are taken from it. A base whose
-            `hub_id` is None has no public name.
+        record: The run's record; the figures are taken from it. A base whose `hub_id` is None has
+            no public name.
         peft: Whether the folder holds a PEFT adapter rather than a whole model.
         quantised: Whether it says how the base of that adapter is quantised.
     """
-    model, adapter, data = record["model"], record["adapter"], record["data"]
+    model, adapter, data = record.model, record.adapter, record.data
     front = ModelCardData(
-        base_model=model["hub_id"],
+        base_model=model.hub_id,
         library_name="peft" if peft else "transformers",
         pipeline_tag="text-classification",
-        tags=["hwlit", re.sub(r"[^\w.+ -]+", " ", adapter["name"].lower()).strip()],
+        tags=["hwlit", re.sub(r"[^\w.+ -]+", " ", adapter.name.lower()).strip()],
     )
     how = LOAD_QUANTIZED if quantised else LOAD_PEFT if peft else LOAD_PLAIN
-    how = LOAD_ROUNDED if "converts_to" in adapter else how
-    load = how.format(base=json.dumps(model["hub_id"] or LOCAL_BASE))
-    settings = {k: v for k, v in adapter.items() if k not in ("class", "name", "sites", "heads")}
+    how = LOAD_ROUNDED if "converts_to" in adapter.rest else how
+    load = how.format(base=json.dumps(model.hub_id or LOCAL_BASE))
     lines = [
         f"---\n{front.to_yaml()}\n---",
         _title(adapter, model),
-        f"Classifies texts as {', '.join(map(in_markdown, model['labels']))}. Trained by hwlit "
-        f"{in_markdown(record['versions']['hwlit'])} on "
-        f"{', '.join(map(in_markdown, data['source']))}, seed {record['seed']}.",
+        f"Classifies texts as {', '.join(map(in_markdown, model.labels or ()))}. Trained by hwlit "
+        f"{in_markdown(record.versions['hwlit'])} on "
+        f"{', '.join(map(in_markdown, data.source))}, {record.seeds}.",
         *_nameless(model),
         "## Load",
         load,
         "## Result",
-        _results(record["readings"], TEXT_RESULTS),
-        f"Settings: {code(json.dumps(settings))}",
+        _results(record.readings, TEXT_RESULTS),
+        _settings(adapter),
         f"Intervals are 95 %. Training data: {_count(data, 'train')} rows; test: "
         f"{_count(data, 'test')} rows; always saying the commonest class scores "
-        f"{data['majority_class_accuracy']:.3f}.",
+        f"{data.majority_class_accuracy:.3f}.",
     ]
     return "\n\n".join(lines) + "\n"
 
 
 def image_model_card(
-    record: dict[str, Any],
+    record: Record,
     lora: bool,
     steps: int,
     guidance: float,
@@ -156,64 +156,68 @@ def image_model_card(
     """Return the README.md of an exported diffusion model that learned a concept.
 
     Args:
-        record: The run's record as plain data; the figures are taken from it. A base whose
-            `hub_id` is None has no public name.
+        record: The run's record; the figures are taken from it. A base whose `hub_id` is None has
+            no public name.
         lora: Whether the folder holds LoRA weights rather than a whole pipeline.
         steps: Denoising steps of the test's pictures.
         guidance: Their guidance scale.
         files: The method's own files beside a whole pipeline, each with the names of its tensors.
     """
-    model, adapter, data = record["model"], record["adapter"], record["data"]
+    model, adapter, data = record.model, record.adapter, record.data
     front = ModelCardData(
-        base_model=None if model["hub_id"] == POCKET else model["hub_id"],
+        base_model=None if model.hub_id == POCKET else model.hub_id,
         library_name="diffusers",
         pipeline_tag="text-to-image",
-        instance_prompt=printable(data["instance_prompt"]),
+        instance_prompt=printable(data.rest["instance_prompt"]),
         tags=["hwlit", "text-to-image", "diffusers", *_tags(record, lora, files)],
     )
 
     snippet = partial(_snippet, record, steps, guidance)
-    settings = {k: v for k, v in adapter.items() if k not in ("class", "name", "sites", "heads")}
-    clip = record["encoders"]["clip"]["checkpoint"] if "encoders" in record else "none"
-    prompt = in_markdown(data["instance_prompt"])
+    clip = record.encoders["clip"]["checkpoint"] if record.encoders else "none"
+    prompt = in_markdown(data.rest["instance_prompt"])
     lines = [
         f"---\n{front.to_yaml()}\n---",
         f"{_title(adapter, model)}: {prompt}",
         f'Draws what {_count(data, "train")} pictures showed it, as "{prompt}". '
-        f"Trained by hwlit {in_markdown(record['versions']['hwlit'])}, seed {record['seed']}.",
+        f"Trained by hwlit {in_markdown(record.versions['hwlit'])}, {record.seeds}.",
         *_nameless(model),
         "## Draw",
         snippet("", "pipeline.load_lora_weights(folder)\n" if lora else ""),
         *_own_files(files, snippet),
         "## Result",
-        _results(record["readings"], IMAGE_RESULTS),
+        _results(record.readings, IMAGE_RESULTS),
         f"Measured by CLIP {in_markdown(clip)}; `base/...` is the model before training. Intervals "
         "are 95 %.",
-        f"Settings: {code(json.dumps(settings))}",
+        _settings(adapter),
     ]
     return "\n\n".join(lines) + "\n"
 
 
-def _title(adapter: Mapping[str, Any], model: Mapping[str, Any]) -> str:
-    base = model["hub_id"]
-    return f"# {in_markdown(adapter['name'])}" + (f" on {in_markdown(base)}" if base else "")
+def _title(adapter: Adapter, model: Model) -> str:
+    on = f" on {in_markdown(model.hub_id)}" if model.hub_id else ""
+    return f"# {in_markdown(adapter.name)}{on}"
 
 
-def _count(data: Mapping[str, Any], part: str) -> str:
-    return in_markdown(str(data["rows"][part]))
+def _settings(adapter: Adapter) -> str:
+    facts = encoded(adapter)
+    settings = {k: v for k, v in facts.items() if k not in ("class", "name", "sites", "heads")}
+    return f"Settings: {code(json.dumps(settings))}"
 
 
-def _nameless(model: Mapping[str, Any]) -> Iterator[str]:
+def _count(data: Data, part: str) -> str:
+    return in_markdown(str(data.rest["rows"][part]))
+
+
+def _nameless(model: Model) -> Iterator[str]:
     """Yield what a base is that has no public name."""
-    if model["hub_id"] is None:
-        yield NAMELESS.format(
-            architecture=in_markdown(str(model["architecture"])), sha256=code(str(model["sha256"]))
-        )
+    if model.hub_id is None:
+        architecture = in_markdown(str(model.rest["architecture"]))
+        yield NAMELESS.format(architecture=architecture, sha256=code(str(model.sha256)))
 
 
-def _snippet(record: dict[str, Any], steps: int, guidance: float, imports: str, lines: str) -> str:
+def _snippet(record: Record, steps: int, guidance: float, imports: str, lines: str) -> str:
     """Return the code that draws: of the folder's pipeline, or of the base after further lines."""
-    base, prompt = record["model"]["hub_id"] or LOCAL_BASE, record["data"]["instance_prompt"]
+    base, prompt = record.model.hub_id or LOCAL_BASE, record.data.rest["instance_prompt"]
     pocket = bool(lines) and base == POCKET
     named = f"str({POCKET_SD})" if pocket else json.dumps(base)
     return LOAD_IMAGES.format(
@@ -226,9 +230,7 @@ def _snippet(record: dict[str, Any], steps: int, guidance: float, imports: str, 
     )
 
 
-def _tags(
-    record: dict[str, Any], lora: bool, files: Mapping[str, Collection[str]]
-) -> Iterator[str]:
+def _tags(record: Record, lora: bool, files: Mapping[str, Collection[str]]) -> Iterator[str]:
     """Yield the tags by which the hub finds what diffusers' own scripts train."""
     if lora:
         yield "lora"
@@ -236,7 +238,7 @@ def _tags(
         yield "custom-diffusion"
     elif any(not name.startswith(stock_pipeline.SHIFTS) for name in files):
         yield "textual_inversion"
-    elif record["data"].get("class_images"):  # without them the class is not preserved
+    elif record.data.rest.get("class_images"):  # without them the class is not preserved
         yield "dreambooth"
 
 
@@ -269,11 +271,12 @@ def _own_files(
         yield f"`{stock_pipeline.EMBEDS}` is {own} by the usual name."
 
 
-def _results(readings: dict[str, Any], names: tuple[str, ...]) -> str:
+def _results(readings: Mapping[str, Reading], names: tuple[str, ...]) -> str:
     rows = ["| measure | value | interval |", "|---|---|---|"]
     for name in names:
         if name in readings:
             reading = readings[name]
-            interval = f"{reading['low']:.3f} - {reading['high']:.3f}" if "low" in reading else ""
-            rows.append(f"| {name} | {reading['value']:.4f} | {interval} |")
+            known = reading.low is not None and reading.high is not None
+            interval = f"{reading.low:.3f} - {reading.high:.3f}" if known else ""
+            rows.append(f"| {name} | {reading.value:.4f} | {interval} |")
     return "\n".join(rows)

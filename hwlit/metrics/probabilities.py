@@ -49,15 +49,24 @@ def reliability(shares: Tensor, targets: Tensor) -> list[Bin]:
     """
     confidence, predicted = shares.max(dim=-1)
     right = (predicted == targets).to(confidence.dtype)
-    edges = torch.linspace(0, 1, BINS + 1, dtype=confidence.dtype)
-    places = (torch.bucketize(confidence, edges, right=True) - 1).clamp(max=BINS - 1)
+    edges, own = _edges(confidence.dtype), places(confidence)
     bins = []
-    for place in sorted(set(places.tolist())):
-        inside = places == place
+    for place in sorted(set(own.tolist())):
+        inside = own == place
         low, high = float(edges[place]), float(edges[place + 1])
         means = float(confidence[inside].mean()), float(right[inside].mean())
         bins.append(Bin(low, high, int(inside.sum()), *means))
     return bins
+
+
+def places(confidence: Tensor) -> Tensor:
+    """Return the bin of each row, (rows,), by its confidence, (rows,)."""
+    edges = _edges(confidence.dtype)
+    return (torch.bucketize(confidence, edges, right=True) - 1).clamp(max=BINS - 1)
+
+
+def _edges(dtype: torch.dtype) -> Tensor:
+    return torch.linspace(0, 1, BINS + 1, dtype=dtype)
 
 
 def calibration_error(bins: Sequence[Bin]) -> float:
@@ -76,8 +85,10 @@ def calibration_error(bins: Sequence[Bin]) -> float:
     return sum(abs(place.accuracy - place.confidence) * place.count for place in bins) / rows
 
 
-def brier_score(shares: Tensor, targets: Tensor) -> float:
-    """Return the mean squared distance of probabilities and truth, summed over classes: 0 to 2.
+def brier_scores(shares: Tensor, targets: Tensor) -> Tensor:
+    """Return of each row the squared distance of probabilities and truth, summed: 0 to 2, (rows,).
+
+    Their mean is the Brier score.
 
     Arguments as of `reliability`.
 
@@ -85,7 +96,7 @@ def brier_score(shares: Tensor, targets: Tensor) -> float:
     https://doi.org/10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2
     """
     truth = functional.one_hot(targets, shares.shape[1]).to(shares.dtype)
-    return float((shares - truth).square().sum(dim=-1).mean())
+    return (shares - truth).square().sum(dim=-1)
 
 
 def average_precision(scores: Tensor, positive: Tensor) -> float:

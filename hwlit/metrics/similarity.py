@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import combinations
 
 import torch
 from torch import Tensor
@@ -59,23 +58,23 @@ def prompt_fidelity(generated: Tensor, prompts: Tensor) -> Tensor:
     return (generated * prompts).sum(dim=1)
 
 
-def diversity(generated: Tensor, prompts: Sequence[str]) -> dict[str, float]:
-    """Return how far the pictures of a prompt lie apart: the mean of 1 - cosine over its pairs.
+def diversity(generated: Tensor, prompts: Sequence[str]) -> Tensor:
+    """Return the mean of 1 - cosine of each picture and the others of its prompt, (generated,).
+
+    Its mean over the pictures of a prompt is that over their pairs.
 
     Args:
         generated: Features of the pictures, (generated, d).
         prompts: The prompt of each.
 
     Returns:
-        One value per prompt that has two pictures or more.
+        A value for each picture; NaN for one that is the only one of its prompt.
     """
     apart = 1 - generated @ generated.T
-    found = {}
-    for prompt in dict.fromkeys(prompts):
-        rows = [row for row, other in enumerate(prompts) if other == prompt]
-        if pairs := list(combinations(rows, 2)):
-            found[prompt] = float(torch.stack([apart[pair] for pair in pairs]).mean())
-    return found
+    names = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompts))}
+    own = torch.tensor([names[prompt] for prompt in prompts])
+    others = (own[:, None] == own).fill_diagonal_(False)
+    return (apart * others).sum(dim=1) / others.sum(dim=1)
 
 
 def memorising(generated: Tensor, photos: Tensor) -> Tensor:

@@ -15,6 +15,8 @@ import torch
 from lightning.pytorch import Trainer
 
 from hwlit.callbacks.checkpoints import Checkpoints
+from hwlit.callbacks.contention import Contention
+from hwlit.callbacks.flops import Flops
 from hwlit.callbacks.joining import Joining
 from hwlit.callbacks.latency import Latency
 from hwlit.callbacks.loggers import TensorBoard
@@ -38,12 +40,13 @@ from hwlit.errors import (
 )
 from hwlit.parsing import config_sha256
 from hwlit.plain_text import say
-from hwlit.records import Reading, RunRecord
+from hwlit.records import COST, Checkpoint, Reading, Record, RowTable, measured
+from hwlit.records.table import FILE as ROWS_FILE
 from hwlit.resume import Resumption, restoring
 from hwlit.signals import Signals
 from hwlit.storage import replacing_folder, write_text
 from hwlit.tasks.base import Task
-from hwlit.written_files import make_way, remove_export
+from hwlit.written_files import make_way, remove_export, replace_text
 
 WARMUP_STEPS = 5
 LATENCY_SECONDS = 1.0
@@ -67,6 +70,7 @@ class Run(ABC, Generic[TaskT, DataT]):
     """
 
     task: type[TaskT]
+    task_name: str  # in the record: runs of other tasks are not ranked with it
     rows: type[DataT]
     learns_from: str
 
@@ -88,13 +92,15 @@ class Run(ABC, Generic[TaskT, DataT]):
         self._steps = Steps(device, WARMUP_STEPS)
         self._tested = False
         self._latency = Latency(device, LATENCY_SECONDS)
-        self._observers: list[Monitor] = [phases, self._steps, *self._collectors()]
+        self._observers: list[Monitor] = [phases, self._steps, Contention(device, phases)]
+        self._observers += [Flops(device, self._steps), *self._collectors()]
         self._config = dict(config)
         model.phase = phases.phase
         self._recorder = RunRecorder(output / "record.json")
         self._recorder.watch(*self._observers, self._latency)
         self._recorder.describe(
             name=name,
+            task=self.task_name,
             config_sha256=config_sha256(config),
             seed=config["seed_everything"],
             precision=str(trainer.precision),
@@ -126,12 +132,12 @@ class Run(ABC, Generic[TaskT, DataT]):
     def _show(self, board: TensorBoard) -> None:
         """Add what the test shows, beside numbers, to TensorBoard."""
 
-    def __call__(self, resumption: Resumption | None = None) -> RunRecord:
+    def __call__(self, resumption: Resumption | None = None) -> Record:
         """Run from data, or from a resumption, to the record; a failure after it began is in it."""
         with self._signals:
             return self._run(resumption)
 
-    def _run(self, resumption: Resumption | None) -> RunRecord:
+    def _run(self, resumption: Resumption | None) -> Record:
         try:
             self._prepare()
             best = self._train(resumption)
@@ -218,13 +224,9 @@ class Run(ABC, Generic[TaskT, DataT]):
                 f"{checkpoints.monitor} was never a number, so there is no best checkpoint; "
                 "look at metrics.csv and lower --model.adapter.learning_rate"
             )
-        self._recorder.describe(
-            best_checkpoint={
-                "path": os.path.relpath(best.path, self._output),
-                "monitor": checkpoints.monitor,
-                "score": best.score,
-            }
-        )
+        path = os.path.relpath(best.path, self._output)
+        chosen = Checkpoint(path, checkpoints.monitor, best.score)
+        self._recorder.add({}, best_checkpoint=chosen)
         return str(best.path)
 
     def _test(self, best: str | None) -> None:
@@ -237,13 +239,13 @@ class Run(ABC, Generic[TaskT, DataT]):
         outlive_others()
         facts = self._comparability(resumption)
         # Of several processes each has its threads from the launcher.
-        self._recorder.describe(comparability=facts, threads=facts["threads"])
-        self._recorder.describe(adapter=self._model.adapter_facts())  # now that it has trained
+        self._recorder.add({}, comparability=facts, threads=facts["threads"])
+        self._recorder.add({}, adapter=self._model.adapter_facts())  # now that it has trained
         self._recorder.add(overhead(self._observers, self._phases.readings().get("fit/wall_time")))
         self._export()
         with self._phases.phase("latency"):
             self._probe()
-        self._recorder.describe(adapter=self._model.adapter_facts())  # now that it was timed
+        self._recorder.add({}, adapter=self._model.adapter_facts())  # now that it was timed
         self._phases.finish()
 
     def _illustrate(self) -> None:
@@ -264,11 +266,17 @@ class Run(ABC, Generic[TaskT, DataT]):
         with replacing_folder(folder) as staged:
             files = self._model.export(staged)
             size, names = sum(f.stat().st_size for f in files), ", ".join(f.name for f in files)
-            how = f"measured: size of {names}"
-            self._recorder.add({"adapter/file_size": Reading(size, "B", how, n=len(files))})
-            card = self._model.card(self._recorder.record("ok").to_dict())
+            how = measured(f"size of {names}")
+            reading = Reading(size, "B", how, n=len(files), measure=COST)
+            self._recorder.add({"adapter/file_size": reading})
+            card = self._model.card(self._recorder.record("ok"))
             write_text(staged / "README.md", card)
             make_way(self._output, staged, folder.name)
+
+    def _write_rows(self, table: RowTable) -> None:
+        """Write the test rows, by which runs are compared."""
+        replace_text(self._output, ROWS_FILE, table.to_csv())
+        self._recorder.add({}, test_rows=table.describe())
 
     def _comparability(self, resumption: Resumption | None) -> dict[str, Any]:
         """Return what must be equal for two rows to be compared."""

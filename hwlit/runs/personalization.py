@@ -28,7 +28,7 @@ from hwlit.networks.diffusion import DiffusionNetwork, load_pipeline
 from hwlit.networks.pipelines import find_pipeline
 from hwlit.networks.sampling import draw
 from hwlit.plain_text import printable
-from hwlit.records import Reading
+from hwlit.records import Reading, measured
 from hwlit.runs.base import Run
 from hwlit.tasks.image_export import merged
 from hwlit.tasks.personalization import Personalization
@@ -43,6 +43,7 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
     """Takes a diffusion pipeline and the pictures of a concept through one run."""
 
     task = Personalization
+    task_name = "personalization"
     rows = ConceptImages
     learns_from = "pictures of a concept"
 
@@ -119,6 +120,7 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
             device = str(self._trainer.strategy.root_device)
             self._pictures.score(concept, *self._load_encoders(device))
             self._sheet = self._pictures.write(self._output / "samples", concept)
+        self._write_rows(self._pictures.table())
         folder = self._output / "adapter"
         with self._phases.phase("export"):
             self._write_adapter(folder)
@@ -233,12 +235,12 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
         if "merged" in steps and model.adapter.rounds:
             again = requantised(model.adapter, model.network).eval()
             steps["requantised"] = self._forward(again)  # type: ignore[arg-type]
-        method = "measured: largest difference that it makes to one denoising step"
+        how = measured("largest difference that it makes to one denoising step")
         for name, reading in (("merged", "merge"), ("requantised", "requantised")):
             if name in steps:
                 with torch.inference_mode():
                     off = float((steps[name](batch) - steps["unmerged"](batch)).abs().max())
-                self._recorder.add({f"adapter/{reading}_difference": Reading(off, "1", method)})
+                self._recorder.add({f"adapter/{reading}_difference": Reading(off, "1", how)})
 
     def _forward(self, network: DiffusionNetwork) -> Forward:
         """Return one denoising step of a network in the trainer's precision."""

@@ -14,19 +14,21 @@ from hwlit.callbacks.monitor import Monitor
 from hwlit.callbacks.predictions import Predictions
 from hwlit.data.base import TextData
 from hwlit.data.summary import remarks
-from hwlit.records import Reading
+from hwlit.records import Exhibit, Reading, measured
 from hwlit.runs.base import Run
 from hwlit.tasks.text_classification import TextClassification
 from hwlit.tasks.variants import Variants, requantised
 from hwlit.written_files import replace_text
 
 CHECKED_ROWS = 32
+PREDICTIONS = "predictions.csv"
 
 
 class TextRun(Run[TextClassification, TextData]):
     """Takes a classifier and its texts through one run."""
 
     task = TextClassification
+    task_name = "text_classification"
     rows = TextData
     learns_from = "labelled texts"
 
@@ -44,7 +46,10 @@ class TextRun(Run[TextClassification, TextData]):
 
     def _export(self) -> None:
         text = self._predictions.to_csv(self._texts())
-        replace_text(self._output, "predictions.csv", text)
+        replace_text(self._output, PREDICTIONS, text)
+        shown = Exhibit("predictions", "texts", "test rows as predicted", PREDICTIONS)
+        self._recorder.add({}, exhibits=[shown])
+        self._write_rows(self._predictions.table())
         folder = self._output / "adapter"
         with self._phases.phase("export"):
             self._write_adapter(folder)
@@ -89,10 +94,8 @@ class TextRun(Run[TextClassification, TextData]):
                 trained = "unmerged" if "unmerged" in forwards else "base"
                 outputs = [forwards[n](batches[max(batches)]) for n in ("merged", trained)]
             difference = (outputs[0] - outputs[1]).abs().max()
-            method = "measured: largest difference of logits that merging makes, one test batch"
-            self._recorder.add(
-                {"adapter/merge_difference": Reading(float(difference), "1", method)}
-            )
+            how = measured("largest difference of logits that merging makes, one test batch")
+            self._recorder.add({"adapter/merge_difference": Reading(float(difference), "1", how)})
 
         if model.adapter.rounds:
             del variants, forwards  # copies of the network, and another one is made
@@ -113,8 +116,10 @@ class TextRun(Run[TextClassification, TextData]):
             {
                 "adapter/requantised_accuracy_difference": Reading(
                     float(after - before.double().mean()), "1",
-                    "measured: test accuracy merged into the base and quantised again, less that "
-                    "of the adapter beside it", n=len(before),
+                    measured(
+                        "test accuracy merged into the base and quantised again, less that of the "
+                        "adapter beside it"
+                    ), n=len(before),
                 )
             }
         )  # fmt: skip
@@ -135,6 +140,7 @@ class TextRun(Run[TextClassification, TextData]):
     def _comparable(self) -> dict[str, Any]:
         return {
             "rows_tested": len(self._predictions.targets),
+            "data_seed": self._data.seed,
             "max_length": self._data.max_length,
         }
 

@@ -8,10 +8,11 @@ from hwlit.errors import UsageError
 from hwlit.plain_text import printable, say
 from hwlit.study.compare import compare_parser, comparison_of, name_left_out
 from hwlit.study.comparison import Comparison, Row
-from hwlit.study.grids import metric_name
 from hwlit.study.limits import KINDS, Limit, limit
-from hwlit.study.plain_words import caveats_of, names, ties, without_row
+from hwlit.study.listing import caveats_of, disturbed_runs, names, not_ranked, without_row
+from hwlit.study.plain_words import by_word, not_told
 from hwlit.study.show import in_unit
+from hwlit.study.verdict_grids import metric_name
 
 
 def main(arguments: list[str]) -> int:
@@ -44,18 +45,16 @@ def advice(comparison: Comparison, limits: Sequence[Limit]) -> list[str]:
     asked = ", ".join(f"{one.what} up to {one.text}" for one in limits)
     fitting = [row for row in rows if _fits(row, limits)]
     lines = [f"{asked}: {len(fitting)} of {len(rows)} methods fit"]
-    lines += [f"  {_told(row, comparison, limits)}" for row in _ordered(fitting, comparison)]
+    lines += [f"  {_told(row, comparison, limits)}" for row in comparison.ordered(fitting)]
     if fitting:
-        lines += _best(fitting, comparison)
+        lines += _taken(fitting, comparison, limits)
     else:
         lines += _nearest(rows, limits)
     lines += _prices(rows, fitting, comparison, limits)
     for row in rows:
         if row not in fitting and (why := _not_measured(row, limits)):
             lines.append(f"not counted: {row.label}: {why}")
-    elsewhere = [row for row in comparison.rows if row not in comparison.rivals()]
-    if elsewhere:
-        lines.append(f"not counted: {names(elsewhere)}: other data than the baseline's")
+    lines += not_ranked(comparison) + disturbed_runs(comparison)
     for row in fitting:
         if row.flags:
             lines.append(f"not like the baseline: {row.label}: {'; '.join(row.flags)}")
@@ -73,7 +72,7 @@ def _share(row: Row, one: Limit) -> float:
     if reading is None:
         untrained = row.value("params/trainable") == 0 and not row.quantised
         return 0.0 if untrained else float("inf")
-    if reading.seeds < len(row.method.runs):
+    if not row.has_whole(one.reading):
         return float("inf")
     return reading.most / one.most
 
@@ -98,33 +97,85 @@ def _not_measured(row: Row, limits: Sequence[Limit]) -> str:
     return "; ".join(told)
 
 
-def _ordered(rows: Sequence[Row], comparison: Comparison) -> list[Row]:
-    sign = 1 if comparison.mode == "min" else -1
-    return sorted(rows, key=lambda row: sign * (row.value(comparison.metric) or 0.0))
-
-
 def _told(row: Row, comparison: Comparison, limits: Sequence[Limit]) -> str:
     parts = [f"{metric_name(comparison)} {row.value(comparison.metric):.4f}"]
     for one in limits:
         if (reading := row.readings.get(one.reading)) is not None:
             spent = in_unit(reading.most, reading.unit)
-            parts.append(f"{one.what} {spent} ({reading.tag})")
+            shared = ", the machine was not its own" if reading.disturbed else ""
+            parts.append(f"{one.what} {spent} ({reading.tag}{shared})")
         else:
             parts.append(f"{one.what}: nothing was trained")
     return f"{row.label}: {', '.join(parts)}"
 
 
-def _best(fitting: Sequence[Row], comparison: Comparison) -> list[str]:
-    first, *others = _ordered(fitting, comparison)
-    found = ties(comparison, first, others)
-    text = f"take: {first.label}, the best {metric_name(comparison)} of those that fit"
-    if tied := found["tie"]:
-        text += f"; a tie with {names(tied)}"
-    if better := found["better"]:
-        text += f"; over the seeds in common better: {names(better)}"
-    if unknown := found[None]:
-        text += f"; not to be told from {names(unknown)}, for there is no interval"
-    return [text]
+def _taken(fitting: Sequence[Row], comparison: Comparison, limits: Sequence[Limit]) -> list[str]:
+    """Return what to take: of those that may be the best, near the highest, the cheapest.
+
+    What is cheapest takes the least share of the limit that it comes nearest to.
+    """
+    first, *others = comparison.ordered(fitting)
+    verdicts, metric = comparison.verdicts, metric_name(comparison)
+    assert verdicts is not None
+    may_be = verdicts.may_be_best_of([row.method for row in fitting])
+    near = [row for row in fitting if row is first or
+            (row.method in may_be and _is_near(row, first, comparison))]  # fmt: skip
+    known = [row for row in near if not _is_shared(row, limits)]
+    taken = min(known, key=lambda row: (_worst(row, limits), row is not first), default=first)
+    text = f"take: {taken.label}"
+    if taken is first:
+        text += f", the best {metric} of those that fit"
+    else:
+        text += f", the cheapest of those that may have the best {metric}; {first.label} has "
+        text += f"{first.value(comparison.metric):.4f}"
+        if (worse := verdicts.worse_by(taken.method, first.method)) is not None:
+            text += f", and {taken.label} may be up to {worse:.2g} worse"
+    lines = [text]
+    if shared := [row for row in near if row not in known]:
+        lines.append(
+            f"not weighed by cost: {names(shared)}: something else used the machine meanwhile"
+        )
+    rest = [row for row in (first, *others) if row is not taken]
+    return lines + _beside(taken, rest, comparison)
+
+
+def _beside(taken: Row, rest: Sequence[Row], comparison: Comparison) -> list[str]:
+    """Return what the tests say of the one that is taken, held against the others that fit."""
+    verdicts = comparison.verdicts
+    assert verdicts is not None
+    found = by_word([(row, verdicts.between(taken.method, row.method)) for row in rest])
+    lines = []
+    for word in ("better", "equal", "worse"):
+        if pairs := found[word]:
+            of_these = any(verdict.of_these_runs for _, verdict in pairs)
+            what = {
+                "better": "better than", "worse": "worse than",
+                "equal": f"equal within {comparison.margin or 0:g} to",
+            }[word]  # fmt: skip
+            who = names([row for row, _ in pairs])
+            lines.append(f"it is {what} {who}{' on these runs' if of_these else ''}")
+    if pairs := found["not told apart"]:
+        lines.append(not_told(pairs).rstrip("."))
+    if pairs := found[None]:
+        who = names([row for row, _ in pairs])
+        lines.append(f"whether it is better than {who} cannot be told: there is no interval")
+    return [f"  {line[:1].lower()}{line[1:]}" for line in lines]
+
+
+def _is_near(row: Row, first: Row, comparison: Comparison) -> bool:
+    """Return whether a row is within the margin of the highest."""
+    apart = abs((row.value(comparison.metric) or 0.0) - (first.value(comparison.metric) or 0.0))
+    return apart <= (comparison.margin or 0.0)
+
+
+def _is_shared(row: Row, limits: Sequence[Limit]) -> bool:
+    """Return whether what a row takes was taken while something else used the machine."""
+    found = [row.readings[one.reading] for one in limits if one.reading in row.readings]
+    return any(reading.disturbed for reading in found)
+
+
+def _worst(row: Row, limits: Sequence[Limit]) -> float:
+    return max(_share(row, one) for one in limits)
 
 
 def _nearest(rows: Sequence[Row], limits: Sequence[Limit]) -> list[str]:
@@ -147,11 +198,11 @@ def _prices(
 ) -> list[str]:
     """Return what could be had if one limit were dropped and the others kept."""
     lines = []
-    best = next(iter(_ordered(fitting, comparison)), None)
+    best = next(iter(comparison.ordered(fitting)), None)
     for one in limits:
         rest = [other for other in limits if other is not one]
         free = [row for row in rows if _fits(row, rest)]
-        first = next(iter(_ordered(free, comparison)), None)
+        first = next(iter(comparison.ordered(free)), None)
         if first is None:
             lines.append(f"{one.option} {one.text}: without it nothing would fit either")
         elif best is None:
@@ -164,11 +215,13 @@ def _prices(
 
 
 def _price(one: Limit, first: Row, best: Row, comparison: Comparison) -> str:
-    (verdict,) = comparison.judge.judge([first.method], best.method)
-    found = verdict.difference
-    gain = "" if found is None else f", {metric_name(comparison)} {found.mean:+.4f}"
-    said = next(word for word, rows in ties(comparison, best, [first]).items() if rows)
-    word = {"tie": ": a tie", None: ": whether that is more cannot be told"}.get(said, "")
+    assert comparison.verdicts is not None
+    verdict = comparison.verdicts.between(first.method, best.method)
+    gain = "" if verdict.mean is None else f", {metric_name(comparison)} {verdict.mean:+.4f}"
+    word = {
+        "not told apart": ": not told apart", "equal": ": equal",
+        None: ": whether that is more cannot be told",
+    }.get(verdict.word, "")  # fmt: skip
     spent = first.readings.get(one.reading)
     price = "" if spent is None else f" at {in_unit(spent.most, spent.unit)} ({spent.tag})"
     return f"{one.option} {one.text}: without it {first.label}{price}{gain}{word}"

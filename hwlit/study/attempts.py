@@ -115,13 +115,13 @@ class Attempts:
             left = None
         stale = not same or self._is_no_run(store.run(cell.name))
         if cell.source is not None:  # quantising begins anew
-            ended = read_if_there(store.run(cell.name)).get("status") == "ok"
+            ended = read_if_there(store.run(cell.name)).status == "ok"
             stale = stale or not ended or self._is_older(cell)
         if row is not None:
             stale = stale or row.config_hash != asked or row.status not in RESUMABLE
         if left is None and stale:
             store.set_aside(cell.name)
-        done = same and read_if_there(store.run(cell.name)).get("status") == "ok"
+        done = same and read_if_there(store.run(cell.name)).status == "ok"
         command = None if left is not None or done else self._command(cell)
         number += command is not None
         # What disturbed the attempt that this one goes on with is in the times of the whole.
@@ -173,7 +173,7 @@ class Attempts:
         """Return whether a cell was quantised before the run that there is now was trained."""
         assert cell.source is not None
         mine, trained = (read_if_there(self.store.run(n)) for n in (cell.name, cell.source))
-        return str(mine.get("started", "")) < str(trained.get("started", ""))
+        return (mine.started or "") < (trained.started or "")
 
     @staticmethod
     def _is_no_run(folder: Path) -> bool:
@@ -196,5 +196,5 @@ def _wall_time(ending: Ending, run: Path) -> float:
     """Return the seconds of an attempt; of one that nobody saw end, what its record says."""
     if ending.exit_code is not None:
         return ending.wall_time
-    readings = read_if_there(run).get("readings", {})
-    return float(readings.get("run/wall_time", {}).get("value", ending.wall_time))
+    known = read_if_there(run).value("run/wall_time")
+    return ending.wall_time if known is None else known

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -97,13 +96,8 @@ class Board:
 
 def metric_of(store: Store, row: Row, metric: str) -> str:
     """Return a reading of a row's record as text; nothing where it has none."""
-    reading = _readings(store, row.name).get(metric)
-    return "" if reading is None or row.run is None else f"{reading['value']:.4g}"
-
-
-def _readings(store: Store, name: str) -> Mapping[str, Mapping[str, float]]:
-    readings: Mapping[str, Mapping[str, float]] = read_if_there(store.run(name)).get("readings", {})
-    return readings
+    value = read_if_there(store.run(row.name)).value(metric)
+    return "" if value is None or row.run is None else f"{value:.4g}"
 
 
 def duration(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from hwlit.paths import without_folders
 from hwlit.study.collect import Run
@@ -15,11 +15,12 @@ def caveats(method: Method) -> list[str]:
 
 
 def _of(run: Run) -> Iterator[str]:
-    base = run.record.get("adapter", {}).get("quantisation")
-    if isinstance(base, Mapping) and base.get("got") != (asked := base.get("asked")):
-        why = f": {base['why']}" if base.get("why") else ""
-        if why or asked != "auto":  # which means the first that works, and that one needs no word
-            what = f"its base is in {base.get('got')}, where {asked} was asked for{why}"
-            yield without_folders(what)
+    base = run.record.adapter.quantisation
+    if base is not None and base.got != base.asked:
+        why = f": {base.why}" if base.why else ""
+        if why or base.asked != "auto":  # which means the first that works: that needs no word
+            yield without_folders(
+                f"its base is in {base.got}, where {base.asked} was asked for{why}"
+            )
     yield from run.remarks
-    yield from map(str, run.record.get("remarks", ()))
+    yield from run.record.remarks

@@ -45,6 +45,8 @@ class Cell:
         overrides: Settings by option, without the dashes.
         limit: Of a try of a search, the memory that it is to fit into, which is part of its hash.
         source: The cell whose finished run this one quantises; None where it trains.
+        data_seed: What divides its data in a study of a time when that was its seed_everything,
+            so that no setting says it; no part of its hash. None elsewhere.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Cell:
     overrides: Mapping[str, Any]
     limit: float | None = None
     source: str | None = None
+    data_seed: str | None = None
 
     def arguments(self, runs: Path) -> list[str]:
         """Return the command line of `hwlit`, less where it writes.
@@ -70,7 +73,7 @@ class Cell:
         # An adapter's config comes before what is changed of it.
         for key in sorted(self.overrides, key=lambda key: key != "model.adapter"):
             words += [f"--{key}", as_text(self.overrides[key])]
-        return words
+        return words + ([] if self.data_seed is None else ["--data.seed", self.data_seed])
 
     def config_hash(self) -> str:
         """Return the hash of what is asked for: settings, and the content of its configs."""

@@ -3,48 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from statistics import fmean
 
+from hwlit.records import ClassFigures, Exhibit
 from hwlit.study.comparison import Comparison, Row
-from hwlit.study.grids import Cell, Grid
 from hwlit.study.methods import Method
+from hwlit.study.table import Cell, Grid
 
-FIGURES = ("precision", "recall", "f1")
 MOST = 12  # classes or methods that a table on a screen can hold
 
 
 def per_class(method: Method) -> dict[str, dict[str, float]]:
     """Return precision, recall and F1 of each class, the mean over the method's runs."""
-    found: dict[str, list[Mapping[str, Any]]] = {}
+    found: dict[str, list[ClassFigures]] = {}
     for run in method.runs:
-        for row in run.record.get("per_class", ()):
-            if all(isinstance(row.get(name), int | float) for name in FIGURES):
-                found.setdefault(str(row.get("label")), []).append(row)
+        for row in run.record.per_class:
+            found.setdefault(row.label, []).append(row)
     return {
-        label: {name: sum(row[name] for row in rows) / len(rows) for name in FIGURES}
+        label: {
+            "precision": fmean(row.precision for row in rows),
+            "recall": fmean(row.recall for row in rows),
+            "f1": fmean(row.f1 for row in rows),
+        }
         for label, rows in found.items()
     }
 
 
-def confusion(method: Method) -> tuple[list[str], list[list[int]]] | None:
+def confusion(method: Method) -> tuple[list[str], list[list[float]]] | None:
     """Return labels and counts, true class by predicted class, summed over the method's runs.
 
     None where there are none, or its runs have other classes.
     """
     labels: list[str] | None = None
-    total: list[list[int]] = []
+    total: list[list[float]] = []
     for run in method.runs:
-        matrix = run.record.get("confusion_matrix")
-        if not isinstance(matrix, Mapping) or not _is_square(matrix):
+        matrix = run.record.exhibit("confusion_matrix")
+        if matrix is None or not _is_square(matrix):
             continue
-        own = [str(label) for label in matrix["labels"]]
+        own = list(matrix.labels)
         if labels is None:
             labels, total = own, [[0] * len(own) for _ in own]
         if own != labels:
             return None
         total = [
             [a + b for a, b in zip(one, other, strict=True)]
-            for one, other in zip(total, matrix["counts"], strict=True)
+            for one, other in zip(total, matrix.counts, strict=True)
         ]
     return None if labels is None else (labels, total)
 
@@ -99,16 +102,11 @@ def _matrices(rows: Sequence[Row]) -> list[Grid]:
     return [Grid("confusion", columns, cells, ["rows, summed over runs, and share of the class"])]
 
 
-def _count(counts: Sequence[int], guess: int) -> Cell:
+def _count(counts: Sequence[float], guess: int) -> Cell:
     share = counts[guess] / sum(counts) if sum(counts) else 0.0
-    return Cell(f"{counts[guess]} ({100 * share:.0f} %)", counts[guess])
+    return Cell(f"{counts[guess]:.0f} ({100 * share:.0f} %)", counts[guess])
 
 
-def _is_square(matrix: Mapping[str, Any]) -> bool:
-    labels, counts = matrix.get("labels"), matrix.get("counts")
-    if not isinstance(labels, list) or not isinstance(counts, list) or len(counts) != len(labels):
-        return False
-    return all(
-        isinstance(row, list) and len(row) == len(labels) and all(isinstance(n, int) for n in row)
-        for row in counts
-    )
+def _is_square(matrix: Exhibit) -> bool:
+    side = len(matrix.labels)
+    return len(matrix.counts) == side and all(len(row) == side for row in matrix.counts)

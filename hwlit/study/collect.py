@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import json
 import os
@@ -13,14 +14,11 @@ from typing import Any
 from hwlit.bounded_files import read_json
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.paths import last_name, without_folders
-from hwlit.records import SCHEMA, read_record
-from hwlit.study.inside import LeavesError, check_name, check_row, refuse_links
+from hwlit.records import Record, read_record
+from hwlit.study.inside import SCHEMA, LeavesError, check_name, check_row, refuse_links
 
-LARGEST = 1e100
 PLAIN = (str, int, float, bool, type(None))
-# What a record of ours has under these names; one that has anything else was not written by hwlit.
-OBJECTS = ("adapter", "source", "model", "device", "data", "versions", "comparability", "curves")
-LISTS = ("phases", "per_class", "per_prompt", "step_times", "remarks")
+NO_RECORD = Record(status="failed", readings={}, absent={})
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Run:
         status: "ok", or why there is no row.
         reason: One sentence, where it is not ok.
         values: What a study set for it, by axis.
-        record: `record.json`; empty where there is none.
+        record: What `record.json` holds; `NO_RECORD` where there is none.
         study: The directory of its study; None where it is of none.
         remarks: What its study says is to be kept in mind of it.
     """
@@ -43,14 +41,24 @@ class Run:
     status: str
     reason: str | None
     values: Mapping[str, str]
-    record: Mapping[str, Any]
+    record: Record
     study: Path | None = None
     remarks: Sequence[str] = ()
 
     @property
     def seed(self) -> int:
-        """Seed of the run."""
-        return int(self.record.get("seed") or 0)
+        """Seed of all that is random in training."""
+        return self.record.seed or 0
+
+    @property
+    def data_seed(self) -> int | None:
+        """Seed that divided the data; None where nothing was divided."""
+        return self.record.data.seed
+
+    @property
+    def seeds(self) -> tuple[int, int]:
+        """Both seeds, by which runs of two methods are paired; -1 where nothing was divided."""
+        return self.seed, -1 if self.data_seed is None else self.data_seed
 
 
 @dataclass
@@ -171,12 +179,12 @@ def _cell(study: Path, name: str, row: Mapping[str, Any]) -> Run:
     values = {str(axis): _label(value) for axis, value in row["values"].items()}
     status, reason = str(row["status"]), _sentence(row.get("reason"))
     folder = study / str(row["run"]) if row.get("run") else None
-    record: Mapping[str, Any] = {}
+    record = NO_RECORD
     if status == "ok":
         if folder is None:
             raise IntegrityError("the row is ok and names no run")
-        record = _public(checked(read_record(folder)))
-        status, reason = str(record["status"]), _sentence(record.get("error"))
+        record = _public(read_record(folder))
+        status, reason = record.status, _sentence(record.error)
     remarks = row.get("remarks", [])
     if not isinstance(remarks, list):
         raise IntegrityError("not written by hwlit: remarks is no list")
@@ -186,13 +194,13 @@ def _cell(study: Path, name: str, row: Mapping[str, Any]) -> Run:
 
 def _read_run(folder: Path, root: Path, found: Collection) -> None:
     try:
-        record = _public(checked(read_record(folder)))
+        record = _public(read_record(folder))
     except IntegrityError as error:
         found.left_out.append((folder / "record.json", str(error)))
         return
     inside = folder.relative_to(root).as_posix() if folder.is_relative_to(root) else "."
     name = folder.resolve().name if inside == "." else inside
-    status, reason = str(record["status"]), _sentence(record.get("error"))
+    status, reason = record.status, _sentence(record.error)
     found.runs.append(Run(name, folder, status, reason, {}, record))
 
 
@@ -206,61 +214,23 @@ def _object(path: Path) -> dict[str, Any]:
     return facts
 
 
-def _public(record: Mapping[str, Any]) -> Mapping[str, Any]:
+def _public(record: Record) -> Record:
     """Return a record whose sentences tell of no folder: people show comparisons to others.
 
     What only serves to tell runs apart keeps its path: `model.pretrained`, `data.source`, `source`.
     """
-    told = dict(record)
-    told["absent"] = {name: without_folders(str(why)) for name, why in record["absent"].items()}
-    if "remarks" in record:
-        told["remarks"] = [without_folders(str(remark)) for remark in record["remarks"]]
-    if "hub_id" in (model := record.get("model", {})):
-        told["model"] = {**model, "hub_id": last_name(str(model["hub_id"]))}
-    return told
+    hub_id = None if record.model.hub_id is None else last_name(record.model.hub_id)
+    return dataclasses.replace(
+        record,
+        absent={name: without_folders(why) for name, why in record.absent.items()},
+        remarks=[without_folders(remark) for remark in record.remarks],
+        model=dataclasses.replace(record.model, hub_id=hub_id),
+    )
 
 
 def _sentence(value: object) -> str | None:
     """Return a reason without folders."""
     return without_folders(text) if (text := _text(value)) else None
-
-
-def checked(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a record whose parts have the types that ours have.
-
-    Raises:
-        IntegrityError: One has not.
-    """
-    for names, kind in ((OBJECTS, dict), (LISTS, list), (("readings", "absent"), dict)):
-        for name in names:
-            if name in record and not isinstance(record[name], kind):
-                raise IntegrityError(f"not a record of hwlit: {name} is no {kind.__name__}")
-    for name, reading in record["readings"].items():
-        if not _is_reading(reading):
-            raise IntegrityError(f"not a record of hwlit: {name} is no reading with a unit")
-    if not isinstance(record.get("seed", 0), int | None):
-        raise IntegrityError("not a record of hwlit: seed is no number")
-    for name in ("phases", "per_class", "per_prompt"):
-        if not all(isinstance(row, dict) for row in record.get(name, ())):
-            raise IntegrityError(f"not a record of hwlit: {name} holds other than objects")
-    return record
-
-
-def _is_reading(reading: object) -> bool:
-    if not isinstance(reading, dict):
-        return False
-    return (
-        isinstance(reading.get("unit"), str)
-        and isinstance(reading.get("method"), str)
-        and _is_number(reading.get("value"))
-        and _is_number(reading.get("low", 0.0))
-        and _is_number(reading.get("high", 0.0))
-    )
-
-
-def _is_number(value: object) -> bool:
-    # Nothing that is measured is beyond that, and squares of it are still numbers.
-    return type(value) in (float, int) and -LARGEST < value < LARGEST  # type: ignore[operator]
 
 
 def _reason(error: Exception) -> str:

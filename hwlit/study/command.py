@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
-import fnmatch
 import os
 import shlex
 import sys
@@ -14,27 +13,25 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
-from typing import Any
 
-import yaml
 from rich.text import Text
 
 from hwlit.console import PlainConsole
 from hwlit.errors import Interrupted, ResourceError, UsageError
-from hwlit.options import Parser, parser
+from hwlit.options import parser
 from hwlit.plain_text import say
 from hwlit.run_directory import hold_directory
 from hwlit.shipped import config_names, config_root
 from hwlit.study import ray_cluster
+from hwlit.study.asked import asked_study, run_parser, selected
 from hwlit.study.attempts import Attempts
 from hwlit.study.board import Board, Lines, Screen, show_board
 from hwlit.study.cells import Cell
 from hwlit.study.findings import chosen, largest
-from hwlit.study.grid import slug
 from hwlit.study.hardware import runnable
 from hwlit.study.inside import refuse_links
 from hwlit.study.left_behind import left_behind
-from hwlit.study.plan import Study, find_study, read_study
+from hwlit.study.plan import Study
 from hwlit.study.processes import Ending, Job, attend
 from hwlit.study.run import Runner, Switch, stopping
 from hwlit.study.store import Store
@@ -93,56 +90,27 @@ def shipped_studies() -> list[str]:
     return told
 
 
-def run_parser() -> Parser:
-    """Return the options of `hwlit study run`."""
-    options = parser("study run", "Run the cells of a study that have no row yet.")
-    add = options.add_argument
-    add("study", help="a study's file, or the name of one that comes with hwlit")
-    add("--dry-run", action="store_true", help="print the runs and their commands, and run nothing")
-    add("--real", action="store_true", help="with the real models that the file names")
-    add(
-        "--set", action="append", default=[], metavar="KEY=VALUE",
-        help="a setting of every run, such as data.path=train.csv; may be repeated",
-    )  # fmt: skip
-    add(
-        "--only", action="append", default=[], metavar="AXIS=LABEL",
-        help="only these cells, or a pattern of names such as 'lora-*'; may be repeated",
-    )  # fmt: skip
-    add("--output", type=Path, help="the study's directory (default: studies/NAME)")
-    add("--workers", type=int, help="runs at a time (default: 1; on a cluster all)")
-    add(
-        "--launcher", choices=("local", "ray"), default="local",
-        help="where runs are started: here, or on a Ray cluster (default: local)",
-    )  # fmt: skip
-    add("--retry", action="store_true", help="try cells again that did not end well")
-    add(
-        "--grace", type=float, default=120.0, metavar="SECONDS",
-        help="what a run has to save when it is told to stop (default: 120)",
-    )  # fmt: skip
-    return options
-
-
 def run_study(asked: argparse.Namespace, program: Sequence[str]) -> int:
     """Run a study as the options say; see `main`."""
     console = PlainConsole()
     if asked.workers is not None and asked.workers < 1:
         raise UsageError(f"--workers is {asked.workers}; give 1 or more")
-    study = read_study(find_study(asked.study), asked.real, _settings(asked.set))
-    wanted = _selected(study, asked.only)
+    study, store, remark = asked_study(asked)
+    if remark:
+        _say(console, remark)
+    wanted = selected(study, asked.only)
     cells, lacking = runnable(wanted) if asked.launcher == "local" else (wanted, [])
     if lacking:
         left_out = f"{len(wanted) - len(cells)} of {len(wanted)} cells are left out"
         _say(console, f"{left_out}: this machine has no {', '.join(lacking)}")
     if not cells:
         raise ResourceError("no cell can run here; leave out --only, or change the axis hardware")
-    folder = asked.output or Path("studies", study.name)
     if asked.dry_run:
         for cell in cells:
-            words = cell.arguments(folder / "runs")
+            words = cell.arguments((asked.output or Path("studies", study.name)) / "runs")
             say(cell.name, f"  {shlex.join(['hwlit', *words])}")
         say(f"{len(cells)} runs" + ("" if study.search is None else ", each a search"))
         return 0
-    store = Store(folder.absolute())
     with _held(store, study.name):
         names = store.known() if study.search else [cell.name for cell in study.cells]
         store.begin(study, names)
@@ -230,37 +198,6 @@ def _status(words: Sequence[str]) -> int:
     if facts.get("choose") and (told := chosen(store, board.names, facts["choose"])):
         say(told)
     return 0
-
-
-def _selected(study: Study, only: Sequence[str]) -> list[Cell]:
-    """Return the cells that `--only` names: any of the labels of an axis, and of every axis."""
-    labels: dict[str, set[str]] = {}
-    patterns = [word for word in only if "=" not in word]
-    for axis, _, label in (word.partition("=") for word in only if "=" in word):
-        labels.setdefault(axis, set()).update((slug(label), slug(f"{axis}{label}")))
-    cells = [
-        cell for cell in study.cells
-        if all(cell.values.get(axis) in wanted for axis, wanted in labels.items())
-        and (not patterns or any(fnmatch.fnmatch(cell.name, each) for each in patterns))
-    ]  # fmt: skip
-    if not cells:
-        axes = {f"{axis}={label}": None for c in study.cells for axis, label in c.values.items()}
-        raise UsageError(f"--only {' '.join(only)} leaves no cell; there are {', '.join(axes)}")
-    wanted = {name for cell in cells for name in (cell.name, cell.source)}  # trained before
-    return [cell for cell in study.cells if cell.name in wanted]
-
-
-def _settings(words: Sequence[str]) -> dict[str, Any]:
-    found = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals or not key:
-            raise UsageError(f"--set {word} is no KEY=VALUE; such as --set trainer.max_epochs=1")
-        try:
-            found[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            found[key] = value
-    return found
 
 
 def _threads(workers: int) -> dict[str, str]:

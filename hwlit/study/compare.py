@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import gc
+import math
 from pathlib import Path
 
+from hwlit.errors import UsageError
 from hwlit.options import Parser, parser
 from hwlit.plain_text import say
 from hwlit.study.collect import collect
-from hwlit.study.comparison import Comparison, compared
+from hwlit.study.comparing import compared
+from hwlit.study.comparison import Comparison
 from hwlit.study.formats import as_csv, as_json, markdown, tables
 
 
@@ -32,7 +35,7 @@ def comparison_of(asked: argparse.Namespace) -> Comparison:
     """Return what the command line asks to be compared."""
     found = collect(asked.runs)
     gc.freeze()  # it stays until the command ends, and looking for cycles in it takes long
-    return compared(found, asked.metric, asked.baseline)
+    return compared(found, asked.metric, asked.baseline, _margin(asked.margin))
 
 
 def name_left_out(comparison: Comparison) -> None:
@@ -54,4 +57,24 @@ def compare_parser(command: str, description: str) -> Parser:
     )
     options.add_argument("--baseline", help="the method the others are held against: label or run")
     options.add_argument("--metric", help="what quality is, such as f1_macro or test/clip_i")
+    options.add_argument(
+        "--margin", metavar="NUMBER",
+        help="how great a difference is still as good as none, in the metric's unit: 0.01 is one "
+        "point of accuracy (default: the metric's own)",
+    )  # fmt: skip
     return options
+
+
+def _margin(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        margin = float(text)
+    except ValueError:
+        margin = math.nan
+    if not math.isfinite(margin):
+        raise UsageError(
+            f"--margin {text!r} is no number; give one in the metric's unit, such as 0.01 for one "
+            "point of accuracy"
+        )
+    return margin

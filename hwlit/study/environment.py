@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from hwlit.study.collect import Run
 from hwlit.study.comparison import Comparison
-from hwlit.study.grids import Cell, Grid
 from hwlit.study.show import in_unit
+from hwlit.study.table import Cell, Grid
 
 
 def environment_grid(comparison: Comparison) -> Grid:
@@ -33,15 +32,13 @@ def environment_grid(comparison: Comparison) -> Grid:
 
 
 def _facts(run: Run) -> Iterator[tuple[str, str]]:
-    record: Mapping[str, Any] = run.record
-    device = record.get("device", {})
-    yield "device", f"{device.get('name', '?')}{', virtual' if device.get('virtual') else ''}"
-    if isinstance(memory := device.get("memory"), int | float):
+    record, device = run.record, run.record.device
+    yield "device", f"{device.name}{', virtual' if device.rest.get('virtual') else ''}"
+    if isinstance(memory := device.rest.get("memory"), int | float):
         yield "memory", in_unit(memory, "B")
-    named = {"threads": record.get("threads"), "platform": record.get("platform")}
-    named |= {"precision": record.get("precision"), "model": record.get("model", {}).get("hub_id")}
-    code = record.get("code")
-    if isinstance(code, Mapping) and code.get("commit"):
-        named["commit"] = f"{code['commit']}{', with changes' if code.get('dirty') else ''}"
+    named = {"threads": record.threads, "platform": record.platform}
+    named |= {"precision": record.precision, "model": record.model.hub_id}
+    if record.code is not None and record.code.commit:
+        named["commit"] = f"{record.code.commit}{', with changes' if record.code.dirty else ''}"
     yield from ((name, str(value)) for name, value in named.items() if value is not None)
-    yield from ((str(name), str(version)) for name, version in record.get("versions", {}).items())
+    yield from record.versions.items()

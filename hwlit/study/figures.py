@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hwlit.plain_text import printable
 from hwlit.study.comparison import Comparison, Row
 from hwlit.study.curves import validation_curve
-from hwlit.study.grids import metric_name, quantity
+from hwlit.study.energy import CPU_ONLY, common_name
 from hwlit.study.latency import OVER_BASE
 from hwlit.study.pareto import front
+from hwlit.study.table import quantity
+from hwlit.study.verdict_grids import metric_name
 
 # Okabe and Ito's colours for all eyes, less black, then darker twins; read on light and dark.
 COLOURS = (
@@ -89,6 +90,11 @@ def _pareto(
         note += f" and {len(best) - 8} more"
     if any(_is_estimated(row, name) for row in rows):
         note += "; an open circle is an estimate"
+    heading = what
+    if name == "fit/energy":
+        heading = common_name(run.record.readings for row in rows for run in row.method.runs)
+        title = title.replace("energy", heading)
+        note += "; ranks runs as processor time does" if heading == CPU_ONLY else ""
     layout: dict[str, Any] = {
         "xaxis": {"title": {"text": title}},
         "yaxis": {"title": {"text": metric_name(comparison)}},
@@ -98,7 +104,7 @@ def _pareto(
     if min(costs) > 0 and max(costs) / min(costs) > 20:
         layout["xaxis"]["type"] = "log"
     traces = [line, {"x": costs, "y": qualities, **_points(comparison, rows, name)}]
-    return Figure(f"pareto-{what}", f"quality against {what}", traces, layout, note)
+    return Figure(f"pareto-{what}", f"quality against {heading}", traces, layout, note)
 
 
 def _points(comparison: Comparison, rows: list[Row], name: str) -> dict[str, Any]:
@@ -128,7 +134,7 @@ def _points(comparison: Comparison, rows: list[Row], name: str) -> dict[str, Any
 
 
 def _is_estimated(row: Row, name: str) -> bool:
-    return row.readings[name].tag == "estimated"
+    return bool(row.readings[name].tag == "estimated")
 
 
 def learning_curves(comparison: Comparison) -> Figure | None:
@@ -156,7 +162,7 @@ def _curves(comparison: Comparison, name: str) -> list[dict[str, Any]]:
             points = [(t, v) for _, t, v in validation_curve(run, name) if t is not None]
             if not points:
                 continue
-            label = f"{text(row.label)}, seed {run.seed}"
+            label = f"{text(row.label)}, {run.record.seeds}"
             traces.append(
                 {
                     "type": "scatter", "mode": "lines+markers", "showlegend": False,
@@ -210,12 +216,7 @@ def phase_figure(comparison: Comparison) -> Figure | None:
 def _ledger(row: Row) -> dict[str, float]:
     total: dict[str, float] = {}
     for run in row.method.runs:
-        for phase in run.record.get("phases", ()):
-            name, time = _phase(phase)
-            total[name] = total.get(name, 0.0) + time / len(row.method.runs)
+        for phase in run.record.phases:
+            share = phase.wall_time / len(row.method.runs)
+            total[phase.name] = total.get(phase.name, 0.0) + share
     return total
-
-
-def _phase(phase: Mapping[str, Any]) -> tuple[str, float]:
-    time = phase.get("wall_time")
-    return str(phase.get("name")), float(time) if isinstance(time, int | float) else 0.0

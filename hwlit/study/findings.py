@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
-from typing import Any
 
+from hwlit.records import Record
 from hwlit.study.methods import is_seed
 from hwlit.study.plan import Study
-from hwlit.study.quality import mode_of
+from hwlit.study.quality import direction_of
 from hwlit.study.store import Store
 from hwlit.study.verdict import read_if_there
 
@@ -25,14 +25,15 @@ def chosen(store: Store, names: Sequence[str], monitor: str) -> str | None:
         monitor: The validation metric, as the record of the best checkpoint names it.
     """
     scores: dict[tuple[tuple[str, str], ...], list[float]] = {}
-    for name in names:
-        row, score = store.row(name), _score(read_if_there(store.run(name)), monitor)
+    records = {name: read_if_there(store.run(name)) for name in names}
+    for name, record in records.items():
+        row, score = store.row(name), _score(record, monitor)
         if row is not None and row.status == "ok" and score is not None:
             group = tuple((axis, label) for axis, label in row.values.items() if not is_seed(axis))
             scores.setdefault(group, []).append(score)
     if not scores:
         return None
-    best_of = max if mode_of(monitor) == "max" else min
+    best_of = max if direction_of(list(records.values()), monitor) == "max" else min
     value = best_of(map(fmean, scores.values()))
     first, *equal = (
         " ".join(label for _, label in one) for one in scores if fmean(scores[one]) == value
@@ -41,12 +42,10 @@ def chosen(store: Store, names: Sequence[str], monitor: str) -> str | None:
     return f"{told}; equal there: {', '.join(equal)}" if equal else told
 
 
-def _score(record: Mapping[str, Any], monitor: str) -> float | None:
+def _score(record: Record, monitor: str) -> float | None:
     """Return the score of a run's best checkpoint by this metric; None where it has none."""
-    best = record.get("best_checkpoint")
-    if not isinstance(best, Mapping) or best.get("monitor") != monitor:
-        return None
-    return best["score"] if isinstance(best.get("score"), int | float) else None
+    best = record.best_checkpoint
+    return None if best is None or best.monitor != monitor else best.score
 
 
 def largest(store: Store, study: Study) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hwlit.records import Reading
 from hwlit.study.collect import Run
 from hwlit.study.methods import Method
 
@@ -16,18 +17,18 @@ SOURCES = {"fit/peak_memory": "memory", "fit/energy": "energy", "fit/step_time":
 def flags(method: Method, baseline: Method) -> list[str]:
     """Return in words what differs between a method's runs and the baseline's.
 
-    Runs are held against the baseline's run of the same seed, where there is one, for another seed
-    divides the data in another way.
+    Runs are held against the baseline's run of the same seeds, where there is one, for another
+    data.seed divides the data in another way.
     """
     found: dict[str, None] = {}
     if method is not baseline:
-        by_seed = {run.seed: run for run in baseline.runs}
+        by_seed = {run.seeds: run for run in baseline.runs}
         for run in method.runs:
-            found |= dict.fromkeys(_between(run, by_seed.get(run.seed, baseline.runs[0])))
+            found |= dict.fromkeys(_between(run, by_seed.get(run.seeds, baseline.runs[0])))
         found |= dict.fromkeys(_sources(method.runs[0], baseline.runs[0]))
     first, *others = (_key(run) for run in method.runs)
     for name in first:
-        if name not in (*HASHES, "rows", "rows_tested") and any(
+        if name not in (*HASHES, "rows", "rows_tested", "data_seed") and any(
             other.get(name) != first[name] for other in others
         ):
             found[f"{name} differs between its seeds"] = None
@@ -49,7 +50,7 @@ def _between(run: Run, other: Run) -> list[str]:
 
 def _sources(run: Run, other: Run) -> list[str]:
     """Return which costs were read off in another way."""
-    mine, theirs = run.record["readings"], other.record["readings"]
+    mine, theirs = run.record.readings, other.record.readings
     return [
         f"{what} {_source(mine[name])}, baseline {_source(theirs[name])}"
         for name, what in SOURCES.items()
@@ -57,18 +58,19 @@ def _sources(run: Run, other: Run) -> list[str]:
     ]
 
 
-def _source(reading: Mapping[str, Any]) -> str:
+def _source(reading: Reading) -> str:
     """Return how a reading was obtained, without what is of the run, such as a step count."""
-    return str(reading["method"]).partition(",")[0]
+    return str(reading.how).partition(",")[0]
 
 
 def _key(run: Run) -> Mapping[str, Any]:
-    key: Mapping[str, Any] = run.record.get("comparability", {})
-    return key
+    key = run.record.comparability
+    # Older records have it elsewhere.
+    return key if run.data_seed is None else {**key, "data_seed": run.data_seed}
 
 
 def _learns(run: Run) -> bool:
-    return bool(run.record["readings"].get("params/trainable", {}).get("value", 1))
+    return run.record.value("params/trainable") != 0
 
 
 def _word(value: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,10 +14,13 @@ from hwlit.plain_text import in_markdown, printable, spreadsheet
 from hwlit.study.classes import class_grids, confusion, per_class
 from hwlit.study.collect import Run
 from hwlit.study.comparison import Comparison, Row
-from hwlit.study.grids import Grid, inside, main_grids, problem_grids
+from hwlit.study.grids import inside, main_grids, problem_grids
+from hwlit.study.table import Grid
+from hwlit.study.verdicts import Verdict
 
 WORDS = ("method", "run", "status", "reason", "file", "what differs", "class", "true", "predicted",
-         "verdict", "what")  # fmt: skip
+         "verdict", "what", "against the baseline", "against the best")  # fmt: skip
+WIDTH = 100  # columns of a terminal
 
 
 def grids(comparison: Comparison) -> list[Grid]:
@@ -28,7 +32,9 @@ def tables(comparison: Comparison) -> str:
     """Return every table as text in columns, for people at a terminal."""
     parts = []
     for grid in grids(comparison):
-        parts += ["", printable(grid.title), *_aligned(grid), *map(printable, grid.notes)]
+        parts += ["", printable(grid.title), *_aligned(grid)]
+        for note in grid.notes:
+            parts += textwrap.wrap(printable(note), WIDTH, subsequent_indent="  ")
     if comparison.waiting:
         parts += ["", _waiting(comparison)]
     return "\n".join(parts) + "\n"
@@ -40,17 +46,31 @@ def _waiting(comparison: Comparison) -> str:
 
 
 def _aligned(grid: Grid) -> list[str]:
+    """Return the lines of a grid; what is too wide comes in parts, each with the first column."""
     lines = [[printable(text) for text in grid.columns]]
     lines += [[printable(cell.text) for cell in row] for row in grid.rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     left = [name in WORDS for name in grid.columns]
-    return [
-        "  ".join(
-            text.ljust(width) if to_left else text.rjust(width)
-            for text, width, to_left in zip(line, widths, left, strict=True)
-        ).rstrip()
-        for line in lines
-    ]
+    told: list[str] = []
+    for part in _parts(widths):
+        told += [""] if told else []
+        told += [
+            "  ".join(
+                line[i].ljust(widths[i]) if left[i] else line[i].rjust(widths[i]) for i in part
+            ).rstrip()
+            for line in lines
+        ]
+    return told
+
+
+def _parts(widths: Sequence[int]) -> list[list[int]]:
+    """Return which columns stand side by side, so that few parts are wider than a terminal."""
+    parts: list[list[int]] = [[0]]
+    for place in range(1, len(widths)):
+        if sum(widths[i] + 2 for i in parts[-1]) + widths[place] > WIDTH and parts[-1][1:]:
+            parts.append([0])
+        parts[-1].append(place)
+    return parts
 
 
 def markdown(comparison: Comparison) -> str:
@@ -98,15 +118,38 @@ def _line(row: Row, comparison: Comparison, names: Sequence[str]) -> dict[str, A
         line |= {f"{name}/{end}": value for end, value in ends.items() if value is not None}
         if reading.seeds > 1:
             line |= {f"{name}/least": reading.least, f"{name}/most": reading.most}
-        if (ratio := comparison.ratio(row, name)) is not None and name != comparison.metric:
-            line[f"{name}/over_baseline"] = ratio
+        if reading.seeds > 1 and reading.parts is not None:
+            line |= {f"{name}/{part}": value for part, value in reading.parts.items()}
+        if (ratio := comparison.ratio(row, name)) is not None:
+            ratio_of = {"": ratio.value, "/low": ratio.alone.low, "/high": ratio.alone.high}
+            ratio_of |= {"/p": ratio.alone.p, "/p_adjusted": ratio.p}
+            line |= {f"{name}/over_least{n}": v for n, v in ratio_of.items() if v is not None}
+        if reading.left_out or reading.disturbed:
+            line[f"{name}/disturbed"] = "every run" if reading.disturbed else reading.left_out
     line |= {f"{name}/note": note for name, note in row.notes.items()}
-    if row.verdict is not None and row.verdict.difference is not None:
-        told = row.verdict.difference
-        line |= {"difference": told.mean, "difference/low": told.low, "difference/high": told.high}
-        line |= {"p": told.p, "p_adjusted": row.verdict.p_adjusted, "test": told.test}
-        line["verdict"] = row.verdict.word
+    line |= _verdict_line("", row.verdict) | _verdict_line("best/", row.against_best)
+    line |= {"margin": comparison.margin, "may_be_best": row.may_be_best}
     return line | {"flags": "; ".join(row.flags), "caveats": "; ".join(row.caveats)}
+
+
+def _verdict_line(stem: str, verdict: Verdict | None) -> dict[str, Any]:
+    """Return a verdict as columns; on the best one they begin with `best/`."""
+    if verdict is None:
+        return {}
+    told = verdict.to_dict()
+    more = told.pop("more", None) or {}
+    named = {"word": "verdict", "reason": "verdict/reason"}
+    line = {
+        stem
+        + named.get(
+            name, name if name in ("difference", "p", "test") else f"difference/{name}"
+        ): value
+        for name, value in told.items()
+    }
+    for what in ("seeds", "rows"):
+        low, high = more.get(what) or ("", "")
+        line |= {f"{stem}more_{what}/low": low, f"{stem}more_{what}/high": high}
+    return line
 
 
 def _place(run: Run) -> str:
@@ -124,14 +167,18 @@ def as_json(comparison: Comparison) -> str:
             "adapter": row.method.adapter,
             "runs": [_place(run) for run in row.method.runs],
             "seeds": [run.seed for run in row.method.runs],
+            "task": row.method.task,
+            "data_seeds": [run.data_seed for run in row.method.runs],
             "settings": {n: without_folders(v) for n, v in row.method.settings.items()},
             "readings": {name: reading.to_dict() for name, reading in row.readings.items()},
-            "over_baseline": {
-                name: ratio
+            "over_least": {
+                name: ratio.to_dict()
                 for name in row.readings
-                if name != comparison.metric and (ratio := comparison.ratio(row, name)) is not None
+                if (ratio := comparison.ratio(row, name)) is not None
             },
             "verdict": None if row.verdict is None else row.verdict.to_dict(),
+            "against_best": None if row.against_best is None else row.against_best.to_dict(),
+            "may_be_best": row.may_be_best,
             "flags": row.flags,
             "caveats": row.caveats,
             "notes": row.notes,
@@ -141,10 +188,12 @@ def as_json(comparison: Comparison) -> str:
         for row in comparison.rows
     ]
     facts = {
-        "schema": 1,
+        "schema": 2,
         "name": comparison.name,
         "metric": comparison.metric,
         "mode": comparison.mode,
+        "margin": comparison.margin,
+        "best": None if (best := comparison.best()) is None else best.label,
         "baseline": None if comparison.baseline is None else comparison.baseline.label,
         "rows": rows,
         "failed": [
@@ -156,7 +205,13 @@ def as_json(comparison: Comparison) -> str:
             for path, why in comparison.left_out
         ],
         "waiting": comparison.waiting,
+        "pairs": _pairs(comparison),
         "choose": comparison.choose,
         "chosen": [row.label for row in comparison.chosen()],
     }
     return json.dumps(facts, indent=1, allow_nan=False) + "\n"
+
+
+def _pairs(comparison: Comparison) -> list[dict[str, Any]]:
+    """Return the verdict on every pair of the methods that are ranked."""
+    return [] if comparison.verdicts is None else comparison.verdicts.all_pairs()

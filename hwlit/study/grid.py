@@ -79,7 +79,10 @@ def _check_count(products: Sequence[Mapping[str, Sized]]) -> None:
     count = sum(math.prod(map(len, one.values())) for one in products)
     if count > MAX_CELLS:
         told = f"{count:,}" if count < 10**18 else "countless"
-        raise UsageError(f"axes and include make {told} runs, more than {MAX_CELLS:,}; use fewer")
+        raise UsageError(
+            f"axes and include make {told} runs, one for each seed, more than {MAX_CELLS:,}; use "
+            "fewer"
+        )
 
 
 def _with_source(cell: Cell, cells: Sequence[Cell]) -> Cell:
@@ -151,7 +154,7 @@ def _points(axis: str, said: Any) -> dict[str, dict[str, Any]]:
     # A number alone says nothing in a name; a word mostly does.
     labels = [
         slug(Path(value).stem if axis in ("adapter", "config") else value)
-        if isinstance(value, str) else slug(f"{axis.rpartition('.')[2]}{as_text(value)}")
+        if isinstance(value, str) else slug(f"{_short(axis)}{as_text(value)}")
         for value in said
     ]  # fmt: skip
     return _labelled(axis, labels, [{key: value} for value in said])
@@ -200,10 +203,15 @@ def _selections(
 
 
 def _label(axis: str, value: Any, points: Iterable[str], where: str) -> str:
-    for label in (slug(value), slug(f"{axis.rpartition('.')[2]}{as_text(value)}")):
+    for label in (slug(value), slug(f"{_short(axis)}{as_text(value)}")):
         if label in points:
             return label
     raise UsageError(f"{where}: axis {axis} has no {as_text(value)}; it has {', '.join(points)}")
+
+
+def _short(axis: str) -> str:
+    """Return an axis as it stands before its values: the last part, but for the other seed."""
+    return axis if axis == "data.seed" else axis.rpartition(".")[2]
 
 
 def _matches(labels: Mapping[str, str], selection: Mapping[str, Sequence[str]]) -> bool:

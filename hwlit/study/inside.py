@@ -9,6 +9,8 @@ from typing import Any
 
 from hwlit.errors import IntegrityError
 
+SCHEMA = 1  # of study.json and the rows beside it
+
 
 class LeavesError(IntegrityError):
     """A study leads out of its directory, which is no damage but somebody's intent."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
 from hwlit.errors import IntegrityError
+from hwlit.records import Adapter
 
 
-def kernels_told(adapter: Mapping[str, Any]) -> str:
+def kernels_told(adapter: Adapter) -> str:
     """Return which kernels were the fastest, at how many sizes, and by how much.
 
     Args:
@@ -23,8 +22,9 @@ def kernels_told(adapter: Mapping[str, Any]) -> str:
         IntegrityError: The choices are not written as a run writes them.
     """
     try:
-        converted = adapter.get("converts_to") or {}
-        rows = (converted or adapter.get("quantisation") or {}).get("kernels", [])
+        base = {} if adapter.quantisation is None else adapter.quantisation.rest
+        converted = adapter.rest.get("converts_to") or {}
+        rows = (converted or base).get("kernels", [])
         counts = Counter(str(row["kernel"]) for row in rows)
         timed = [row for row in rows if row["seconds"]]
         gains = [row["seconds"]["fp32"] / row["seconds"][row["kernel"]] for row in timed]

@@ -1,4 +1,4 @@
-"""Puts the runs that differ in nothing but their seed together, and names what is left."""
+"""Puts the runs that differ in nothing but their seeds together, and names what is left."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from hwlit.study.collect import Run
 from hwlit.yaml_files import config_text, load_strictly
 
 SEED = re.compile(r"^seed_everything:.*\n?", re.MULTILINE)
+# The division's, which stands among the data's settings.
+DATA_SEED = re.compile(r"^(data:\n(?:  .*\n)*?)    seed:.*\n?", re.MULTILINE)
 HEADING = re.compile(r"^#.*\n", re.MULTILINE)
-SEED_AXES = ("seed", "seed_everything")
+SEED_AXES = ("seed", "seed_everything", "data.seed", "data.init_args.seed")
 NOT_SETTINGS = ("name", "class", "sites", "heads", "forms", "svd")
 HARDWARE = ("device", "precision", "torch", "threads", "world_size")
 # What sets methods of any two adapters apart, and so is named for all where it is not one.
@@ -29,11 +31,11 @@ EVERYWHERE = ("model", "device", "precision", "source", "world_size")
 
 @dataclass
 class Method:
-    """Runs that differ in nothing but their seed.
+    """Runs that differ in nothing but their seeds, that of training or that of the division.
 
     Args:
         label: Name for people; no two methods of a comparison share one.
-        runs: At least one, all finished, by seed.
+        runs: At least one, all finished, by seeds.
         settings: What is known of it, by name.
     """
 
@@ -45,14 +47,24 @@ class Method:
     def adapter(self) -> str:
         """Name of the adapter's class."""
         record = self.runs[0].record
-        name = str(record.get("adapter", {}).get("name", "?"))
         # What was rounded after training is named by what had learned it.
-        return f"{record['source'].get('adapter')} -> {name}" if "source" in record else name
+        before = "" if record.source is None else f"{record.source.adapter} -> "
+        return f"{before}{record.adapter.name}"
+
+    @property
+    def task(self) -> str | None:
+        """Name of the task; None of old runs that do not tell."""
+        return self.runs[0].record.task
+
+    @property
+    def world(self) -> tuple[str | None, str]:
+        """Task and data: methods of another one are no rivals."""
+        return self.task, self.source
 
     @property
     def source(self) -> str:
         """What was learned and tested on; figures on other data are no rivals."""
-        return _short(self.runs[0].record.get("data", {}).get("source"))
+        return _short(self.runs[0].record.data.source)
 
 
 def methods(runs: Sequence[Run]) -> list[Method]:
@@ -61,7 +73,7 @@ def methods(runs: Sequence[Run]) -> list[Method]:
     for run in runs:
         if run.status == "ok":
             groups.setdefault(_identity(run), []).append(run)
-    found = [Method("", sorted(group, key=lambda run: run.seed)) for group in groups.values()]
+    found = [Method("", sorted(group, key=lambda run: run.seeds)) for group in groups.values()]
     for method in found:
         method.settings = _common([dict(_settings(run)) for run in method.runs])
     _name(found)
@@ -69,7 +81,7 @@ def methods(runs: Sequence[Run]) -> list[Method]:
 
 
 def label_of_axes(run: Run, others: Sequence[Run]) -> str:
-    """Return the name of a cell by the axes of its study, its seed included."""
+    """Return the name of a cell by the axes of its study, its seeds included."""
     values = [
         _named(axis, value)
         for axis, value in run.values.items()
@@ -79,12 +91,12 @@ def label_of_axes(run: Run, others: Sequence[Run]) -> str:
 
 
 def _identity(run: Run) -> str:
-    """Return a text that is equal for runs that differ in nothing but their seed."""
-    key = run.record.get("comparability", {})
+    """Return a text that is equal for runs that differ in nothing but their seeds."""
+    key = run.record.comparability
     own = {axis: value for axis, value in run.values.items() if not is_seed(axis)}
     what: Any = [str(run.study), own]  # another study may mean another thing by the same label
     if not run.values:
-        what = [_config(run) or dict(_settings(run)), run.record.get("adapter", {}).get("name")]
+        what = [_config(run) or dict(_settings(run)), run.record.adapter.name]
     return json.dumps([what, [key.get(name) for name in HARDWARE]], sort_keys=True, default=str)
 
 
@@ -94,31 +106,33 @@ def _named(axis: str, value: str) -> str:
 
 
 def is_seed(axis: str) -> bool:
-    """Return whether an axis of a study is its seed."""
-    return axis.rpartition(".")[2] in SEED_AXES
+    """Return whether an axis of a study is a seed: of training, or of the division."""
+    return axis in SEED_AXES
 
 
 def _config(run: Run) -> str | None:
-    """Return the resolved config without its heading and its seed."""
+    """Return the resolved config without its heading and its seeds."""
     if run.folder is None:
         return None
     try:
         text = config_text(Path(run.folder, "config.yaml"))
     except UsageError:
         return None
-    return SEED.sub("", HEADING.sub("", text))
+    return DATA_SEED.sub(r"\1", SEED.sub("", HEADING.sub("", text)))
 
 
 def _settings(run: Run) -> Iterator[tuple[str, str]]:
     record = run.record
-    yield from _flat(record.get("adapter", {}))
-    key = record.get("comparability", {})
-    model, data = record.get("model", {}), record.get("data", {})
+    yield from _flat(record.adapter.rest)
+    if (base := record.adapter.quantisation) is not None:
+        facts = {"asked": base.asked, "got": base.got, "why": base.why, **base.rest}
+        yield from _flat(facts, "quantisation.")
+    key = record.comparability
     named = {
-        "model": model.get("hub_id"),
-        "source": data.get("source"),
+        "model": record.model.hub_id,
+        "source": record.data.source,
         **{name: key.get(name) for name in (*HARDWARE, "batch", "max_length", "resolution")},
-        "config": record.get("name"),
+        "config": record.name,
     }
     yield from ((name, _short(value)) for name, value in named.items() if value is not None)
 

@@ -15,14 +15,17 @@ from plotly.offline import get_plotlyjs
 
 from hwlit.plain_text import printable
 from hwlit.study.classes import MOST, confusion
-from hwlit.study.comparison import Comparison
+from hwlit.study.comparison import Comparison, Row
+from hwlit.study.energy import CPU_ONLY
 from hwlit.study.environment import environment_grid
 from hwlit.study.figures import Figure, colours, learning_curves, pareto_figures, phase_figure
 from hwlit.study.formats import grids
-from hwlit.study.grids import Cell, Grid, metric_name, quantity, times, word
+from hwlit.study.grids import energy_label
 from hwlit.study.latency import OVER_BASE
 from hwlit.study.pictures import picture_grid
 from hwlit.study.plain_words import sentences
+from hwlit.study.table import Cell, Grid, interval, quantity, times
+from hwlit.study.verdict_grids import MARK, metric_name, word
 
 FOLDER = Path(__file__).parent
 OVERVIEW = {
@@ -93,29 +96,49 @@ def _overview(comparison: Comparison) -> Grid:
     name, (latency, _) = metric_name(comparison), comparison.latency_cost()
     known = [n for n in OVERVIEW if any(n in row.readings for row in comparison.rows)]
     names = {n: OVERVIEW[n] for n in known}
+    if "fit/energy" in names:
+        names["fit/energy"] = energy_label(comparison.rows)
     if any(latency in row.readings for row in comparison.rows):
         over = " / base" if latency == OVER_BASE else ""
         names[latency] = f"merged latency{over}, {comparison.latency_input}"
-    rows, unlike = [], any(row.flags for row in comparison.rows)
+    unlike = any(row.flags for row in comparison.rows)
+    rows = []
     for row in comparison.rows:
-        found = row.readings.get(comparison.metric)
-        ends = (
-            "" if found is None or found.low is None else f" ({found.low:.3f} .. {found.high:.3f})"
-        )
-        cells = [
-            Cell(row.label),
-            Cell("" if found is None else f"{found.value:.4f}{ends}", row.value(comparison.metric)),
-            Cell("baseline" if row.verdict is None else word(row.verdict)),
-        ]
-        for measure in names:
-            own = row is comparison.baseline or measure == OVER_BASE  # which is a ratio already
-            ratio = None if own else comparison.ratio(row, measure)
-            told = quantity(row.readings.get(measure)) + times(ratio)
-            cells.append(Cell(told, row.value(measure)))
-        rows.append([*cells, *([Cell("; ".join(row.flags))] if unlike else [])])
-    columns = ["method", f"{name} (95 %)", "verdict", *names.values()]
-    columns += ["not like the baseline in"] if unlike else []
-    return Grid("overview", columns, rows, ["x: times the baseline's; ± half the range over seeds"])
+        costs = [_cost(comparison, row, measure, names[measure]) for measure in names]
+        flags = [Cell("; ".join(row.flags))] if unlike else []
+        rows.append([*_quality(comparison, row), *costs, *flags])
+    columns = ["method", f"{name} (95 %)", "against the baseline", "against the best"]
+    columns += [*names.values(), *(["not like the baseline in"] if unlike else [])]
+    notes = [
+        f"{MARK} may be the best: not shown to be below it",
+        "x: times the least of the methods that train; ± half the range over seeds",
+    ]
+    if any(found.disturbed for row in comparison.rows for found in row.readings.values()):
+        notes.append("!: something else used the machine, so it is not ranked")
+    return Grid("overview", columns, rows, notes)
+
+
+def _quality(comparison: Comparison, row: Row) -> list[Cell]:
+    found = row.readings.get(comparison.metric)
+    text = ""
+    if found is not None:
+        ends = interval(found.low, found.high)
+        text = f"{found.value:.4f}" + (f" ({ends})" if ends else "")
+        text += " of this run" if found.of_this_run else ""
+    baseline = "baseline" if row.verdict is None else word(row.verdict)
+    best = "best" if row is comparison.best() else ""
+    return [
+        Cell(row.label + (f" {MARK}" if row.may_be_best else "")),
+        Cell(text, row.value(comparison.metric)),
+        Cell(baseline),
+        Cell(best if row.against_best is None else word(row.against_best)),
+    ]
+
+
+def _cost(comparison: Comparison, row: Row, name: str, title: str) -> Cell:
+    told = quantity(row.readings.get(name), tagged=title != CPU_ONLY)
+    ratio = None if name == OVER_BASE else comparison.ratio(row, name)
+    return Cell(told + times(ratio.value if ratio else None), row.value(name))
 
 
 def _matrices(comparison: Comparison) -> list[tuple[str, list[str], list[Any]]]:

@@ -69,14 +69,14 @@ def picture_grid(methods: Sequence[Method]) -> PictureGrid | None:
 def _by_prompt(run: Run, stem: str) -> dict[str, list[Picture]]:
     """Return the pictures of a run by prompt, with the run's own word for the concept left out."""
     found: dict[str, list[Picture]] = {}
-    identifier = run.record.get("data", {}).get("identifier")
+    identifier = run.record.data.identifier
     for path in _files(run, stem):
         try:
             with Image.open(path, formats=("PNG",)) as picture:  # no other is written
                 if picture.width * picture.height > MOST_PIXELS:
                     continue
                 prompt = str(picture.info.get("prompt", path.stem))
-                common = prompt.replace(str(identifier), "[concept]") if identifier else prompt
+                common = prompt.replace(identifier, "[concept]") if identifier else prompt
                 if len(found.setdefault(common, [])) < PER_CELL:
                     alt = f"{prompt}, seed {picture.info.get('seed', '?')}"
                     found[common].append(Picture(_embedded(picture), alt))

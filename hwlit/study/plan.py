@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from hwlit.study.cells import Budget, Cell
 from hwlit.study.grid import cells_of, known_keys, mapping, option_of
 from hwlit.study.quantities import seconds, size
 from hwlit.study.search import Search
+from hwlit.study.seed_axes import SEEDS, divided_by_run_seed, with_seeds
 from hwlit.yaml_files import read_config
 
 
@@ -31,6 +32,7 @@ class Study:
         budget: What one run may use.
         search: The search that each cell is made for; None for none.
         resources: What a run needs of a cluster, by name: cpus, gpus, memory.
+        seeds: How many seeds each method has because the file names none; None where it does.
     """
 
     name: str
@@ -42,11 +44,12 @@ class Study:
     budget: Budget = field(default_factory=Budget)
     search: Search | None = None
     resources: Mapping[str, Any] = field(default_factory=dict)
+    seeds: int | None = None
 
 
 KEYS = (
     "base", "set", "axes", "include", "exclude", "budget", "metric", "mode", "baseline", "choose",
-    "search", "resources", "real",
+    "search", "resources", "seeds", "real",
 )  # fmt: skip
 
 
@@ -59,13 +62,20 @@ def find_study(name: str) -> Path:
     return Path(find_config(name, "studies"))
 
 
-def read_study(path: Path, real: bool = False, changes: Mapping[str, Any] | None = None) -> Study:
+def read_study(
+    path: Path,
+    real: bool = False,
+    changes: Mapping[str, Any] | None = None,
+    seeds: int | None = SEEDS,
+) -> Study:
     """Return the study that a file describes.
 
     Args:
         path: The file.
         real: Whether its part `real` is laid over the rest: the real model instead of a small one.
         changes: Settings for every cell, by option; they go before the file's own.
+        seeds: How many seeds each method has where the file names none; None leaves it at that of
+            its config. A search has one all the same.
 
     Raises:
         UsageError: The file does not say a study; in one sentence, what to change.
@@ -75,19 +85,14 @@ def read_study(path: Path, real: bool = False, changes: Mapping[str, Any] | None
         raise UsageError(f"study {path} holds no keys; it begins with base: and axes:")
     known_keys(said, KEYS, f"study {path}")
     if real:
-        if "real" not in said:
-            raise UsageError(f"study {path} has no part named real; leave --real away")
-        known_keys(mapping(said["real"], "real"), KEYS[:-1], f"the part real of {path}")
-        for part, where in ((said, ""), (said["real"], "real.")):
-            for key in ("set", "axes"):
-                mapping(part.get(key, {}), where + key)
-        said = _laid_over(said, said["real"])
+        said = _with_real(said, path)
     mode = said.get("mode", "max")
     if mode not in ("max", "min"):
         raise UsageError(f"mode is {mode!r}; give max or min")
     budget = mapping(said.get("budget", {}), "budget")
     known_keys(budget, [each.name for each in fields(Budget)], "budget")
-    cells = cells_of(said, path, changes or {})
+    whole = with_seeds(said, changes or {}, None if "search" in said else seeds)
+    cells = cells_of(whole, path, changes or {})
     search = mapping(said["search"], "search") if "search" in said else None
     if search is not None:
         known_keys(search, [each.name for each in fields(Search)], "search")
@@ -109,7 +114,36 @@ def read_study(path: Path, real: bool = False, changes: Mapping[str, Any] | None
         ),
         search=None if search is None else Search(**search),
         resources=resources,
+        seeds=None if whole is said or "seeds" in said else seeds,
     )
+
+
+def read_older_study(path: Path, real: bool, changes: Mapping[str, Any]) -> Study:
+    """Return a study as it was read when `seed_everything` divided the data, too.
+
+    Its cells keep their hash, so that what they have run is not run again.
+
+    Args:
+        path: See `read_study`.
+        real: Likewise.
+        changes: Likewise.
+
+    Raises:
+        UsageError: As there.
+    """
+    study = read_study(path, real, changes, seeds=None)
+    return replace(study, cells=divided_by_run_seed(study.cells))
+
+
+def _with_real(said: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return a study with its part `real` laid over it."""
+    if "real" not in said:
+        raise UsageError(f"study {path} has no part named real; leave --real away")
+    known_keys(mapping(said["real"], "real"), KEYS[:-1], f"the part real of {path}")
+    for part, where in ((said, ""), (said["real"], "real.")):
+        for key in ("set", "axes"):
+            mapping(part.get(key, {}), where + key)
+    return _laid_over(said, said["real"])
 
 
 def _laid_over(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from hwlit.errors import UsageError
+from hwlit.records import Direction, Measure, Record
 from hwlit.study.collect import Run
 
-QUALITY = ("test/accuracy", "test/f1_macro", "test/clip_i", "test/clip_t", "test/loss")
-LESS_IS_BETTER = ("loss", "score", "error", "kid", "drift", "memorising")  # last word of a metric
-NOT_QUALITY = ("wall_time", "energy", "peak_memory")
-COST_UNITS = ("s", "B", "J")
+NO_METRIC = "test/accuracy"  # what is missing where no run has a measure of quality
 
 
 def metric_of(runs: Sequence[Run], asked: str | None, usual: str | None) -> str:
-    """Return the name of the reading that quality is.
+    """Return the name of the reading that methods are ranked by.
 
     Args:
         runs: Those that finished.
@@ -22,27 +20,59 @@ def metric_of(runs: Sequence[Run], asked: str | None, usual: str | None) -> str:
         usual: The study's.
 
     Raises:
-        UsageError: No run has what was asked for.
+        UsageError: No run has what was asked for, or nothing says whether more of it is better.
     """
-    readings = {name: None for run in runs for name in run.record["readings"]}
+    records = [run.record for run in runs]
     if asked is None:
-        return usual or next((name for name in QUALITY if name in readings), QUALITY[0])
-    if not readings or asked in readings:
+        return usual or _primary(records)
+    known = dict(_readings(records))
+    if not known:
         return asked
-    if f"test/{asked}" in readings:
-        return f"test/{asked}"
-    told = [n for n in readings if n.startswith("test/") and not n.endswith(NOT_QUALITY)]
-    raise UsageError(f"no run has {asked!r}; there are {', '.join(sorted(told)) or 'no metrics'}")
+    for name in (asked, f"test/{asked}"):
+        if name in known:
+            if known[name].direction is not None:
+                return name
+            raise UsageError(
+                f"{name} only describes a run: more of it is neither better nor worse; "
+                f"there are {_rankable(known)}"
+            )
+    raise UsageError(f"no run has {asked!r}; there are {_rankable(known)}")
 
 
-def mode_in(runs: Sequence[Run], metric: str) -> str:
-    """Return whether `max` or `min` of a reading is best: less of a cost, else as its name says."""
-    readings = (run.record["readings"].get(metric) for run in runs)
-    units = {reading["unit"] for reading in readings if reading is not None}
-    cost = not units.isdisjoint(COST_UNITS) or metric.startswith("params/")
-    return "min" if cost else mode_of(metric)
+def measure_of(records: Iterable[Record], name: str) -> Measure | None:
+    """Return what a reading means, as the first record that has it says."""
+    return next((r.readings[name].measure for r in records if name in r.readings), None)
 
 
-def mode_of(metric: str) -> str:
-    """Return whether `max` or `min` of a measure of quality is best, by its name."""
-    return "min" if metric.endswith(LESS_IS_BETTER) else "max"
+def direction_of(records: Sequence[Record], name: str) -> Direction:
+    """Return whether `max` or `min` of a metric is best.
+
+    What is measured while training, such as `val/loss`, is no reading: it is as its twin of the
+    test. Without one only a loss is better where it is less.
+    """
+    for own in (name, f"test/{name.rpartition('/')[2]}"):
+        measure = measure_of(records, own)
+        if measure is not None and measure.direction is not None:
+            return measure.direction
+    return "min" if name.rpartition("/")[2] == "loss" else "max"
+
+
+def _primary(records: Sequence[Record]) -> str:
+    known = list(_readings(records))
+    quality = [name for name, measure in known if measure.role == "quality"]
+    primary = [name for name, measure in known if measure.primary]
+    return next(iter([*primary, *quality]), NO_METRIC)
+
+
+def _readings(records: Iterable[Record]) -> Iterator[tuple[str, Measure]]:
+    seen: set[str] = set()
+    for record in records:
+        for name, reading in record.readings.items():
+            if name not in seen:
+                seen.add(name)
+                yield name, reading.measure
+
+
+def _rankable(known: dict[str, Measure]) -> str:
+    names = sorted(name for name, measure in known.items() if measure.role == "quality")
+    return ", ".join(names) or "no metrics"

@@ -13,14 +13,16 @@ from typing import Any
 from hwlit.bounded_files import read_json
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.run_directory import LOCK, OWNER
+from hwlit.saved_configs import leaves_division
 from hwlit.storage import write_text
-from hwlit.study.inside import check_name, check_row, refuse_links
+from hwlit.study.inside import SCHEMA, check_name, check_row, refuse_links
 from hwlit.study.plan import Study
 from hwlit.temporaries import is_temporary
+from hwlit.yaml_files import config_text
 
-SCHEMA = 1
 MOST_CELLS = 100_000  # a study's file may grow; each version of it has at most 10,000
 FACTS = ("name", "metric", "mode", "cells")  # what `study.json` says at least
+DIVIDED_BY = "data.seed"  # the cells of a study that is begun now
 FOLDERS = ("rows", "runs", "logs", "started", "replaced", "tensorboard")
 # What the same command tries again: something from outside ended it.
 UNFINISHED = ("interrupted", "killed")
@@ -96,6 +98,7 @@ class Store:
         """
         path = self.path / "study.json"
         refuse_links(self.path)
+        divided_by = "seed_everything" if self.divided_by_run_seed else DIVIDED_BY
         if not path.is_file():
             ours = [LOCK, OWNER]
             if (self.path / "started").is_dir():  # a study whose study.json was removed
@@ -112,9 +115,22 @@ class Store:
             )
         facts = {
             "schema": SCHEMA, "name": study.name, "metric": study.metric, "mode": study.mode,
-            "baseline": study.baseline, "choose": study.choose, "cells": list(names),
+            "baseline": study.baseline, "choose": study.choose, "divided_by": divided_by,
+            "cells": list(names),
         }  # fmt: skip
         write_text(path, json.dumps(facts, indent=1) + "\n")
+
+    @property
+    def divided_by_run_seed(self) -> bool:
+        """Whether it was begun when `seed_everything` divided the data, too: so it goes on."""
+        if not self.path.is_dir():
+            return False
+        refuse_links(self.path)
+        if (self.path / "study.json").is_file():
+            return self.facts().get("divided_by") != DIVIDED_BY
+        # Removed, it may be, as one that is damaged; then the runs tell.
+        configs = (self.path / "runs").glob("*/config.yaml")
+        return any(map(_leaves_division, configs))
 
     def known(self) -> list[str]:
         """Return the names of the cells so far; none where nothing was begun."""
@@ -192,6 +208,13 @@ class Store:
     def _new_folder(self, name: str) -> Path:
         folders = (self.path / "replaced" / f"{name}-{n}" for n in itertools.count(1))
         return next(folder for folder in folders if not folder.exists())
+
+
+def _leaves_division(config: Path) -> bool:
+    try:
+        return leaves_division(config_text(config))
+    except UsageError:  # damaged: whoever goes on with that run says so
+        return False
 
 
 def _read(path: Path) -> dict[str, Any]:

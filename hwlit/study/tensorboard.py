@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +23,19 @@ from tensorboard.plugins.hparams.metadata import (
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from hwlit.paths import last_name
+from hwlit.records import Record
 from hwlit.storage import replacing
 
 
-def write_session(folder: Path, record: Mapping[str, Any]) -> None:
+def write_session(folder: Path, record: Record) -> None:
     """Write a run's settings and final readings; nothing for a run that has no record.
 
     Args:
         folder: Its directory in the study's log directory; what it held is replaced.
-        record: The run's record as plain data.
+        record: The run's record.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    if not record.get("readings"):
+    if not record.readings:
         return
     now = time.time()
     start, end = plugin_data_pb2.HParamsPluginData(), plugin_data_pb2.HParamsPluginData()
@@ -50,11 +50,11 @@ def write_session(folder: Path, record: Mapping[str, Any]) -> None:
         else:
             slot.string_value = str(value)
     end.session_end_info.end_time_secs = now
-    ok = record.get("status") == "ok"
+    ok = record.status == "ok"
     end.session_end_info.status = 1 if ok else 2  # STATUS_SUCCESS, STATUS_FAILURE
     values = [
-        Summary.Value(tag=name, simple_value=reading["value"])
-        for name, reading in record["readings"].items()
+        Summary.Value(tag=name, simple_value=reading.value)
+        for name, reading in record.readings.items()
     ]
     for tag, data in ((SESSION_START_INFO_TAG, start), (SESSION_END_INFO_TAG, end)):
         plugin = SummaryMetadata.PluginData(
@@ -67,17 +67,19 @@ def write_session(folder: Path, record: Mapping[str, Any]) -> None:
         writer.write(Event(wall_time=now, summary=Summary(value=values)).SerializeToString())
 
 
-def _settings(record: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(record: Record) -> dict[str, Any]:
     """Return what the run was: adapter with its settings, model, device, precision and seed."""
-    adapter = record.get("adapter", {})
-    settings = {k: v for k, v in adapter.items() if isinstance(v, str | int | float)}
-    named = {"adapter": settings.pop("name", None), **settings}
-    model = record.get("model", {}).get("hub_id")
-    named |= {
-        "quantised_from": record.get("source", {}).get("adapter"),
-        "model": None if model is None else last_name(str(model)),
-        "device": record.get("device", {}).get("name"),
-        "precision": record.get("precision"),
-        "seed": record.get("seed"),
+    adapter, model = record.adapter, record.model.hub_id
+    settings = {k: v for k, v in adapter.rest.items() if isinstance(v, str | int | float)}
+    named = {
+        "adapter": adapter.name,
+        "class": adapter.class_,
+        **settings,
+        "quantised_from": None if record.source is None else record.source.adapter,
+        "model": None if model is None else last_name(model),
+        "device": record.device.name,
+        "precision": record.precision,
+        "seed": record.seed,
+        "data_seed": record.data.seed,
     }
     return {name: value for name, value in named.items() if value is not None}

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hwlit.errors import IntegrityError
-from hwlit.records import read_record
+from hwlit.records import Record, read_record
 from hwlit.study.cells import Budget
-from hwlit.study.collect import checked
+from hwlit.study.collect import NO_RECORD
 from hwlit.study.processes import Ending
 from hwlit.study.show import in_unit
 
@@ -52,13 +50,13 @@ def judge(ending: Ending, run: Path, log: Path, offset: int, limits: Budget) -> 
         limits: What it was allowed to use.
     """
     record = read_if_there(run)
-    if record.get("status") == "ok":
+    if record.status == "ok":
         return _within(record, limits)
     if ending.cut is not None:
         return _cut(ending, limits)
     if ending.exit_code is None:
         return None
-    said = last_words(log, offset) or str(record.get("error", ""))
+    said = last_words(log, offset) or record.error or ""
     if ending.exit_code < 0:
         return _by_signal(-ending.exit_code, ending.out_of_memory)
     if ending.exit_code == 0:
@@ -69,12 +67,12 @@ def judge(ending: Ending, run: Path, log: Path, offset: int, limits: Budget) -> 
     return Verdict(status, said or f"it exited with {ending.exit_code} and said nothing")
 
 
-def read_if_there(run: Path) -> Mapping[str, Any]:
-    """Return a run's record; nothing where there is none that can be read."""
+def read_if_there(run: Path) -> Record:
+    """Return a run's record; `NO_RECORD` where there is none, or a damaged one."""
     try:
-        return checked(read_record(run))
+        return read_record(run)
     except IntegrityError:
-        return {}
+        return NO_RECORD
 
 
 def last_words(log: Path, offset: int = 0) -> str:
@@ -91,9 +89,9 @@ def last_words(log: Path, offset: int = 0) -> str:
     return "".join((ours or lines)[-1:])[:LONGEST]
 
 
-def _within(record: Mapping[str, Any], limits: Budget) -> Verdict:
+def _within(record: Record, limits: Budget) -> Verdict:
     """Return whether a finished run kept to its memory; a peak may fall between two looks."""
-    peak = record.get("readings", {}).get("fit/peak_memory", {}).get("value", 0)
+    peak = record.value("fit/peak_memory") or 0.0
     if limits.memory is None or peak <= limits.memory:
         return Verdict("ok")
     used, allowed = in_unit(peak, "B"), in_unit(limits.memory, "B")

@@ -15,13 +15,14 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.plugins import DoublePrecision
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from transformers import get_scheduler
 
-from hwlit.adapters.base import Adapter, Wrapper, unfreeze
+from hwlit.adapters.base import Adapter, unfreeze
 from hwlit.errors import DivergedError, IntegrityError, UsageError
+from hwlit.records import Record
+from hwlit.tasks.heads import refuse_wrapped_heads
 from hwlit.tasks.optimizers import fuse, make_optimizer, try_optimizer
 from hwlit.tasks.precision import FrozenHalf
 from hwlit.tasks.seeding import seed_of, seeded
@@ -91,7 +92,7 @@ class Task(LightningModule, ABC):
         """Write what was learned in the ecosystem's own format; return the files that hold it."""
 
     @abstractmethod
-    def card(self, record: dict[str, Any]) -> str:
+    def card(self, record: Record) -> str:
         """Return the model card for a run's record."""
 
     def configure_model(self) -> None:
@@ -103,7 +104,7 @@ class Task(LightningModule, ABC):
             self.adapter = self.adapter.settle(self.heads, self.run_device)
             self.adapter.attach_in_phases(network, self.phase)
         self.sites = self.adapter.sites(network)
-        _refuse_wrapped_heads(network, self.heads)
+        refuse_wrapped_heads(network, self.heads)
         if self.adapter.trains_heads:
             unfreeze(network, self.heads)
         self.network = network
@@ -287,14 +288,3 @@ class Task(LightningModule, ABC):
         """Return what the record says about the adapter, plain data."""
         where = {"sites": list(self.sites), "heads": list(self.heads)}
         return {**self.adapter.describe(), **self.adapter.facts(self.network), **where}
-
-
-def _refuse_wrapped_heads(network: nn.Module, heads: tuple[str, ...]) -> None:
-    """Refuse an adapter inside a head: the head learns whole, and is saved whole."""
-    for head in heads:
-        for name, module in network.get_submodule(head).named_modules(prefix=head):
-            if isinstance(module, BaseTunerLayer | Wrapper):
-                raise UsageError(
-                    f"a target matches {name}, which belongs to the head and learns whole anyway; "
-                    "narrow --model.adapter.targets to the layers below"
-                )

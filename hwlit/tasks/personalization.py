@@ -28,6 +28,7 @@ from hwlit.networks.diffusion import (
 from hwlit.networks.picture_side import picture_side
 from hwlit.networks.pipelines import load_noise_schedule, pipeline_facts
 from hwlit.networks.sampling import draw
+from hwlit.records import Record
 from hwlit.tasks.base import Schedule, Task
 from hwlit.tasks.denoising import min_snr_weights, noised, squared_errors, target, with_prior
 from hwlit.tasks.image_export import write_export
@@ -269,7 +270,7 @@ class Personalization(Task):
             self.frozen_dtype, self.device,
         )  # fmt: skip
 
-    def card(self, record: dict[str, Any]) -> str:
+    def card(self, record: Record) -> str:
         """Return the model card for a run's record."""
         lora = isinstance(self.adapter.peft_config(self.network), LoraConfig)
         files = self.adapter.files(self.network)

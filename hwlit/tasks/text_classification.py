@@ -37,6 +37,7 @@ from hwlit.networks.text import (
     revision,
     weights_sha256,
 )
+from hwlit.records import Record
 from hwlit.tasks.base import Schedule, Task
 from hwlit.tasks.precision import computing_dtype
 from hwlit.tasks.quantized_check import batched_logits, check_quantized
@@ -213,7 +214,7 @@ class TextClassification(Task):
         )
         return (file,)
 
-    def card(self, record: dict[str, Any]) -> str:
+    def card(self, record: Record) -> str:
         """Return the model card for a run's record."""
         peft = self.adapter.peft_config(self.network) is not None
         quantised = peft and self.adapter.base_config(self.network) is not None

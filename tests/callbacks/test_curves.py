@@ -14,6 +14,10 @@ def curves():
     return Curves(Predictions(("no", "yes")))
 
 
+def shown(monitor):
+    return {one.name: one for one in monitor.details()["exhibits"]}
+
+
 def test_every_rate_is_kept_and_logged_with_the_steps_that_are(curves):
     logged = []
     module = SimpleNamespace(log=lambda name, value: logged.append((name, value)))
@@ -22,7 +26,7 @@ def test_every_rate_is_kept_and_logged_with_the_steps_that_are(curves):
         optimizer = SimpleNamespace(param_groups=[{"lr": step / 10}, {"lr": 9.0}])
         curves.on_before_optimizer_step(trainer, module, optimizer)
     assert logged == [("train/learning_rate", 0.9), ("train/learning_rate", 1.9)]
-    curve = curves.details()["curves"]["learning_rate"]
+    curve = shown(curves)["learning_rate"].columns
     assert curve == {"step": list(range(20)), "rate": [step / 10 for step in range(20)]}
     assert curves.own_time > 0
 
@@ -36,22 +40,24 @@ def test_validation_is_kept_by_epoch_and_not_from_the_sanity_check(curves):
             ),
             None,
         )  # fmt: skip
-    assert curves.details()["curves"] == {
-        "validation": {"epoch": [0, 1], "step": [5, 10], "val/loss": [1.0, 0.0]}
-    }
+    (shown,) = curves.details()["exhibits"]
+    assert (shown.name, shown.kind) == ("validation", "curve")
+    assert shown.columns == {"step": [5, 10], "epoch": [0, 1], "val/loss": [1.0, 0.0]}
+    assert next(iter(shown.columns)) == "step"
 
 
 def test_the_test_rows_give_reliability_and_precision_over_recall():
     predictions = Predictions(("no", "yes"))
     predictions.targets = torch.tensor([0, 1, 1])
     predictions.logits = torch.tensor([[2.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
-    found = Curves(predictions).details()["curves"]
-    error = sum(b["count"] * abs(b["accuracy"] - b["confidence"]) for b in found["reliability"]) / 3
+    found = shown(Curves(predictions))
+    columns = (found["reliability"].columns[n] for n in ("count", "accuracy", "confidence"))
+    error = sum(n * abs(right - sure) for n, right, sure in zip(*columns, strict=True)) / 3
     bins = reliability(predictions.shares, predictions.targets)
     assert error == pytest.approx(calibration_error(bins))
-    (curve,) = found["precision_recall"]
-    assert (curve["label"], curve["average_precision"]) == ("yes", 1.0)
-    assert curve["recall"] == [0.5, 1.0]
+    curve = found["precision_recall"]
+    assert curve.facts == {"label": "yes", "average_precision": 1.0}
+    assert curve.columns["recall"] == [0.5, 1.0]
     width, height = reliability_picture(bins).get_size_inches()
     assert width == height
 
@@ -79,11 +85,11 @@ def test_a_resumed_run_has_whole_curves():
         trainer = SimpleNamespace(global_step=step, log_every_n_steps=10)
         optimizer = SimpleNamespace(param_groups=[{"lr": 0.1}])
         (first if step < 4 else second).on_before_optimizer_step(trainer, None, optimizer)
-    curve = second.details()["curves"]["learning_rate"]
+    curve = shown(second)["learning_rate"].columns
     assert curve == {"step": list(range(6)), "rate": [0.1] * 6}
     testing = SimpleNamespace(state=SimpleNamespace(fn=TrainerFn.TESTING))
     second.on_load_checkpoint(testing, None, checkpoint)
-    assert second.details()["curves"]["learning_rate"] == curve
+    assert shown(second)["learning_rate"].columns == curve
 
 
 def test_a_long_run_keeps_few_rates(curves):
@@ -93,7 +99,7 @@ def test_a_long_run_keeps_few_rates(curves):
         curves.on_before_optimizer_step(trainer, None, optimizer)
     curves.on_save_checkpoint(None, None, checkpoint := {})
     assert len(checkpoint["curves"]["rates"]) <= 1000
-    curve = curves.details()["curves"]["learning_rate"]
+    curve = shown(curves)["learning_rate"].columns
     assert curve["rate"] == curve["step"]
     assert len(curve["step"]) == 100
     assert max(b - a for a, b in zip(curve["step"], curve["step"][1:], strict=False)) < 60

@@ -99,5 +99,5 @@ def test_what_it_leaves_is_a_record(number, code, status, tmp_path):
         Joining(tmp_path)._leave(number)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == code
     record = read_record(tmp_path)
-    assert record["status"] == status
-    assert record["error"]
+    assert record.status == status
+    assert record.error

@@ -1,20 +1,28 @@
 import pytest
 
 from hwlit.callbacks.ledger import (
+    Phase,
     Share,
+    codecarbon_of,
     energy_of_all,
     memory_of_all,
+    metered,
     peak_readings,
     power_of_all,
     rank_rows,
     uncounted,
 )
 from hwlit.callbacks.ranks import Place
-from hwlit.records import Reading
+from hwlit.devices.codecarbon_tables import CodeCarbon
+from hwlit.devices.cpu_model import CpuModel
+from hwlit.devices.cpu_time import CpuTimeCounter
+from hwlit.devices.energy import EnergyCounter
+from hwlit.devices.thread_power import ThreadPower
+from hwlit.records import Reading, measured
 
 
 def joules(value, component="cpu"):
-    return Reading(value, "J", f"measured: {component}")
+    return Reading(value, "J", measured(component))
 
 
 def share(rank, node=0, energy=None, memory=100, **settings):
@@ -22,7 +30,7 @@ def share(rank, node=0, energy=None, memory=100, **settings):
     given = {
         "counters": tuple(energy),
         "lost": {},
-        "memory": {"fit": {"allocated": Reading(memory, "B", "measured: torch")}},
+        "memory": {"fit": {"allocated": Reading(memory, "B", measured("torch"))}},
         "energy": {"fit": energy},
         "baseline": {},
         "idle": {},
@@ -38,13 +46,13 @@ def test_memory_is_the_sum_and_that_of_each_rank():
         "fit/peak_memory/rank_0": 100,
         "fit/peak_memory/rank_1": 30,
     }
-    assert "sum over 2 processes" in found["fit/peak_memory"].method
+    assert "sum over 2 processes" in found["fit/peak_memory"].how.text
 
 
 def test_one_process_has_no_other_names_and_no_other_method():
     found = peak_readings("fit", [share(0)], "allocated")
     assert found.keys() == {"fit/peak_memory", "fit/peak_memory/allocated"}
-    assert found["fit/peak_memory"] == Reading(100, "B", "measured: torch")
+    assert found["fit/peak_memory"] == Reading(100, "B", measured("torch"))
 
 
 def test_a_phase_of_the_first_process_alone_is_its_own():
@@ -62,7 +70,7 @@ def test_energy_is_summed_over_the_meters_of_all_nodes():
     assert {name: reading.value for name, reading in found.items()} == {
         "gpu": 12.0, "cpu": 3.0, "": 15.0,
     }  # fmt: skip
-    assert "sum over 2 meters on 2 nodes" in found[""].method
+    assert "sum over 2 meters on 2 nodes" in found[""].how.text
     rows = rank_rows(shares)
     energy = [row["energy"] for row in rows]
     assert energy == [{"gpu": 5.0, "cpu": 1.0}, {}, {"gpu": 7.0, "cpu": 2.0}, {}]
@@ -96,5 +104,55 @@ def test_a_window_too_short_on_one_node_leaves_no_sum():
 
 
 def test_idle_watts_are_those_of_all_nodes():
-    shares = [share(n, n, idle={"gpu": Reading(20.0, "W", "measured: NVML")}) for n in (0, 1)]
+    shares = [share(n, n, idle={"gpu": Reading(20.0, "W", measured("NVML"))}) for n in (0, 1)]
     assert power_of_all(shares)["gpu"].value == pytest.approx(40)
+
+
+ESTIMATE = CpuTimeCounter(
+    ThreadPower(1.0, 2.0, 4.0, "2 W", "a guess"),
+    CpuModel("Acme 9000"),
+    CodeCarbon("3", {}, 4.0, own_tdp=100.0, ram=20.0),
+)
+
+
+class Counted(EnergyCounter):
+    component, how, measured, update_period = "gpu", measured("NVML"), True, 0.1
+
+    def read(self):
+        return 0.0
+
+
+def test_a_range_of_assumptions_is_summed_with_what_is_measured():
+    energy = metered((Counted(), ESTIMATE), Phase(10.0, energy={"gpu": 50.0, "cpu": 8.0}))
+    total = energy_of_all("fit", [share(0, energy=energy)])[""]
+    assert (total.low, total.value, total.high) == (54, 58, 66)
+    assert total.how.tag == "estimated", "a sum is as good as its worst part"
+    assert "measured: NVML" in total.how.text
+
+
+def test_the_ranges_of_several_processes_are_summed():
+    parts = [metered((ESTIMATE,), Phase(10.0, energy={"cpu": joules})) for joules in (8.0, 2.0)]
+    found = energy_of_all("fit", [share(0, energy=parts[0]), share(1, energy=parts[1])])
+    assert (found["cpu"].low, found["cpu"].value, found["cpu"].high) == (5, 10, 20)
+    assert found[""].high == 20
+
+
+def test_what_is_measured_has_no_range():
+    total = energy_of_all("fit", [share(0, energy={"cpu": joules(1.0), "gpu": joules(2.0)})])[""]
+    assert (total.low, total.high) == (None, None)
+
+
+def test_codecarbon_would_book_idle_power_and_ram_and_the_gpu_as_well():
+    cpu = Phase(10.0, energy={"cpu": 1e-9})
+    idle = codecarbon_of((ESTIMATE,), cpu, 1)
+    assert idle.value == pytest.approx((100 * 0.1 + 20) * 10)
+    both = codecarbon_of((Counted(), ESTIMATE), Phase(10.0, energy={"cpu": 1e-9, "gpu": 50.0}), 1)
+    assert both.value == pytest.approx(idle.value + 50)
+    assert "50 J" in both.how.text
+
+
+def test_codecarbon_has_nothing_to_say_or_there_is_a_reason():
+    assert codecarbon_of((ESTIMATE,), None, 1) is None
+    assert codecarbon_of((ESTIMATE,), Phase(), 1) is None
+    assert codecarbon_of((Counted(),), Phase(1.0, energy={"gpu": 1.0}), 1) is None
+    assert "there are 2" in codecarbon_of((ESTIMATE,), Phase(1.0, energy={"cpu": 1.0}), 2)

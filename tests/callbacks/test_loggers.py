@@ -1,4 +1,5 @@
 import csv
+from pathlib import Path
 
 import pytest
 import torch
@@ -6,7 +7,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from hwlit.callbacks.loggers import MetricsFile, TensorBoard
 from hwlit.callbacks.predictions import Predictions
-from hwlit.records import Reading, RunRecord
+from hwlit.records import Reading, encoded, measured, record_of
 
 
 def test_columns_that_come_later_are_kept(tmp_path):
@@ -30,6 +31,12 @@ def predictions():
     return monitor
 
 
+def recorded(facts):
+    reading = encoded(Reading(0.5, "1", measured("test rows")))
+    row = {"schema": 2, "status": "ok", "absent": {}, "readings": {"test/accuracy": reading}}
+    return record_of(row | facts, Path("record.json"))
+
+
 def test_tensorboard_has_the_final_row_the_picture_and_samples(tmp_path, predictions):
     logger = TensorBoard(tmp_path)
     facts = {
@@ -38,7 +45,7 @@ def test_tensorboard_has_the_final_row_the_picture_and_samples(tmp_path, predict
         "device": {"name": "cpu"},
         "seed": 3,
     }
-    record = RunRecord("ok", facts, {"test/accuracy": Reading(0.5, "1", "measured")})
+    record = recorded(facts)
     logger.add_row(record)
     logger.add_predictions(predictions, {4: "calm", 7: "storm"})
     assert not list(tmp_path.rglob("hparams.yaml"))
@@ -74,8 +81,7 @@ def test_no_event_file_tells_of_the_host(tmp_path, monkeypatch):
     logger.finalize("success")
     facts = {"adapter": {"name": "Lora"}, "device": {"name": "cpu"}, "seed": 3}
     facts["model"] = {"hub_id": "/home/zorbax/bert"}
-    row = {"test/accuracy": Reading(0.5, "1", "measured")}
-    logger.add_row(RunRecord("ok", facts, row))  # opens another file, as after the fit
+    logger.add_row(recorded(facts))  # opens another file, as after the fit
     again = TensorBoard(tmp_path, resumed_at=4)
     again.log_metrics({"loss": 1.0}, 5)
     again.finalize("success")

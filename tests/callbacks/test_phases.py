@@ -9,13 +9,13 @@ from hwlit.callbacks.ranks import Place
 from hwlit.devices.energy import EnergyCounter
 from hwlit.devices.selection import device_for
 from hwlit.errors import ResourceError
-from hwlit.records import Reading
+from hwlit.records import How, Reading
 
 
 class Joules(EnergyCounter):
     """Counts ten joules a second, in steps of its update period."""
 
-    component, method, measured = "gpu", "measured: a fake", True
+    component, how, measured = "gpu", How("measured", "a fake"), True
 
     def __init__(self, clock, update_period=0.01):
         self.clock = clock
@@ -43,7 +43,7 @@ def phases(counter):
 
 
 def ledger(phases):
-    return {row["name"]: row for row in phases.details()["phases"]}
+    return {row.name: row for row in phases.details()["phases"]}
 
 
 def test_the_phases_add_up_to_the_total(phases, clock):
@@ -55,18 +55,18 @@ def test_the_phases_add_up_to_the_total(phases, clock):
         clock.sleep(0.05)
     phases.finish()
     rows = ledger(phases)
-    spent = {name: rows[name]["wall_time"] for name in ("load", "save", "other")}
+    spent = {name: rows[name].wall_time for name in ("load", "save", "other")}
     assert spent == pytest.approx({"load": 0.3, "save": 0.6, "other": 0.15})
     total = phases.readings()["run/wall_time"].value
-    assert sum(row["wall_time"] for row in rows.values()) == pytest.approx(total)
-    assert sum(row["share"] for row in rows.values()) == pytest.approx(1)
+    assert sum(row.wall_time for row in rows.values()) == pytest.approx(total)
+    assert sum(row.share for row in rows.values()) == pytest.approx(1)
 
 
 def test_the_run_began_when_its_process_did():
     phases = Phases(device_for(torch.device("cpu")), warmup_steps=0)
     phases.finish()
     own_age = time.time() - psutil.Process().create_time()
-    startup = ledger(phases)["startup"]["wall_time"]
+    startup = ledger(phases)["startup"].wall_time
     assert 0 < startup <= phases.readings()["run/wall_time"].value <= own_age
 
 
@@ -76,7 +76,7 @@ def test_energy_goes_to_the_phase_in_which_it_was_used(phases, clock):
     phases.finish()
     found = phases.readings()
     assert found["load/energy/gpu"].value == pytest.approx(2, abs=0.11)  # an update period each end
-    assert found["load/energy"].method == "measured: a fake"
+    assert str(found["load/energy"].how) == "measured: a fake"
 
 
 def test_a_window_too_short_for_the_counter_is_absent_and_not_zero(counter):
@@ -118,8 +118,8 @@ def test_warm_up_ends_after_its_steps(counter, clock):
     phases.on_train_end(None, None)
     phases.finish()
     rows = ledger(phases)
-    assert rows["warmup"]["wall_time"] == pytest.approx(0.04)
-    assert rows["train"]["wall_time"] == pytest.approx(0.02)
+    assert rows["warmup"].wall_time == pytest.approx(0.04)
+    assert rows["train"].wall_time == pytest.approx(0.02)
     assert phases.readings()["fit/wall_time"].value == pytest.approx(0.06)
     assert phases.own_time > 0
 
@@ -176,5 +176,5 @@ def test_two_processes_are_one_row(counter, clock):
     rows = first.details()["ranks"]
     assert [(row["rank"], bool(row["energy"])) for row in rows] == [(0, True), (1, False)]
     assert "ranks" not in first.absent()
-    train = next(row for row in first.details()["phases"] if row["name"] == "train")
-    assert train["peak_memory"]["resident"] == sum(ranks)
+    train = next(row for row in first.details()["phases"] if row.name == "train")
+    assert train.peak_memory["resident"] == sum(ranks)

@@ -100,7 +100,7 @@ def test_the_measures_of_a_known_set():
         "test/clip_i": 4,
         "test/clip_t": 4,
         "test/memorising": 4,
-        "test/diversity": 2,
+        "test/diversity": 4,
         "test/drift": 2,
     }
     assert (found["test/clip_t"].low, found["test/clip_t"].high) == (0.5, 1.0)
@@ -108,7 +108,7 @@ def test_the_measures_of_a_known_set():
 
 
 def test_methods_name_the_checkpoint_and_what_was_done():
-    methods = {name: reading.method for name, reading in scored().readings().items()}
+    methods = {name: str(reading.how) for name, reading in scored().readings().items()}
     assert all("colours" in method for method in methods.values())
     assert all(method.startswith("measured: ") for method in methods.values())
     assert "'sks' dropped" in methods["test/clip_t"]
@@ -129,7 +129,7 @@ def test_clip_reads_prompts_without_any_word_of_the_identifier(identifier):
     pictures.score(concept(rows=rows, identifier=identifier), Reader())
     assert read == ["a red"] * 2 + ["a endless green"] * 2
     found = pictures.readings()["test/clip_t"]
-    assert f"({identifier!r} dropped)" in found.method
+    assert f"({identifier!r} dropped)" in found.how.text
     assert found.value == 3 / 4
     assert pictures.details()["per_prompt"][0]["prompt"] == f"a {identifier} red"  # as it was drawn
 
@@ -155,10 +155,10 @@ def test_the_distance_to_class_pictures_says_what_it_rests_on():
     assert found["test/clip_kid"].value == pytest.approx(tuned)
     untuned = 64 + classes - 2 * (2 * 64 + 1) / 3  # all green
     assert found["base/clip_kid"].value == pytest.approx(untuned)
-    method = found["test/clip_kid"].method
+    method = found["test/clip_kid"].how.text
     assert "4 pictures of the concept to 3 of the class" in method
     assert "CLIP colours in place of Inception's" in method
-    assert method.endswith("jackknife over prompts and class")
+    assert found["test/clip_kid"].interval == "jackknife over prompts and class"
     assert found["test/clip_kid"].low < tuned < found["test/clip_kid"].high
     (remark,) = on_distance(pictures)
     assert "rests on 4 pictures of the concept and 3 of the class; below 2,048" in remark
@@ -178,7 +178,7 @@ def test_dino_looks_with_its_own_eyes():
     dino = SimpleNamespace(checkpoint="eyes", images=blind, facts=dict)
     pictures = scored(dino=dino)
     assert pictures.readings()["test/dino"].value == 1.0
-    assert "DINO eyes" in pictures.readings()["test/dino"].method
+    assert "DINO eyes" in pictures.readings()["test/dino"].how.text
     assert set(pictures.details()["encoders"]) == {"clip", "dino"}
 
 

@@ -8,6 +8,7 @@ from matplotlib import pyplot
 
 from hwlit.callbacks.predictions import Predictions
 from hwlit.metrics.intervals import wilson_interval
+from hwlit.records import ClassFigures
 
 BATCHES = [
     ([9, 2, 5], [1, 0, 1], [[3, 1], [2, 0], [0, 4]]),
@@ -82,10 +83,9 @@ def test_f1_has_an_interval_that_holds_it(predictions):
 
 def test_the_table_and_the_matrix_agree_with_the_rows(predictions):
     details = predictions.details()
-    assert details["confusion_matrix"] == {"labels": ["no", "yes"], "counts": [[2, 1], [1, 1]]}
-    assert details["per_class"][1] == {
-        "label": "yes", "precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2,
-    }  # fmt: skip
+    (matrix,) = details["exhibits"]
+    assert (matrix.labels, matrix.counts) == (("no", "yes"), ((2, 1), (1, 1)))
+    assert details["per_class"][1] == ClassFigures("yes", 0.5, 0.5, 0.5, 2)
 
 
 def test_samples_show_the_surest_mistake_first_and_no_markup(predictions):
@@ -123,7 +123,7 @@ def test_the_positive_class_has_the_average_precision(predictions):
     # By falling p(yes): row 5 (yes), 3 (no), then 9 (yes) and 2 (no), equal: precision 1 and 2/4.
     reading = predictions.readings()["test/average_precision"]
     assert reading.value == pytest.approx((1 + 2 / 4) / 2)
-    assert "positive class" in reading.method
+    assert "positive class" in reading.how.text
     assert predictions.ranked().keys() == {"yes"}
 
 
@@ -136,4 +136,4 @@ def test_of_more_classes_those_that_occur_are_averaged():
     assert monitor.ranked().keys() == {"a", "b"}
     found = monitor.readings()["test/average_precision"]
     assert found.value == pytest.approx(area)
-    assert "2 classes, macro" in found.method
+    assert "2 classes, macro" in found.how.text

@@ -30,7 +30,7 @@ def test_warm_up_steps_are_dropped_and_said(steps):
     found = steps.readings()
     assert found["fit/step_time"].value == pytest.approx(0.02)
     assert found["fit/step_time"].n == 3
-    assert "first 2 of 5 steps dropped" in found["fit/step_time"].method
+    assert "first 2 of 5 steps dropped" in found["fit/step_time"].how.text
     assert len(steps.details()["step_times"]) == 5
 
 
@@ -84,7 +84,7 @@ def test_throughput_is_that_of_all_processes_in_the_time_of_the_first(steps):
     )
     assert together["fit/padding_share"].value == pytest.approx(1 - 160 / 240)
     assert together["fit/step_time"] == alone["fit/step_time"]
-    assert "all 3 processes" in together["fit/samples_per_second"].method
+    assert "all 3 processes" in together["fit/samples_per_second"].how.text
 
 
 def test_a_process_shares_what_it_served_after_the_warm_up(steps):

@@ -78,14 +78,14 @@ def trainer(tmp_path, epochs, *callbacks, **settings):
 def expected(data, epoch):
     """The batches of an epoch, from the sampler alone."""
     part = data._ready().parts["train"]
-    sampler = LengthBatchSampler(part.lengths, data.batch_size, data.seed, True)
+    sampler = LengthBatchSampler(part.lengths, data.batch_size, data.shuffle_seed, True)
     sampler.set_epoch(epoch)
     return [(epoch, [part.row_ids[index] for index in batch]) for batch in sampler]
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_lightning_gives_every_epoch_its_own_order(make, tmp_path, num_workers):
-    data, listener = make(num_workers=num_workers, seed=3), Listener()
+    data, listener = make(num_workers=num_workers, seed=3, shuffle_seed=4), Listener()
     trainer(tmp_path, 2).fit(listener, data)
     assert listener.seen == expected(data, 0) + expected(data, 1)
     assert [sorted(rows) for _, rows in expected(data, 0)] != [

@@ -163,7 +163,7 @@ def test_validation_takes_each_picture_at_each_level_uncropped(make):
 
 def test_test_rows_pair_between_runs(make):
     given = {"test_prompts": ("photo of sks dog", "sks dog on the beach"), "images_per_prompt": 2}
-    data = make(**given, unrelated_prompts=("red circle",), eval_batch_size=4, seed=5)
+    data = make(**given, unrelated_prompts=("red circle",), eval_batch_size=4, shuffle_seed=5)
     rows = data.test_rows()
     assert [row["kind"] for row in rows] == ["concept"] * 4 + ["unrelated"] * 2
     assert [row["seed"] for row in rows] == [row["row_id"] for row in rows] == list(range(6))

@@ -8,7 +8,7 @@ UUIDS = ("aaaa", "bbbb", "cccc")
 
 
 class NVMLError(Exception):
-    pass
+    value = 3  # not supported
 
 
 class FakeNvml(ModuleType):
@@ -49,3 +49,45 @@ class FakeNvml(ModuleType):
 
     def nvmlDeviceGetComputeRunningProcesses(self, handle: str) -> list[Any]:
         return self.processes[handle]
+
+    # What a GPU does now; None where it does not tell.
+
+    NVML_CLOCK_SM = 1
+    NVML_ERROR_NOT_FOUND = 6
+    nvmlClocksThrottleReasonSwPowerCap = 4
+    nvmlClocksThrottleReasonHwSlowdown = 8
+    nvmlClocksThrottleReasonSwThermalSlowdown = 0x20
+    nvmlClocksThrottleReasonHwThermalSlowdown = 0x40
+    nvmlClocksThrottleReasonHwPowerBrakeSlowdown = 0x80
+    utilisation: int | None = 80
+    reasons: int | None = 0
+    clock: int | None = 1200
+    used: tuple[tuple[int, int, int], ...] | None = ()  # process, time stamp, share in percent
+    since = 0
+
+    def _tell(self, value: Any, code: int = 3) -> Any:
+        if value is None:
+            error = NVMLError("Not Supported")
+            error.value = code
+            raise error
+        return value
+
+    def nvmlDeviceGetUtilizationRates(self, handle: str) -> Any:
+        return SimpleNamespace(gpu=self._tell(self.utilisation), memory=1)
+
+    def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle: str) -> int:
+        return int(self._tell(self.reasons))
+
+    def nvmlDeviceGetClockInfo(self, handle: str, kind: int) -> int:
+        return int(self._tell(self.clock))
+
+    def nvmlDeviceGetMaxClockInfo(self, handle: str, kind: int) -> int:
+        return 1600
+
+    def nvmlDeviceGetProcessUtilization(self, handle: str, since: int) -> list[Any]:
+        self.since = since
+        found = [
+            SimpleNamespace(pid=pid, timeStamp=stamp, smUtil=share)
+            for pid, stamp, share in self._tell(self.used)
+        ]
+        return list(self._tell(found or None, self.NVML_ERROR_NOT_FOUND))

@@ -30,7 +30,7 @@ def test_host_clock_orders_its_marks():
 def test_event_clock_waits_for_the_end_and_returns_seconds():
     events = [FakeEvent(0.0), FakeEvent(2500.0)]
     recorded = iter(events)
-    clock = EventClock(lambda: next(recorded), "measured: fake events")
+    clock = EventClock(lambda: next(recorded), "fake events")
     start, end = clock.mark(), clock.mark()
     assert not events[1].passed, "a mark must not wait"
     assert clock.elapsed(start, end) == 2.5

@@ -68,7 +68,7 @@ def test_marks_are_events_on_this_gpus_stream(cuda, gpus):
     end = cuda.mark()
     assert gpus.calls == [("record", ("stream", 1))] * 2, "a mark neither waits nor does more"
     assert cuda.elapsed(start, end) == 1.5
-    assert "CUDA events" in cuda.clock.method
+    assert "CUDA events" in cuda.clock.how.text
 
 
 def test_synchronize_waits_for_this_gpu(cuda, gpus):
@@ -103,7 +103,7 @@ def test_energy_of_the_node_is_that_of_each_gpu_once(gpus, nvml, powercap):
     nvml.millijoules["cccc"] = 2000
     counter = Cuda(node[1], Cpu(powercap=powercap), node).energy_counters()[0]
     assert counter.read() == 2.0 + 5.0
-    assert counter.method.endswith("sum of 2")
+    assert counter.how.text.endswith("sum of 2")
     assert (counter.measured, counter.whole_node, counter.component) == (True, True, "gpu")
 
 

@@ -4,12 +4,13 @@ import pytest
 
 from hwlit.devices.energy import EnergyCounter, EnergySources, EnergyWindow, idle_power
 from hwlit.errors import ResourceError
+from hwlit.records import How
 
 
 class Scripted(EnergyCounter):
     def __init__(self, *values: float, measured: bool = True, update_period: float = 0.001) -> None:
         self.component = "gpu" if measured else "cpu"
-        self.method = "measured: script" if measured else "estimated: script"
+        self.how = How("measured" if measured else "estimated", "script")
         self.measured = measured
         self.update_period = update_period
         self._values = list(values)
@@ -24,7 +25,7 @@ def test_window_returns_the_difference_by_component():
     window = EnergyWindow([Scripted(10.0, 12.5), Scripted(1.0, 2.0, measured=False)])
     time.sleep(0.002)
     use = window.close()
-    assert {name: (r.value, r.unit, r.method) for name, r in use.readings.items()} == {
+    assert {name: (r.value, r.unit, str(r.how)) for name, r in use.readings.items()} == {
         "gpu": (2.5, "J", "measured: script"),
         "cpu": (1.0, "J", "estimated: script"),
     }
@@ -50,7 +51,7 @@ def test_long_window_without_a_change_is_zero_only_for_an_estimate():
 
 def test_short_window_with_a_change_says_that_it_is_short():
     use = EnergyWindow([Scripted(5.0, 6.0, update_period=60)]).close()
-    assert "shorter than the update period" in use.readings["gpu"].method
+    assert "shorter than the update period" in use.readings["gpu"].how.text
 
 
 @pytest.mark.parametrize("values", [(), (5.0,)])
@@ -65,7 +66,7 @@ def test_idle_power_is_joules_over_seconds_of_measured_counters_only():
     assert list(power) == ["gpu"]
     assert power["gpu"].unit == "W"
     assert 0 < power["gpu"].value <= 3.0 / 0.01
-    assert power["gpu"].method.startswith("measured: script, mean of")
+    assert str(power["gpu"].how).startswith("measured: script, mean of")
 
 
 def test_idle_power_refuses_less_than_an_update_period():

@@ -31,7 +31,7 @@ def child() -> Iterator[subprocess.Popen[str]]:
 def can_reset() -> bool:
     memory = HostMemory()
     memory.reset()
-    return "VmHWM" in memory.peak().method
+    return "VmHWM" in memory.peak().how.text
 
 
 exact_peak = pytest.mark.skipif(not can_reset(), reason="no writable /proc/self/clear_refs")
@@ -56,10 +56,10 @@ def test_peak_counts_live_children_and_says_so(child):
     memory = HostMemory()
     memory.reset()
     with_child = memory.peak()
-    assert "plus the VmHWM of 1 live child processes" in with_child.method
+    assert "plus the VmHWM of 1 live child processes" in with_child.how.text
     child.communicate("\n")
     alone = memory.peak()
-    assert "child" not in alone.method
+    assert "child" not in alone.how.text
     assert with_child.value - alone.value > 100 * MB
 
 
@@ -81,10 +81,10 @@ def test_reset_reaches_children():
 
 def test_current_counts_live_children(child):
     with_child = HostMemory().current()
-    assert "1 live child processes" in with_child.method
+    assert "1 live child processes" in with_child.how.text
     child.communicate("\n")
     alone = HostMemory().current()
-    assert alone.method == "measured: RSS of the process"
+    assert str(alone.how) == "measured: RSS of the process"
     assert with_child.value - alone.value > 100 * MB
 
 
@@ -92,8 +92,8 @@ def test_refused_reset_falls_back_and_says_since_when(tmp_path):
     memory = HostMemory(proc=tmp_path)
     memory.reset()
     peak = memory.peak()
-    assert "ru_maxrss, peak since process start" in peak.method
-    assert "clear_refs" in peak.method
+    assert "ru_maxrss, peak since process start" in peak.how.text
+    assert "clear_refs" in peak.how.text
     assert peak.value > 0.9 * memory.current().value
 
 
@@ -112,4 +112,4 @@ def test_windows_gives_the_peak_working_set(tmp_path, monkeypatch):
     monkeypatch.setattr(psutil, "Process", lambda: process)
     peak = HostMemory(proc=tmp_path).peak()
     assert peak.value == 123
-    assert "peak working set, peak since process start" in peak.method
+    assert "peak working set, peak since process start" in peak.how.text

@@ -15,14 +15,14 @@ def test_counter_is_in_joules_of_the_gpu_with_this_uuid(nvml):
     nvml.millijoules["aaaa"] = 0
     assert counter.read() == 6.5
     assert counter.measured
-    assert "whole GPU" in counter.method
+    assert "whole GPU" in counter.how.text
     assert counter.update_period > 0
 
 
 def test_process_memory_is_ours_on_this_gpu_only(nvml):
     reading = open_nvml("bbbb").process_memory()
     assert (reading.value, reading.unit) == (700, "B")
-    assert reading.method.startswith("sampled: ")
+    assert reading.how.tag == "sampled"
 
 
 def test_process_memory_counts_children(nvml):

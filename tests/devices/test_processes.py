@@ -24,12 +24,12 @@ def child(request):
 @pytest.mark.parametrize("child", [{}, {"LOCAL_RANK": "0"}], indirect=True)
 def test_a_worker_belongs_to_us(child):
     assert child.pid in {process.pid for process in descendants()}
-    assert "plus 1 live child" in HostMemory().current().method
+    assert "plus 1 live child" in HostMemory().current().how.text
 
 
 @pytest.mark.parametrize("child", [{"LOCAL_RANK": "1"}], indirect=True)
 def test_another_rank_is_measured_by_itself(child, monkeypatch):
     assert child.pid not in {process.pid for process in descendants()}
-    assert "live child" not in HostMemory().current().method
+    assert "live child" not in HostMemory().current().how.text
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert child.pid in {process.pid for process in descendants()}

@@ -36,7 +36,7 @@ def test_packages_and_their_dram_are_summed_and_nothing_else(zone, powercap):
     used = {name: counter.read() - before[name] for name, counter in counters.items()}
     assert used == {"cpu": 4.0, "dram": 2.0}
     assert counters["cpu"].measured
-    assert counters["cpu"].method.startswith("measured: RAPL package-0, package-1")
+    assert str(counters["cpu"].how).startswith("measured: RAPL package-0, package-1")
 
 
 def test_wrap_around_goes_on_counting(zone, powercap):

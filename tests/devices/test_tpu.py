@@ -24,7 +24,7 @@ def test_memory_is_the_runtimes_and_says_since_when(tpu):
     peaks = tpu.peak_memory()
     assert next(iter(peaks)) == tpu.main_memory
     assert peaks["allocated"].value == 30
-    assert "since process start" in peaks["allocated"].method
+    assert "since process start" in peaks["allocated"].how.text
     assert tpu.current_memory()["allocated"].value == 10
     assert "resident" in peaks
     assert "peak_memory" not in tpu.absent()
@@ -54,7 +54,7 @@ def test_describe_is_plain_json(tpu):
 def test_marks_do_not_wait_and_say_what_they_are_worth(tpu, xla):
     assert tpu.elapsed(tpu.mark(), tpu.mark()) >= 0
     assert not xla.calls
-    assert "between two synchronisations" in tpu.clock.method
+    assert "between two synchronisations" in tpu.clock.how.text
 
 
 def test_missing_torch_xla_is_one_error(monkeypatch):

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,25 +20,31 @@ from hwlit.exports.diffusers_lora import write_diffusers_lora
 from hwlit.exports.model_card import image_model_card, text_model_card
 from hwlit.exports.pipeline_folder import write_pipeline_folder
 from hwlit.networks.diffusion import load_diffusion
+from hwlit.records import record_of
 from hwlit.tasks.image_export import write_export
 from tests.drawing import drawn, learnable, loaded, moved
 
 PROMPT = 'a photo of "sks" dog'
 
 
-def record(hub_id, adapter):
-    return {
-        "model": {"hub_id": hub_id},
-        "adapter": adapter.describe(),
-        "data": {"instance_prompt": PROMPT, "rows": {"train": 5}},
+def record(hub_id, adapter, words=None, **data):
+    how = {"unit": "1", "how": {"tag": "measured", "text": ""}}
+    facts = {
+        "schema": 2,
+        "status": "ok",
+        "model": {"hub_id": hub_id, "labels": [hub_id or "a", "b"]},
+        "adapter": adapter.describe() | ({"words": words} if words else {}),
+        "data": {"instance_prompt": PROMPT, "rows": {"train": 5}} | data,
         "readings": {
-            "test/clip_i": {"value": 0.9, "low": 0.85, "high": 0.95},
-            "test/memorising": {"value": 0.7},
+            "test/clip_i": {"value": 0.9, "low": 0.85, "high": 0.95} | how,
+            "test/memorising": {"value": 0.7} | how,
         },
+        "absent": {},
         "encoders": {"clip": {"checkpoint": "some/clip"}},
         "versions": {"hwlit": "0.1"},
         "seed": 3,
     }
+    return record_of(facts, Path("record.json"))
 
 
 def snippet(card):
@@ -72,8 +79,7 @@ def test_the_snippet_of_the_method_s_own_files_draws(kind, tiny_pipelines, tmp_p
     moved(network.eval(), 0.2)
     given = adapter.state(network), tiny_pipelines[kind], torch.float32, torch.device("cpu")
     write_export(tmp_path, adapter, network, *given)
-    told = record(tiny_pipelines[kind], adapter)
-    told["data"]["instance_prompt"] = "photo of <new1>"
+    told = record(tiny_pipelines[kind], adapter, instance_prompt="photo of <new1>")
     card = image_model_card(told, False, 2, 3.0, adapter.files(network))
     whole, files = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     monkeypatch.chdir(tmp_path)
@@ -99,8 +105,7 @@ def test_the_snippet_of_the_method_s_own_files_draws(kind, tiny_pipelines, tmp_p
     ],
 )
 def test_a_card_is_tagged_as_what_was_trained(lora, files, prior, tags):
-    told = record("some/base", Lora())
-    told["data"]["class_images"] = {"pictures": prior} if prior else None
+    told = record("some/base", Lora(), class_images={"pictures": prior} if prior else None)
     card = image_model_card(told, lora, 2, 3.0, dict.fromkeys(files, ()))
     front = yaml.safe_load(card.split("---")[1])
     assert front["tags"] == ["hwlit", "text-to-image", "diffusers", *tags]
@@ -139,21 +144,16 @@ def parts(card):
 
 
 def test_no_label_is_markup_in_a_card():
-    facts = record("base", Lora(rank=2)) | {"model": {"hub_id": EVIL, "labels": [EVIL, "b"]}}
-    facts["data"] = {
-        "source": [EVIL],
-        "rows": {"train": 1, "test": 1},
-        "majority_class_accuracy": 1,
-    }
+    data = {"source": [EVIL], "rows": {"train": 1, "test": 1}, "majority_class_accuracy": 1}
+    facts = record(EVIL, Lora(rank=2), **data)
     kinds, _, head = parts(text_model_card(facts, peft=True))
     assert not kinds & {"html_inline", "html_block", "link_open", "image", "hr"}
     assert head["base_model"] == EVIL
 
 
 def test_no_prompt_and_no_word_is_markup_or_code_in_a_card():
-    facts = record("base", Lora(rank=2, targets=("unet.*.to_q",)))
-    facts["data"]["instance_prompt"] = EVIL
-    facts["adapter"]["words"] = EVIL
+    adapter = Lora(rank=2, targets=("unet.*.to_q",))
+    facts = record("base", adapter, words=EVIL, instance_prompt=EVIL)
     files = {f'"); {word}.safetensors': ["w"] for word in (EVIL, "a")}
     card = image_model_card(facts, False, 2, 3.0, files)
     kinds, told, head = parts(card)

@@ -4,7 +4,7 @@ from torchmetrics.classification import MulticlassCalibrationError
 
 from hwlit.metrics.probabilities import (
     average_precision,
-    brier_score,
+    brier_scores,
     calibration_error,
     precision_recall,
     reliability,
@@ -50,7 +50,7 @@ def test_full_confidence_lies_in_the_last_bin():
 
 def test_brier_score_by_hand():
     shares, targets = tensor([[1, 0], [0.5, 0.5], [0, 1]]), torch.tensor([0, 0, 0])
-    assert brier_score(shares, targets) == pytest.approx((0 + 0.5 + 2) / 3)
+    assert float(brier_scores(shares, targets).mean()) == pytest.approx((0 + 0.5 + 2) / 3)
 
 
 def test_average_precision_in_closed_form():

@@ -80,12 +80,14 @@ def test_lora_from_pictures_to_a_file_that_stock_diffusers_draws_from(fit, tiny_
     assert {"class_images", "cache", "samples", "base_pictures", "score"} <= set(phases)
     assert record["data"]["class_images"]["drawn_in_this_run"] == 3
     assert record["data"]["identifier"] == "sks"
-    assert record["curves"]["learning_rate"]["step"] == list(range(12))
-    validation = record["curves"]["validation"]
+    curves = {one["name"]: one["columns"] for one in record["exhibits"] if one["kind"] == "curve"}
+    assert curves["learning_rate"]["step"] == list(range(12))
+    validation = curves["validation"]
     assert (validation["epoch"], validation["step"]) == ([0, 1], [6, 12])
     assert all(0 < loss < 10 for loss in validation["val/loss"])
-    assert "4 pictures of the concept and 3 of the class" in record["remarks"][0]
-    assert f"note    {record['remarks'][0]}" in capsys.readouterr().out
+    (told,) = (told for told in record["remarks"] if "KID" in told or "clip_kid" in told)
+    assert "4 pictures of the concept and 3 of the class" in told
+    assert f"note    {told}" in capsys.readouterr().out
     assert len(list((output / "samples").glob("test-*.png"))) == 6
     assert (output / "samples" / "step-000006.png").is_file()
     pipeline = loaded(tiny_pipelines["sd"])
@@ -122,7 +124,7 @@ def test_the_whole_denoiser_becomes_a_pipeline_folder(fit, tiny_pipelines):
         assert all(torch.equal(new, old) for new, old in pairs)
     readings = record_of(output)["readings"]
     same = readings["latency/merged/picture/p50"]
-    assert "same modules" in same["method"]
+    assert "same modules" in same["how"]["text"]
 
 
 @pytest.mark.slow
@@ -177,7 +179,7 @@ def test_two_concepts_are_learned_jointly(fit, tmp_path):
     record = record_of(output)
     assert record["data"]["captions"]["1.png"] == "photo of <new2> dog"
     assert record["data"]["class_images"]["drawn_in_this_run"] == 0
-    assert "'<new1> <new2>' dropped" in record["readings"]["test/clip_t"]["method"]
+    assert "'<new1> <new2>' dropped" in record["readings"]["test/clip_t"]["how"]["text"]
     assert record["check"]["prompts"] == ["photo of <new1> mug"] * 2 + ["a photo of a <new2>"]
     words = "<new1>.safetensors + <new2>.safetensors"
     assert f"{words} + pytorch_custom_diffusion_weights.bin" in record["check"]["ways"]

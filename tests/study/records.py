@@ -1,11 +1,23 @@
 """Hand-made runs, whose figures a test knows."""
 
 import csv
+import dataclasses
 import json
 
-from hwlit.records import Reading, RunRecord
+from hwlit.records import (
+    COST,
+    FACT,
+    How,
+    Reading,
+    Rows,
+    record_of,
+    write_record,
+)
+from hwlit.records.decoding import encoded
+from hwlit.records.old import COST_UNITS, MEASURES
 
 LABELS = ["no", "yes"]
+PAIRED = ("label", "prediction")
 KEY = {"model": "m1", "data": "d1", "steps": 100, "batch": 8, "precision": "32-true",
        "torch": "2.13.0", "threads": 2, "device": "A CPU", "rows_tested": 100}  # fmt: skip
 
@@ -22,35 +34,44 @@ def write_run(
         seed: Seed of the run.
         status: As in the record.
         right: For each test row, whether it is predicted as it is labelled; gives the accuracy.
-        readings: Values of further readings, by name, or (value, unit, method).
+        readings: Values of further readings, by name, or (value, unit, "tag: text").
         key: What differs in the comparability key.
         settings: Settings of the adapter.
         config: The resolved config, less the seed.
         validation: Accuracy after each half of the steps.
         step_time: Seconds of each of the 100 steps.
-        more: Further parts of the record.
+        more: Further parts of the record, as plain data.
     """
     folder.mkdir(parents=True, exist_ok=True)
     given = {"params/trainable": 10, "fit/wall_time": (50.0, "s"), **(readings or {})}
-    found = {name: _reading(value) for name, value in given.items()}
+    found = {name: reading(name, value) for name, value in given.items()}
     if right is not None:
         share = sum(right) / len(right)
-        found["test/accuracy"] = Reading(
-            share, "1", "measured: Wilson", share - 0.1, share + 0.1, len(right)
-        )
+        found["test/accuracy"] = dataclasses.replace(
+            reading("test/accuracy", (share, "1", "measured: Wilson")),
+            low=share - 0.1, high=share + 0.1, n=len(right), rows=Rows("accuracy", PAIRED),
+        )  # fmt: skip
+        kinds = dict.fromkeys(PAIRED, "class")
+        rows = {"file": "predictions.csv", "columns": kinds, "n": len(right), "truth": "label"}
+        more = {"test_rows": rows, **more}
         _write_predictions(folder / "predictions.csv", right)
     description = {
-        "name": "quickstart", "seed": seed, "adapter": {"name": adapter, **(settings or {})},
+        "schema": 2, "status": status, "absent": {}, "task": "text_classification",
+        "readings": encoded(found), "name": "quickstart", "seed": seed,
+        "adapter": {"name": adapter, **(settings or {})},
         "model": {"hub_id": "mini"}, "data": {"source": ["bundled"]},
         "device": {"name": "A CPU"}, "comparability": KEY | (key or {}),
     }  # fmt: skip
     steps = [100 * (i + 1) // len(validation) for i in range(len(validation))]
-    curve = {"step": steps, "val/accuracy": list(validation)}
-    details = {"step_times": [step_time] * 100, "curves": {"validation": curve}}
-    error = None if status == "ok" else "it broke"
-    RunRecord(
-        status, description | more, found, {}, details if validation else {}, error
-    ).write(folder / "record.json")  # fmt: skip
+    if status != "ok":
+        description["error"] = "it broke"
+    if validation:
+        columns = {"step": steps, "val/accuracy": list(validation)}
+        curve = {"name": "validation", "kind": "curve", "title": "validation", "columns": columns}
+        more["exhibits"] = [*more.get("exhibits", ()), curve]
+        description["step_times"] = [step_time] * 100
+    path = folder / "record.json"
+    write_record(record_of(description | more, path), path)
     text = f"# hwlit fit --config {folder}\nseed_everything: {seed}\n{config}"
     (folder / "config.yaml").write_text(text)
     return folder
@@ -77,9 +98,24 @@ def pattern(*parts):
     return [value for n, value in parts for _ in range(n)]
 
 
-def _reading(value):
-    number, unit, *method = value if isinstance(value, tuple) else (value, "1")
-    return Reading(number, unit, method[0] if method else "measured: by hand")
+def matrix(labels, counts):
+    """Return a confusion matrix as plain data."""
+    return {"name": "confusion_matrix", "kind": "matrix", "title": "confusion matrix",
+            "labels": labels, "counts": counts}  # fmt: skip
+
+
+def rewrite(run, change):
+    """Change the plain data of a run's record by a function, and check it."""
+    path = run / "record.json"
+    write_record(record_of(change(json.loads(path.read_text())), path), path)
+
+
+def reading(name, value):
+    """Return a reading by the name of its quantity, from a value or (value, unit, "tag: text")."""
+    number, unit, *how = value if isinstance(value, tuple) else (value, "1")
+    tag, _, text = (how[0] if how else "measured: by hand").partition(": ")
+    measure = MEASURES.get(name.removeprefix("test/"), COST if unit in COST_UNITS else FACT)
+    return Reading(number, unit, How(tag, text), measure=measure)
 
 
 def _write_predictions(path, right):

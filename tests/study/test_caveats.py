@@ -6,7 +6,7 @@ import pytest
 
 from hwlit.study.advise import advice
 from hwlit.study.collect import collect
-from hwlit.study.comparison import compared
+from hwlit.study.comparing import compared
 from hwlit.study.formats import as_csv, as_json, markdown, tables
 from hwlit.study.limits import limit
 from hwlit.study.plain_words import sentences

@@ -37,23 +37,66 @@ def test_a_study(tmp_path):
     assert found.name == "my study"
 
 
-RECORD = {"schema": 1, "status": "ok", "readings": {}, "absent": {}}
-READING = {"value": 1.0, "unit": "1", "method": "measured"}
+def nested(depth):
+    return [nested(depth - 1)] if depth else 1
+
+
+RECORD = {"schema": 2, "status": "ok", "readings": {}, "absent": {}}
+READING = {"value": 1.0, "unit": "1", "how": {"tag": "measured", "text": ""}}
+OLD_READING = {"value": 1.0, "unit": "1", "method": "measured"}
+# Parts of records that are none, and the words that name what is wrong.
+PARTS = {
+    "readings": ({"readings": []}, "readings is no object"),
+    "number": ({"readings": {"a": 3}}, "readings.a is no object"),
+    "nan": ({"readings": {"a": {"value": float("nan")}}}, "NaN"),
+    "text": ({"readings": {"a": {"low": "0"}}}, "readings.a.low is no number"),
+    "large": ({"readings": {"a": {"value": 1e101}}}, "readings.a.value is no number"),
+    "turned": ({"readings": {"a": {"low": 2.0, "high": 1.0}}}, "readings.a"),
+    "half": ({"readings": {"a": {"low": 0.5}}}, "one end of an interval"),
+    "deep": ({"adapter": {"rank": nested(100)}}, "adapter is nested too deeply"),
+    "adapter": ({"adapter": "lora"}, "adapter is no object"),
+    "phases": ({"phases": [1]}, "phases.0 is no object"),
+    "classes": ({"per_class": [{"label": "a"}]}, "per_class.0.f1 is missing"),
+    "steps": ({"step_times": ["x"]}, "step_times.0 is no number"),
+    "best": ({"best_checkpoint": {"path": 3}}, "best_checkpoint.path is no text"),
+    "source": ({"source": {"run": 3}}, "source.run is no text"),
+    "quantised": ({"adapter": {"quantisation": {"got": "int8"}}}, "quantisation.asked is missing"),
+    "status": ({"status": "fine"}, "status is none of ok"),
+    "seed": ({"seed": "x"}, "seed is no whole number"),
+    "newer": ({"schema": 3}, "install a newer one"),
+}
 FOREIGN = {
     "damaged": "{",
     "list": "[1]",
     "foreign": '{"version": 3}',
-    "newer": json.dumps(RECORD | {"schema": 2}),
-    "readings": json.dumps(RECORD | {"readings": []}),
-    "number": json.dumps(RECORD | {"readings": {"a": 3}}),
-    "nan": json.dumps(RECORD | {"readings": {"a": READING | {"value": float("nan")}}}),
-    "text": json.dumps(RECORD | {"readings": {"a": READING | {"low": "0"}}}),
-    "adapter": json.dumps(RECORD | {"adapter": "lora"}),
-    "phases": json.dumps(RECORD | {"phases": [1]}),
-    "seed": json.dumps(RECORD | {"seed": "x"}),
     "bytes": b"\xff\xfe\x00",
     "deep": "[" * 100_000,
 }
+
+
+def _with(record, reading, part):
+    """Return a record with parts of another; readings are whole but for what differs."""
+    readings = part.get("readings")
+    if isinstance(readings, dict):
+        whole = {n: reading | one if isinstance(one, dict) else one for n, one in readings.items()}
+        return record | {"readings": whole}
+    return record | part
+
+
+@pytest.mark.parametrize("schema", [1, 2])
+@pytest.mark.parametrize("name", PARTS)
+def test_a_record_of_which_a_part_is_damaged_is_left_out_and_the_part_named(tmp_path, name, schema):
+    part, words = PARTS[name]
+    record = _with(RECORD | {"schema": schema}, OLD_READING if schema == 1 else READING, part)
+    write_run(tmp_path / "good")
+    (tmp_path / "bad").mkdir()
+    path = tmp_path / "bad" / "record.json"
+    path.write_text(json.dumps(record))
+    found = collect([tmp_path])
+    assert [run.name for run in found.runs] == ["good"]
+    ((place, reason),) = found.left_out
+    assert place == path
+    assert words in reason
 
 
 @pytest.mark.parametrize("name", FOREIGN)
@@ -161,4 +204,4 @@ def test_a_path_in_another_encoding_does_not_damage_a_record(tmp_path):
     run = write_run(tmp_path / "a", data={"source": ["/caf\udce9"]})
     assert "\\udce9" in (run / "record.json").read_text()
     (found,) = collect([tmp_path]).runs
-    assert found.record["data"]["source"] == ["/caf?"]
+    assert found.record.data.source == ["/caf?"]

@@ -3,20 +3,17 @@
 import json
 import shutil
 
-import numpy as np
 import pytest
-from scipy import stats
-from statsmodels.stats.contingency_tables import mcnemar
 
 from hwlit.errors import UsageError
 from hwlit.study.classes import confusion
 from hwlit.study.collect import collect
-from hwlit.study.comparison import compared
+from hwlit.study.comparing import compared
 from hwlit.study.formats import as_json
 from hwlit.study.latency import OVER_BASE
-from hwlit.study.plain_words import sentences, ties
+from hwlit.study.plain_words import sentences
 from hwlit.study.pooling import pooled
-from tests.study.records import pattern, write_run, write_study
+from tests.study.records import matrix, pattern, write_run, write_study
 
 
 def table(tmp_path, metric=None, baseline=None):
@@ -37,7 +34,10 @@ def test_ratios(tmp_path):
     time = rows["Lora"].readings["fit/wall_time"]
     assert (time.value, time.least, time.most, time.seeds) == (50, 40, 60, 3)
     names = ("fit/wall_time", "fit/peak_memory", "fit/energy")
-    assert [found.ratio(rows["Lora"], name) for name in names] == [0.5, 0.25, 0.5]
+    # Against the cheapest that trains, over the seeds in common.
+    ratios = [found.ratio(rows["Full"], name).value for name in names]
+    assert ratios == pytest.approx([2.5, 4, 2])
+    assert [found.ratio(rows["Lora"], name).value for name in names] == [1, 1, 1]
     assert [found.ratio(rows["Lora"], name) for name in ("params/total", "none")] == [None, None]
 
 
@@ -74,11 +74,13 @@ def test_a_hundredth_is_no_win_and_what_is_slower_is_named(tmp_path):
     for name, merged in (("Full", 0.1), ("Lora", 0.098), ("Qat", 0.2)):
         write_run(tmp_path / name, name, config=name, readings=latencies(0.1, merged))
     least, slower = [text for text in sentences(table(tmp_path)[0]) if "base" in text][1:]
-    assert "Lora, 0.98x; a tie with Full, whose runs overlap, or all but equal" in least
-    slow, of_one = "Slower than the unquantised base (batch_1): merged Qat 2.00x", ", its spread"
-    assert slower == f"{slow} (where of one run{of_one} is not known)."
-    write_run(tmp_path / "Qat 1", "Qat", 1, config="Qat", readings=latencies(0.1, 0.21))
-    assert f"{slow.replace('2.00', '2.05')}." in sentences(table(tmp_path)[0])
+    assert "Lora, 0.98x; not told apart from Full; next Qat, 2.04 times that (one run" in least
+    slow = "Slower than the unquantised base (batch_1): merged Qat"
+    assert slower == f"{slow} 2.00x (one run: its spread is not known)."
+    write_run(tmp_path / "Qat 1", "Qat", 1, config="Qat", readings=latencies(0.1, 0.201))
+    assert f"{slow} 2.00x." in sentences(table(tmp_path)[0])
+    write_run(tmp_path / "Qat 2", "Qat", 2, config="Qat", readings=latencies(0.1, 0.09))
+    assert slow not in str(sentences(table(tmp_path)[0]))  # by chance, as far as three runs tell
 
 
 def test_less_than_one_percent_is_no_multiple(tmp_path):
@@ -96,7 +98,7 @@ def test_latencies_with_another_base_are_not_ranked_with_the_others(tmp_path):
     found, _ = table(tmp_path)
     assert [OVER_BASE in row.readings for row in found.rows].count(False) == 1
     (told,) = [text for text in sentences(found) if "lowest latency" in text]
-    assert "a tie with" in told
+    assert "the same: Lora" in told
     assert "not ranked: Lora (precision bf16-true), timed with another base, or none" in told
 
 
@@ -177,7 +179,7 @@ def test_costs_on_other_data_are_not_ranked(tmp_path):
     found, rows = table(tmp_path)
     told = sentences(found)
     assert [text for text in told if "Lora" in text] == [
-        "Not ranked with the others, for their data is other: Lora (source elsewhere)."
+        "Not ranked with the others, for their data differ: Lora (source elsewhere)."
     ]
     lora = rows["Lora (source elsewhere)"]
     assert found.ratio(lora, "fit/wall_time") is None
@@ -195,33 +197,6 @@ def test_who_got_there_in_some_seeds_is_not_ranked_by_these(tmp_path):
     assert ": Bias, 80.0 s; next Full, 1.25 times that" in told
     assert "not ranked: Lora, which has it of some runs" in told
     assert found.ratio(rows["Lora"], "time_to_baseline") is None
-
-
-def test_two_rows_have_one_verdict(tmp_path):
-    """Adjusted among those against the baseline and among those against the best p may differ."""
-    write_run(tmp_path / "u", "Untuned", config="u", right=pattern((50, True), (50, False)))
-    best = pattern((6, False), (44, True), (20, True), (30, False))
-    write_run(tmp_path / "b", "Best", config="b", right=best)
-    for i in range(10):
-        near = pattern((62, True), (38, False))
-        write_run(tmp_path / f"n{i}", f"Near{i}", config=f"n{i}", right=near)
-    found, rows = table(tmp_path)
-    told = ties(found, rows["Best"], found.rows[:1] + found.rows[2:])
-    assert rows["Best"].verdict.word == "better"
-    assert [row.label for row in told["worse"]] == ["Untuned"]
-    assert len(told["tie"]) == 10
-
-
-def test_the_better_one_over_the_seeds_in_common_is_no_tie(tmp_path):
-    base, good = pattern((40, True), (60, False)), pattern((70, True), (30, False))
-    for seed, right in enumerate((base, [True] * 100, [True] * 100)):
-        write_run(tmp_path / f"a{seed}", "Full", seed, config="f", right=right)
-    write_run(tmp_path / "b", "Lora", 0, right=good)
-    found, rows = table(tmp_path)
-    assert (found.best().label, rows["Lora"].verdict.word) == ("Full", "better")
-    told = next(text for text in sentences(found) if "highest" in text)
-    assert "Over the seeds in common Lora is better" in told
-    assert "tie" not in told
 
 
 def test_a_damaged_file_of_rows_is_left_out_by_name(tmp_path):
@@ -253,7 +228,7 @@ def test_a_source_in_one_seed_only(tmp_path):
 def test_classes_that_differ_between_seeds_have_no_sum(tmp_path):
     for seed, labels in enumerate((["a", "b"], ["a", "c"])):
         write_run(tmp_path / f"{seed}", seed=seed, right=[True],
-                  confusion_matrix={"labels": labels, "counts": [[1, 0], [0, 1]]})  # fmt: skip
+                  exhibits=[matrix(labels, [[1, 0], [0, 1]])])  # fmt: skip
     assert confusion(table(tmp_path)[0].rows[0].method) is None
 
 
@@ -269,8 +244,9 @@ def test_a_difference_may_be_negative(tmp_path):
     path = tmp_path / "a0" / "record.json"
     text = path.read_text().replace('"value": -0.02', '"value": -0.02, "low": -0.03, "high": -0.01')
     path.write_text(text)
-    found = pooled(table(tmp_path)[0].rows[0].method, "test/accuracy_difference")
-    assert found.low < found.value < found.high < 0.1
+    found, _ = table(tmp_path)
+    difference = pooled(found.rows[0].method, "test/accuracy_difference", found.evidence)
+    assert difference.low < difference.value < difference.high < 0.1
 
 
 def test_latencies_of_two_models_are_ranked_in_seconds(tmp_path):
@@ -284,7 +260,8 @@ def test_an_interval_of_a_share_stays_between_0_and_1(tmp_path):
     for seed, count in enumerate((99, 30)):
         write_run(tmp_path / f"a{seed}", "Lora", seed, right=[i < count for i in range(100)])
     accuracy = table(tmp_path)[0].rows[0].readings["test/accuracy"]
-    assert (accuracy.low, accuracy.high) == (0.0, 1.0)
+    assert 0 <= accuracy.low < 0.1
+    assert 0.9 < accuracy.high <= 1
 
 
 def test_one_estimate_makes_the_pool_an_estimate(tmp_path):
@@ -294,71 +271,12 @@ def test_one_estimate_makes_the_pool_an_estimate(tmp_path):
     assert rows["Lora"].readings["fit/energy"].tag == "estimated"
 
 
-@pytest.mark.parametrize(("only_first", "only_second", "word"), [(9, 4, "tie"), (20, 4, "better")])
-def test_mcnemar_on_the_same_rows(tmp_path, only_first, only_second, word):
-    both, neither = 60, 100 - 60 - only_first - only_second
-    parts = both, only_first, only_second, neither
-    first, second = (
-        pattern(*zip(parts, right, strict=True))
-        for right in ((True, True, False, False), (True, False, True, False))
-    )
-    write_run(tmp_path / "lora", right=first)
-    write_run(tmp_path / "full", "Full", config="f\n", right=second)
-    _, rows = table(tmp_path)
-    verdict = rows["Lora"].verdict
-    expected = mcnemar([[both, only_first], [only_second, neither]], exact=True).pvalue
-    assert verdict.difference.p == pytest.approx(expected)
-    assert verdict.difference.mean == pytest.approx((only_first - only_second) / 100)
-    assert (verdict.word, verdict.difference.test) == (word, "McNemar, exact")
-    # The other way round it is as sure, and worse.
-    _, rows = table(tmp_path, baseline="Lora")
-    assert rows["Full"].verdict.difference.p == pytest.approx(expected)
-    assert rows["Full"].verdict.word == {"tie": "tie", "better": "worse"}[word]
-
-
-def test_p_values_are_adjusted_for_their_number(tmp_path):
-    write_run(tmp_path / "full", "Full", config="f\n", right=pattern((50, True), (50, False)))
-    for rank in range(5):  # 8 rows against 1: p = 0.039 of one test
-        right = pattern((49, True), (1, False), (8, True), (42, False))
-        write_run(tmp_path / f"r{rank}", settings={"rank": rank}, config=f"{rank}\n", right=right)
-    _, rows = table(tmp_path)
-    verdict = rows["Lora (rank 3)"].verdict
-    assert verdict.difference.p == pytest.approx(0.0390625)
-    assert (verdict.p_adjusted, verdict.word) == (pytest.approx(5 * 0.0390625), "tie")
-
-
-def test_seeds_are_paired_by_seed(tmp_path):
-    random = np.random.default_rng(0)
-    right = {who: random.random((3, 200)) < p for who, p in (("lora", 0.8), ("full", 0.6))}
-    for seed in range(3):
-        for who, adapter in (("lora", "Lora"), ("full", "Full")):
-            row = right[who][seed].tolist()
-            write_run(tmp_path / f"{who}-{seed}", adapter, seed, config=who, right=row)
-    _, rows = table(tmp_path)
-    found = rows["Lora"].verdict.difference
-    grid = right["lora"].astype(float) - right["full"].astype(float)
-    by_row, by_seed = grid.mean(0).var(ddof=1) / 200, grid.mean(1).var(ddof=1) / 3
-    freedom = (by_row + by_seed) ** 2 / (by_row**2 / 199 + by_seed**2 / 2)
-    half = stats.t.ppf(0.975, freedom) * np.sqrt(by_row + by_seed)
-    assert (found.mean, found.seeds, found.rows) == (pytest.approx(grid.mean()), 3, 200)
-    assert (found.low, found.high) == pytest.approx((grid.mean() - half, grid.mean() + half))
-
-
-def test_other_rows_are_not_paired(tmp_path):
-    write_run(tmp_path / "lora", right=pattern((90, True), (10, False)))
-    write_run(tmp_path / "full", "Full", config="f\n", right=pattern((50, True), (49, False)))
-    _, rows = table(tmp_path)
-    verdict = rows["Lora"].verdict
-    assert (verdict.reason, verdict.difference.test) == ("not paired: other test rows", "intervals")
-    assert verdict.word == "better"  # by intervals of 0.1 each way: 0.395 with 0.14
-
-
 def test_without_an_interval_nothing_is_said(tmp_path):
     for name, loss in (("Lora", 0.3), ("Full", 0.5)):
         write_run(tmp_path / name, name, config=name, readings={"test/loss": (loss, "nat")})
     found, rows = table(tmp_path, metric="loss")
     assert (found.mode, found.best().label) == ("min", "Lora")
-    assert rows["Lora"].verdict.difference.mean == pytest.approx(-0.2)
+    assert rows["Lora"].verdict.mean == pytest.approx(-0.2)
     assert rows["Lora"].verdict.word is None
 
 
@@ -369,23 +287,6 @@ def test_figures_on_other_data_are_no_rivals(tmp_path):
     found, rows = table(tmp_path, baseline="a")
     assert rows["Lora (source other.csv)"].verdict.reason == "other data"
     assert found.best().label == "Lora (source bundled)"
-
-
-def test_pictures_are_paired_by_prompt(tmp_path):
-    for name, own, scores in (
-        ("SVDiff", "sks", [0.5, 0.6, 0.7]),
-        ("Full", "<new>", [0.4, 0.4, 0.6]),
-    ):
-        prompts = [
-            {"kind": "concept", "prompt": f"a {own} dog {i}", "clip_i": score}
-            for i, score in enumerate(scores)
-        ]
-        more = {"per_prompt": prompts, "data": {"source": "dog", "identifier": own}}
-        write_run(tmp_path / name, name, config=name, readings={"test/clip_i": scores[0]}, **more)
-    _, rows = table(tmp_path)
-    found = rows["SVDiff"].verdict.difference
-    expected = stats.ttest_rel([0.5, 0.6, 0.7], [0.4, 0.4, 0.6])
-    assert (found.p, found.rows) == (pytest.approx(expected.pvalue), 3)
 
 
 def test_time_to_the_baselines_quality(tmp_path):

@@ -13,7 +13,7 @@ def test_a_study_of_real_runs_goes_from_its_file_to_rows_and_sessions(
 ):
     settings = {
         "model.pretrained": tiny_models["bert"], "data.path": tiny_csv, "data.max_length": 32,
-        "trainer.max_epochs": 2, "trainer.accelerator": "cpu",
+        "trainer.max_epochs": 2, "trainer.accelerator": "cpu", "seed": 0,
     }  # fmt: skip
     study, out = tmp_path / "tiny.yaml", tmp_path / "out"
     adapters = {

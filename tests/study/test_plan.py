@@ -122,7 +122,7 @@ def test_the_hash_follows_the_content_of_configs_and_of_those_they_name(tmp_path
         ({"axes": {"seed": [0]}, "mode": "best"}, "give max or min"),
         ({"axes": {"seed": [0]}, "base": None}, "has no base"),
         ({"axes": [1]}, "not a mapping"),
-        ({"axes": {f"data.k{i}": [48 * "x"] for i in range(6)}}, "name of 293 letters"),
+        ({"axes": {f"data.k{i}": [48 * "x"] for i in range(6)}}, "name of 299 letters"),
         ({"axes": {"seed": [0]}, "search": {"key": "data.batch_size", "low": "8"}}, "a whole num"),
         ({"axes": {"seed": [0]}, "search": {"key": "batch"}}, "search has the unknown key 'batch'"),
     ],

@@ -10,7 +10,7 @@ from PIL import Image
 from hwlit.__main__ import main
 from hwlit.exports.png import write_png
 from hwlit.study.page import _breakable
-from tests.study.records import LABELS, pattern, write_run, write_study
+from tests.study.records import LABELS, matrix, pattern, write_run, write_study
 
 HOSTILE = "</script><img src=x onerror=\"document.title='broken'\"><b>x</b>&amp;"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
@@ -43,7 +43,7 @@ def study(tmp_path_factory):
             folder / "runs" / name, right=pattern((right, True), (100 - right, False)),
             readings={"fit/energy": energy, "fit/peak_memory": (right * 2**20, "B")},
             phases=[{"name": HOSTILE, "wall_time": 1.0}], versions={HOSTILE: HOSTILE},
-            confusion_matrix={"labels": [HOSTILE, LABELS[1]], "counts": [[40, 10], [5, 45]]},
+            exhibits=[matrix([HOSTILE, LABELS[1]], [[40, 10], [5, 45]])],
         )  # fmt: skip
         picture = Image.new("RGB", (8, 8), "red")
         write_png(run / "samples" / "test-0000.png", picture, {"prompt": HOSTILE, "seed": 0})
@@ -69,9 +69,9 @@ def test_nothing_is_loaded_and_no_name_is_markup(page):
 
 def test_the_words_are_true(page):
     text = page.read_text()
-    assert "lora has the highest accuracy: 0.900 (95 %: 0.800 to 1.000). That is a tie with" in text
-    assert "It is better than full." in text
-    assert "Energy is only estimated, not measured, for every method that has it." in text
+    highest = "lora has the highest accuracy: 0.900 (95 %: 0.800 to 1.000), of this run."
+    assert f"{highest} It is better than full on these runs. Not told apart from" in text
+    assert "is not measured for every method that has it" in text
     assert "The smallest peak memory in training: full, 60.0 MiB" in text
 
 

@@ -20,7 +20,8 @@ STUB = (sys.executable, str(Path(stub.__file__)))
 
 def write_study(folder, **keys):
     path = folder / "grid.yaml"
-    path.write_text(yaml.safe_dump({"base": "quickstart", **keys}))
+    one_seed = {"seed": 0, **keys.pop("set", {})}  # where the axes name none
+    path.write_text(yaml.safe_dump({"base": "quickstart", "set": one_seed, **keys}))
     return path
 
 

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -7,14 +9,23 @@ from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from hwlit.records import Adapter, Device, Model, Reading, Record, measured
+from hwlit.study.collect import NO_RECORD
 from hwlit.study.tensorboard import write_session
 
-RECORD = {
-    "status": "ok",
-    "adapter": {"name": "LoRA", "rank": 8, "rslora": False, "sites": ["a"]},
-    "model": {"hub_id": "minilm"}, "device": {"name": "Xeon"}, "precision": "32-true", "seed": 1,
-    "readings": {"test/accuracy": {"value": 0.5}, "fit/energy": {"value": 7.25}},
-}  # fmt: skip
+RECORD = Record(
+    status="ok",
+    adapter=Adapter("LoRA", "hwlit.Lora", rest={"rank": 8, "rslora": False, "sites": ["a"]}),
+    model=Model(hub_id="minilm"),
+    device=Device(name="Xeon"),
+    precision="32-true",
+    seed=1,
+    readings={
+        "test/accuracy": Reading(0.5, "1", measured("")),
+        "fit/energy": Reading(7.25, "J", measured("")),
+    },
+    absent={},
+)
 
 
 def test_a_session_has_settings_and_every_final_measure(tmp_path):
@@ -33,14 +44,15 @@ def test_a_session_has_settings_and_every_final_measure(tmp_path):
 
 def test_a_run_without_a_record_leaves_no_session(tmp_path):
     write_session(tmp_path / "lora", RECORD)
-    write_session(tmp_path / "lora", {})
+    write_session(tmp_path / "lora", NO_RECORD)
     assert not (tmp_path / "lora").exists()
 
 
 @pytest.mark.filterwarnings("ignore")  # of TensorBoard's own server
 def test_tensorboard_joins_the_columns_of_all_sessions(tmp_path):
     write_session(tmp_path / "lora", RECORD)
-    untuned = {**RECORD, "adapter": {"name": "Untuned"}, "readings": {"test/loss": {"value": 0.7}}}
+    readings = {"test/loss": Reading(0.7, "nat", measured(""))}
+    untuned = dataclasses.replace(RECORD, adapter=Adapter("Untuned"), readings=readings)
     write_session(tmp_path / "untuned", untuned)
     events = EventMultiplexer().AddRunsFromDirectory(str(tmp_path))
     events.Reload()

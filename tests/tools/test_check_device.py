@@ -1,9 +1,9 @@
-import copy
-import json
+from dataclasses import replace
 
 import pytest
 
 from hwlit.__main__ import main
+from hwlit.records import read_record
 from tests.conftest import speed_up, tiny_arguments
 from tools.check_device import problems
 
@@ -15,18 +15,17 @@ def record(tiny_models, tiny_csv, tmp_path_factory):
         monkeypatch.setenv("HWLIT_CACHE", str(tmp_path_factory.mktemp("cache")))
         speed_up(monkeypatch)
         assert main(tiny_arguments(tiny_models, tiny_csv, output)) == 0
-    return json.loads((output / "record.json").read_text())
+    return read_record(output)
 
 
 def of_two(record, accelerator):
     """What two such devices would give."""
-    made = copy.deepcopy(record)
-    peak = made["readings"]["fit/peak_memory"]
-    made["readings"] |= {f"fit/peak_memory/rank_{rank}": dict(peak) for rank in (0, 1)}
-    peak["value"] *= 2
-    made["parallel"]["world_size"] = 2
-    made["device"]["kind"] = {"gpu": "cuda"}.get(accelerator, accelerator)
-    return made
+    peak = record.readings["fit/peak_memory"]
+    readings = record.readings | {f"fit/peak_memory/rank_{rank}": peak for rank in (0, 1)}
+    readings["fit/peak_memory"] = replace(peak, value=2 * peak.value, low=None, high=None)
+    device = replace(record.device, kind={"gpu": "cuda"}.get(accelerator, accelerator))
+    parallel = record.parallel | {"world_size": 2}
+    return replace(record, readings=readings, device=device, parallel=parallel)
 
 
 def test_a_whole_row_has_no_problems(record):
@@ -44,12 +43,13 @@ def test_a_row_of_another_device_has_them_all(record):
 
 @pytest.mark.parametrize("name", ["fit/peak_memory/resident", "latency/base/batch_1/p50"])
 def test_what_is_missing_is_named(name, record):
-    made = copy.deepcopy(record)
-    del made["readings"][name]
+    readings = {other: one for other, one in record.readings.items() if other != name}
+    made = replace(record, readings=readings)
     assert any(name in line for line in problems(made, "cpu", 1))
 
 
 def test_rows_that_were_not_tested_are_named(record):
-    made = copy.deepcopy(record)
-    made["readings"]["test/accuracy"]["n"] -= 1
+    accuracy = record.readings["test/accuracy"]
+    fewer = {"test/accuracy": replace(accuracy, n=accuracy.n - 1)}
+    made = replace(record, readings=record.readings | fewer)
     assert problems(made, "cpu", 1) == ["31 rows were tested"]

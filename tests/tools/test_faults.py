@@ -69,9 +69,9 @@ def test_a_signal_saves_and_the_run_goes_on(number, code, begun, whole, tmp_path
     os.kill(pid, number)
     assert kill.wait(pid, 60) == code
     assert f"go on with: hwlit fit --resume {output}" in (tmp_path / "log").read_text()
-    assert read_record(output)["status"] == "interrupted"
+    assert read_record(output).status == "interrupted"
     assert kill.wait(kill.start(["fit", "--resume", str(output)], tmp_path / "log"), 300) == 0
-    assert read_record(output)["status"] == "ok"
+    assert read_record(output).status == "ok"
     assert kill.outcome(output) == kill.outcome(whole[0])
 
 

@@ -13,7 +13,6 @@ The probe is shortened and the export reloaded in the same process, for the spee
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -30,6 +29,7 @@ import hwlit.cli  # noqa: F401 - imported once, before the processes are forked
 from hwlit import quiet
 from hwlit.__main__ import main as hwlit_main
 from hwlit.exports import reload, stock_classifier
+from hwlit.records import read_record
 from hwlit.run_directory import run_status
 from hwlit.runs import base
 from hwlit.storage import sha256
@@ -91,14 +91,10 @@ def stage(output: Path) -> str:
 
 def outcome(output: Path) -> dict[str, Any]:
     """Return what must be equal of two runs."""
-    record = json.loads((output / "record.json").read_text())
+    record = read_record(output)
     files = ("adapter/adapter_model.safetensors", "predictions.csv", "metrics.csv")
-    test = {n: r["value"] for n, r in record["readings"].items() if n.startswith("test/")}
-    test = {name: value for name, value in test.items() if not name.endswith(TIMED)}
+    test = {n: r.value for n, r in record.readings.items() if r.measure.role == "quality"}
     return {name: sha256(output / name) for name in files} | {"test": test}
-
-
-TIMED = ("_time", "energy", "memory", "energy/cpu", "memory/resident")
 
 
 def run_until_done(

@@ -105,8 +105,8 @@ def train(cell: Cell, inputs: Path, folder: Path, stop: int | None, resume: bool
     task = TextClassification(ADAPTERS[cell.adapter], pretrained=str(inputs / "model"), seed=3)
     task.hparams.clear()  # built here they are live objects; under the CLI they are plain data
     data = Tweets(
-        path=str(inputs / "tweets.csv"), tokenizer=str(inputs / "model"), max_length=32, seed=3,
-        batch_size=BATCH_SIZE, num_workers=cell.workers,
+        path=str(inputs / "tweets.csv"), tokenizer=str(inputs / "model"), max_length=32,
+        shuffle_seed=3, batch_size=BATCH_SIZE, num_workers=cell.workers,
     )  # fmt: skip
     watch, checkpoints = Watch(stop), Checkpoints(TextClassification.best_by, every_minutes=1e6)
     checkpoints.folder = folder / "checkpoints"

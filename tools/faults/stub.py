@@ -120,8 +120,9 @@ def main(words):
         "schema": 1, "status": "ok", "name": "stub",
         "started": datetime.now(UTC).isoformat(timespec="microseconds"),
         "seed": int(options.get("--seed_everything", 0)),
+        "data": {"seed": int(options.get("--data.seed", 0))},
         "adapter": {"name": "LoRA", "rank": 8}, "device": {"name": "CPU"},
-        "best_checkpoint": {"monitor": "val/accuracy", "score": 1 - accuracy},
+        "best_checkpoint": {"path": "step", "monitor": "val/accuracy", "score": 1 - accuracy},
         "readings": {"test/accuracy": {"value": accuracy, "unit": "1", "method": "measured: stub"}},
         "absent": {}, "steps": step,
     }  # fmt: skip

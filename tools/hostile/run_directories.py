@@ -94,6 +94,7 @@ def _links_on_resume() -> list[Hostile]:
         "metrics.csv",
         "config.yaml",
         "predictions.csv",
+        "test_rows.csv",
         ".lock",
         ".owner.json",
         "adapter/README.md",
@@ -216,8 +217,8 @@ def _hard_links() -> list[Hostile]:
         return damage
 
     written = (
-        "predictions.csv", "adapter/config.json", "adapter/tokenizer.json", "adapter/README.md",
-        "adapter/adapter_model.safetensors", ".owner.json",
+        "predictions.csv", "test_rows.csv", "adapter/config.json", "adapter/tokenizer.json",
+        "adapter/README.md", "adapter/adapter_model.safetensors", ".owner.json",
     )  # fmt: skip
     return [
         _files("resume over hard links", RESUME, 0, linked(*written)),
@@ -271,8 +272,8 @@ def _foreign_files() -> list[Hostile]:
 def _in_the_way() -> list[Hostile]:
     """Return a user's files that have the names of what a run writes."""
     names = (
-        "predictions.csv", "adapter/README.md", "adapter/config.json", "adapter/tokenizer.json",
-        "adapter/adapter_model.safetensors",
+        "predictions.csv", "test_rows.csv", "adapter/README.md", "adapter/config.json",
+        "adapter/tokenizer.json", "adapter/adapter_model.safetensors",
     )  # fmt: skip
 
     def put(run: Path, outside: Path) -> None:

@@ -78,7 +78,7 @@ def _records() -> list[Hostile]:
     """Return records whose texts are obeyed, through `show`."""
     made = [
         _screen(
-            f"show, escapes in {field}", "show", "run",
+            f"show, escapes in {field}", "show", "run", codes=(5,) if field == "status" else (0,),
             prepare=lambda here, stock, field=field, value=value: finished(
                 here, stock, {field: value}
             ) and None,
@@ -95,8 +95,10 @@ def _records() -> list[Hostile]:
 def _everything(here: Path, stock: Stock, names: tuple[str, ...]) -> None:
     for name in names:
         changes = {field: value for field, value in FIELDS.items() if field != "status"}
-        matrix = {"labels": [EVIL, "b"], "counts": [[1, 0], [0, 1]]}
-        changes |= {"confusion_matrix": matrix, "comparability/device": f"{EVIL}{name}"}
+        matrix = {"labels": [EVIL, "b"], "counts": [[1, 0], [0, 1]], "kind": "matrix"}
+        matrix |= {"name": "confusion_matrix", "title": EVIL}
+        curve = {"name": EVIL, "kind": "curve", "title": EVIL, "columns": {EVIL: [1.0]}}
+        changes |= {"exhibits": [matrix, curve], "comparability/device": f"{EVIL}{name}"}
         changes |= {"versions/torch": EVIL, "platform": EVIL, "data/source": [EVIL]}
         finished(here, stock, changes, name)
     failed = finished(here, stock, {"status": "failed", "error": EVIL}, f"{ESCAPE}{TURNED}failed")

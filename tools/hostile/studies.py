@@ -27,7 +27,16 @@ Prepare = Callable[[Path, Stock], None]
 
 def cases() -> list[Hostile]:
     """Return every case."""
-    return [*_processes(), *_places(), *_links(), *_files(), *_python(), *_grids(), *_damaged()]
+    return [
+        *_processes(),
+        *_places(),
+        *_links(),
+        *_files(),
+        *_older(),
+        *_python(),
+        *_grids(),
+        *_damaged(),
+    ]
 
 
 def _damaged() -> list[Hostile]:
@@ -314,6 +323,38 @@ def _files() -> list[Hostile]:
 def _cells_stay(here: Path, told: str) -> None:
     names = [line for line in told.splitlines() if not line.startswith(" ")]
     assert not [name for name in names if ".." in name or "/" in name], names
+
+
+OLD = "# hwlit fit --config x\n"
+DIVIDED = "data: {class_path: Tweets, init_args: {path: bundled}}\n"
+SAVED = {
+    "no text": b"\xff\xfe\x00",
+    "no end": b"a: {" * 10_000,
+    "a list of data": f"{OLD}data: [{{class_path: Tweets}}]\n".encode(),
+    "a class without a name": f"{OLD}data: {{class_path: [Tweets], init_args: 3}}\n".encode(),
+    "a list for a seed": f"{OLD}seed_everything: [1, --output=x]\n{DIVIDED}".encode(),
+    "a seed that leads out": f"{OLD}seed_everything: ../../x\n{DIVIDED}".encode(),
+}
+
+
+def _older() -> list[Hostile]:
+    """Return older studies, whose configs tell how their data is divided, with odd configs."""
+
+    def case(name: str, text: bytes, has_facts: bool) -> Hostile:
+        def prepare(here: Path, stock: Stock) -> None:
+            study = _begun(here)  # its file is of an older study
+            if not has_facts:
+                (study / "study.json").unlink()
+            (study / "runs" / "seed0").mkdir(parents=True, exist_ok=True)
+            (study / "runs" / "seed0" / "config.yaml").write_bytes(text)
+            (here / "evil.yaml").write_bytes(text)
+            (here / "grid.yaml").write_text("base: evil.yaml\naxes: {seed: [0]}\n")
+
+        what = "an older study" if has_facts else "a study without its file"
+        words = (*RUN, "--dry-run")
+        return Hostile(f"{what} on {name}", "files", words, (0, 2, 5), "", prepare)
+
+    return [case(name, text, has) for name, text in SAVED.items() for has in (True, False)]
 
 
 def _modules(here: Path, stock: Stock) -> None:
