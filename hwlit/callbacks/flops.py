@@ -14,7 +14,7 @@ from hwlit.callbacks.monitor import Monitor
 from hwlit.callbacks.steps import Steps
 from hwlit.devices.base import Device
 from hwlit.devices.peaks import TERA, peaks_of
-from hwlit.records import Reading, counted
+from hwlit.records import Reading, counted, measured
 
 COUNTED = 2  # the second step: it is one of the warm-up, and nothing is new in it
 NAMES = ("fit/model_flops", "fit/flops_per_second", "fit/share_of_peak")
@@ -125,7 +125,7 @@ class Flops(Monitor):
         if rate is None:
             return {}
         value = flops / units * rate.value
-        how = counted(f"FLOPs per {per} of step {COUNTED} x {per}s per second, padding included")
+        how = measured(f"FLOPs per {per} of step {COUNTED} x {per}s per second, padding included")
         found = {"fit/flops_per_second": Reading(value, "FLOP/s", how)}
         name = str(self._device.describe()["name"])
         if (peaks := peaks_of(name)) and (least := peaks.seconds(self._flops)):
@@ -133,7 +133,7 @@ class Flops(Monitor):
             found["fit/share_of_peak"] = Reading(
                 value / self._world_size * least / flops,
                 "1",
-                counted(f"fit/flops_per_second / dense peak, {kinds} ({peaks.source})"),
+                measured(f"fit/flops_per_second / dense peak, {kinds} ({peaks.source})"),
             )
         return found
 

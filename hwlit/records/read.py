@@ -11,6 +11,7 @@ from typing import Any
 
 from hwlit.bounded_files import read_json
 from hwlit.errors import IntegrityError
+from hwlit.records.agreement import check_agreement
 from hwlit.records.decoding import Unfit, decoded, encoded
 from hwlit.records.old import upgraded
 from hwlit.records.schema import SCHEMA, Record
@@ -81,6 +82,7 @@ def record_of(found: Any, path: Path) -> Record:
         )
     try:
         record = decoded(Record, upgraded(found) if schema == 1 else found)
+        check_agreement(record)
     except (Unfit, RecursionError) as error:
         why = "it is nested too deep" if isinstance(error, RecursionError) else error
         raise IntegrityError(f"{path} is damaged: {why}; bring the file back") from None

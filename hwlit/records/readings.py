@@ -93,6 +93,11 @@ class Rows:
     columns: tuple[str, ...]
     """The columns that hold the counts, in the order that the combination takes."""
 
+    def __post_init__(self) -> None:
+        takes = 1 if self.combination == "mean" else 2
+        if len(self.columns) != takes:
+            raise ValueError(f"{self.combination} takes {takes} columns, got {len(self.columns)}")
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -129,6 +134,8 @@ class Reading:
             raise ValueError(f"low {self.low:g} is above high {self.high:g}")
         if self.n is not None and self.n < 0:
             raise ValueError(f"n {self.n} is negative")
+        if self.variance is not None and self.variance < 0:
+            raise ValueError(f"variance {self.variance:g} is negative")
 
 
 @dataclass(frozen=True)

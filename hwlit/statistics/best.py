@@ -36,7 +36,7 @@ class Comparisons:
             not make it worse than any one of them.
         untold: Methods with too little to tell.
         lent: The noise of training that all lend each other; None with fewer than three methods
-            that have several runs on the same rows.
+            that have several runs on the same rows, or on the same divisions.
     """
 
     differences: Mapping[tuple[str, str], Difference]
@@ -82,7 +82,7 @@ def compare_all(methods: Mapping[str, Scores], higher: bool = True) -> Compariso
         out = {
             _behind(pair, found, higher) for pair, found in known.items() if found.is_told(LEVEL)
         }
-        return Comparisons(pairs, frozenset(told) - out, untold, lent.fixed)
+        return Comparisons(pairs, frozenset(told) - out, untold, lent.all)
     draws = _Draws(told, known)
     adjusted = draws.adjust(known)
     out = {
@@ -90,7 +90,7 @@ def compare_all(methods: Mapping[str, Scores], higher: bool = True) -> Compariso
         for pair, found in known.items()
         if found.is_told(draws.level_of(behind := _behind(pair, found, higher)))
     }
-    return Comparisons(pairs | adjusted, frozenset(told) - out, untold, lent.fixed)
+    return Comparisons(pairs | adjusted, frozenset(told) - out, untold, lent.all)
 
 
 class _Lenders:
@@ -104,6 +104,13 @@ class _Lenders:
             if not each.parts.same_rows and each.divisions:
                 by_divisions.setdefault(each.keys, []).append(each)
         self._divided = {keys: lent_by_division(members) for keys, members in by_divisions.items()}
+
+    @property
+    def all(self) -> Lent | None:
+        """What all lend each other; None where none do, or only some of them."""
+        if self.fixed is not None or len(self._divided) != 1:
+            return self.fixed
+        return next(iter(self._divided.values()))
 
     def to(self, first: Scores, second: Scores) -> Lent | None:
         """Return what a pair is lent."""

@@ -108,6 +108,8 @@ def _rows_of_a_share(
     """Return how many rows right or wrong would be as sure, and how many deviations to take."""
     if parts.binary and parts.seeds == 1 and spread.noise <= 0:
         return parts.rows, Z_95  # the interval that the run's own record has
+    if parts.rare == 0:  # what is left of the variance is rounding
+        return parts.rows, Z_95
     rows, t = math.inf, Z_95
     if spread.variance > 0:
         rows = share * (1 - share) * width**2 / spread.variance

@@ -78,12 +78,6 @@ def margin_for_equal(found: Difference) -> float | None:
     return _seen(found.spread, found.level, True)
 
 
-def least_whole_margin(found: Difference, step: float = 0.01) -> float | None:
-    """Return the margin for equal, up to the next multiple of a step (a point of accuracy)."""
-    margin = margin_for_equal(found)
-    return None if margin is None else math.ceil(margin / step - 1e-9) * step
-
-
 def how_many_more(found: Difference, wanted: float, equal: bool = False, methods: int = 2) -> More:
     """Return how many more seeds or rows would show a difference, with the range it deserves.
 

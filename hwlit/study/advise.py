@@ -181,6 +181,8 @@ def _worst(row: Row, limits: Sequence[Limit]) -> float:
 def _nearest(rows: Sequence[Row], limits: Sequence[Limit]) -> list[str]:
     """Return the row that goes least beyond its worst limit, and by how much."""
     known = [row for row in rows if all(_share(row, one) < float("inf") for one in limits)]
+    if any(all(_share(row, one) <= 1 for one in limits) for row in known):
+        return ["nothing is shown to fit: what would fit is only estimated, or was disturbed"]
     if not known:
         return ["nothing fits, and no method's costs are all known"]
     nearest = min(known, key=lambda row: max(_share(row, one) for one in limits))

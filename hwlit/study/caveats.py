@@ -6,12 +6,19 @@ from collections.abc import Iterator
 
 from hwlit.paths import without_folders
 from hwlit.study.collect import Run
+from hwlit.study.disturbed import repeated
 from hwlit.study.methods import Method
 
 
 def caveats(method: Method) -> list[str]:
     """Return in words what a reader of a method's row is to know, each once."""
-    return list(dict.fromkeys(caveat for run in method.runs for caveat in _of(run)))
+    told = [caveat for run in method.runs for caveat in _of(run)]
+    if again := repeated(method.runs):
+        told.append(
+            f"{len(again)} of its runs repeat both seeds of another one, and its quality counts each "
+            "pair of seeds once"
+        )
+    return list(dict.fromkeys(told))
 
 
 def _of(run: Run) -> Iterator[str]:

@@ -107,10 +107,17 @@ def _fill(comparison: Comparison) -> None:
             row.verdict = Verdict(None, None, _elsewhere(row, first))
             continue
         if row is not first:
-            row.verdict = verdicts.between(row.method, first.method)
+            row.verdict = _between(row, first, comparison, verdicts)
         if best is not None and row is not best:
-            row.against_best = verdicts.between(row.method, best.method)
+            row.against_best = _between(row, best, comparison, verdicts)
         row.may_be_best = verdicts.may_be_best(row.method)
+
+
+def _between(row: Row, other: Row, comparison: Comparison, verdicts: Verdicts) -> Verdict:
+    known = [one.readings.get(comparison.metric) for one in (row, other)]
+    if any(reading is not None and reading.disturbed for reading in known):
+        return Verdict(None, None, "not ranked: disturbed")
+    return verdicts.between(row.method, other.method)
 
 
 def _elsewhere(row: Row, first: Row) -> str:

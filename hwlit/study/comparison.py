@@ -129,8 +129,10 @@ class Comparison:
         """Return a cost over that of the method that trains and costs least.
 
         None where either has it of some of its runs only or not at all, where its times are not
-        its machine's alone, or where it was not trained.
+        its machine's alone, where it was not trained, or where it is what the verdicts are on.
         """
+        if name == self.metric or is_quality(row, name):
+            return None  # the verdicts say how these differ
         least = self.cheapest(name)
         if least is None or not row.rival or not row.has_whole(name):
             return None
@@ -173,8 +175,12 @@ class Comparison:
         return [row for value, row in values if value == best]
 
     def ranked(self) -> list[Row]:
-        """Return the rows that have a quality, and are of the baseline's task and data."""
-        return [row for row in self.rivals() if row.value(self.metric) is not None]
+        """Return the rows that have a quality, and are of the baseline's task and data.
+
+        Where the quality is a time, those are left out whose every run was disturbed.
+        """
+        known = [row for row in self.rivals() if self.metric in row.readings]
+        return [row for row in known if not row.readings[self.metric].disturbed]
 
     def rivals(self) -> list[Row]:
         """Return the rows of the baseline's task, on its data."""
@@ -194,3 +200,9 @@ class Comparison:
         if sum(OVER_BASE in row.readings for row in self.rows) < 2:
             return seconds, f"latency ({of_what})"
         return OVER_BASE, f"latency over the unquantised base's ({of_what})"
+
+
+def is_quality(row: Row, name: str) -> bool:
+    """Return whether a reading of a row tells what the method is good for."""
+    found = row.readings.get(name)
+    return found is not None and found.measure.role == "quality"

@@ -73,7 +73,7 @@ class Costs:
             if known := {key: value for key, value in own.items() if value is not None}:
                 self._values[method.label] = known
         n = len(self._values)
-        self._pairs = n * (n - 1) // 2
+        self._pairs = max(1, n * (n - 1) // 2)
         self._lent = self._shared_spread()
         self._known: dict[tuple[str, str], CostRatio | None] = {}
 
@@ -93,9 +93,12 @@ class Costs:
             return None if alone is None else CostRatio(alone)
         logs = np.log(mine) - np.log(theirs)
         mean, spread = float(logs.mean()), self._spread(logs)
-        half = spread.half(LEVEL / self._pairs)
+        half, p = spread.half(LEVEL / self._pairs), min(1.0, self._pairs * spread.p(mean))
         low, high = (math.exp(min(end, LARGEST_LOG)) for end in (mean - half, mean + half))
-        return CostRatio(alone, low, high, min(1.0, self._pairs * spread.p(mean)))
+        if alone.low is not None and alone.high is not None and alone.p is not None:
+            # The spread of all may be less than this pair's own; no more is claimed for that.
+            low, high, p = min(low, alone.low), max(high, alone.high), max(p, alone.p)
+        return CostRatio(alone, low, high, p)
 
     def _spread(self, logs: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Spread:
         """Return the variance of a mean of logs: its own, or what is lent where that is greater.

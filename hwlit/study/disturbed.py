@@ -44,7 +44,26 @@ def undisturbed(runs: Iterable[Run], name: str) -> tuple[list[Run], list[Run]]:
     return calm, rest
 
 
+def repeated(runs: Iterable[Run]) -> list[Run]:
+    """Return the runs whose two seeds an earlier one of the same method has, too."""
+    seen: set[tuple[int, int]] = set()
+    found = []
+    for run in runs:
+        if run.seeds in seen:
+            found.append(run)
+        seen.add(run.seeds)
+    return found
+
+
 def usable(runs: Iterable[Run], name: str) -> list[Run]:
-    """Return the runs whose reading counts: those that nothing disturbed, or all if none is so."""
+    """Return the runs whose reading counts: those that nothing disturbed, or all if none is so.
+
+    Of a measure of quality, runs that repeat both seeds of another one are no draw of their own.
+    """
     calm, rest = undisturbed(runs, name)
-    return calm or rest
+    found = calm or rest
+    known = [one for run in found if (one := run.record.readings.get(name)) is not None]
+    if all(one.measure.role == "quality" for one in known):
+        again = {id(run) for run in repeated(found)}
+        found = [run for run in found if id(run) not in again]
+    return found

@@ -37,11 +37,13 @@ class Method:
         label: Name for people; no two methods of a comparison share one.
         runs: At least one, all finished, by seeds.
         settings: What is known of it, by name.
+        data: What it learned and was tested on; figures on other data are no rivals.
     """
 
     label: str
     runs: list[Run] = field(default_factory=list)
     settings: dict[str, str] = field(default_factory=dict)
+    data: str = ""
 
     @property
     def adapter(self) -> str:
@@ -59,12 +61,7 @@ class Method:
     @property
     def world(self) -> tuple[str | None, str]:
         """Task and data: methods of another one are no rivals."""
-        return self.task, self.source
-
-    @property
-    def source(self) -> str:
-        """What was learned and tested on; figures on other data are no rivals."""
-        return _short(self.runs[0].record.data.source)
+        return self.task, self.data
 
 
 def methods(runs: Sequence[Run]) -> list[Method]:
@@ -76,8 +73,26 @@ def methods(runs: Sequence[Run]) -> list[Method]:
     found = [Method("", sorted(group, key=lambda run: run.seeds)) for group in groups.values()]
     for method in found:
         method.settings = _common([dict(_settings(run)) for run in method.runs])
+    _name_data(found)
     _name(found)
     return found
+
+
+def _name_data(found: Sequence[Method]) -> None:
+    """Give methods whose files, or the rows in them, are the same one name of their data."""
+    keys = []
+    for method in found:
+        data = method.runs[0].record.data
+        rows = [] if data.fingerprint is None else [("rows", data.fingerprint)]
+        keys.append([("source", _short(data.source)), *rows])
+    names: dict[tuple[str, str], str] = {}
+    for own in keys:
+        known = list(dict.fromkeys(names[key] for key in own if key in names))
+        name = known[0] if known else own[0][1]
+        names |= {key: name for key, other in names.items() if other in known}
+        names |= dict.fromkeys(own, name)
+    for method, own in zip(found, keys, strict=True):
+        method.data = names[own[0]]
 
 
 def label_of_axes(run: Run, others: Sequence[Run]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hwlit.statistics.power import More
 from hwlit.study.comparison import Comparison, Row
 from hwlit.study.cost_words import cost_sentences
 from hwlit.study.listing import (
@@ -81,7 +82,13 @@ def not_told(pairs: Sequence[tuple[Row, Verdict]]) -> str:
         return f"{text}; runs with more seeds are needed to speak of the methods."
     if not ways:
         return f"{text}; neither more seeds nor more test rows alone would tell."
-    return f"{text}; {' or '.join(ways)} would tell."
+    helped = [row for row, verdict in pairs if verdict.more and _would_tell(verdict.more)]
+    whom = "" if len(helped) == len(pairs) else f" {names(helped)}, and nothing alone the others"
+    return f"{text}; {' or '.join(ways)} would tell{whom}."
+
+
+def _would_tell(more: More) -> bool:
+    return more.seeds is not None or more.rows is not None
 
 
 def _chosen(comparison: Comparison) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from hwlit.records import How, Measure, Reading, Tag, worst
 from hwlit.statistics.intervals import Interval, mean_interval
 from hwlit.statistics.parts import Parts, parts_without_rows
-from hwlit.study.disturbed import undisturbed
+from hwlit.study.disturbed import undisturbed, usable
 from hwlit.study.evidence import Evidence
 from hwlit.study.methods import Method
 
@@ -79,7 +79,7 @@ def pooled(method: Method, name: str, evidence: Evidence) -> Pooled | None:
         return None
     having = [run for run in method.runs if name in run.record.readings]
     calm, disturbed = undisturbed(having, name)
-    readings = [run.record.readings[name] for run in calm or disturbed]
+    readings = [run.record.readings[name] for run in usable(having, name)]
     lent = evidence.lent(method, name) if found.why_no_rows is None else None
     first, bounds = readings[0], _bounds(readings[0].measure)
     interval = mean_interval(found.scores.parts, lent, bounds)

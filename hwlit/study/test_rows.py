@@ -174,6 +174,8 @@ def _ids(columns: Mapping[str, Sequence[Any]], n: int) -> NDArray[np.int64]:
 
 def _numbers(column: Sequence[Any], kind: str, known: dict[str, int]) -> NDArray[np.generic]:
     if kind == "class":
+        if any(value in NONE for value in column):
+            raise ValueError("a class column has an empty cell")
         return np.array([known.setdefault(str(value), len(known)) for value in column], np.int64)
     whole = not any(none in column for none in NONE)
     there = np.ones(len(column), bool) if whole else np.array([v not in NONE for v in column])

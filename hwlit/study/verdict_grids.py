@@ -153,7 +153,7 @@ def _verdict(verdict: Verdict) -> list[Cell]:
         return [*(Cell("") for _ in range(3)), Cell(word(verdict)), *(Cell("") for _ in range(3))]
     cells = [
         Cell(f"{found.mean:+.4f}", found.mean),
-        Cell(interval(found.low, found.high, signed=True)),
+        Cell(_ends(verdict)),
         Cell(chance(found.p), found.p),
     ]
     told = word(verdict)
@@ -170,6 +170,14 @@ def _verdict(verdict: Verdict) -> list[Cell]:
     return [*cells, Cell(told), Cell(shown, verdict.smallest), Cell(seeds), Cell(rows)]
 
 
+def _ends(verdict: Verdict) -> str:
+    if (found := verdict.interval) is None:
+        return ""
+    low, high, level = found
+    ends = interval(low, high, signed=True)
+    return ends if level == 0.95 else f"{ends} ({100 * level:.0f} %)"
+
+
 def _how(comparison: Comparison, verdicts: Sequence[Verdict], untold: bool) -> list[str]:
     """Return which tests the verdicts rest on, and what their words mean."""
     tests = sorted({v.difference.test for v in verdicts if v.difference and v.word})
@@ -181,7 +189,10 @@ def _how(comparison: Comparison, verdicts: Sequence[Verdict], untold: bool) -> l
         notes.append(f"{'; '.join(tests)}{adjusted}")
     notes += ["; ".join(reasons)] if reasons else []
     if comparison.margin:
-        notes.append(f"equal: shown to differ by less than {comparison.margin:g} (--margin)")
+        notes.append(
+            f"equal: shown to differ by less than {comparison.margin:g} (--margin), by the 90 % "
+            "interval of the pair"
+        )
     if untold:
         notes.append(
             "could show: the smallest difference that would be shown four times in five; more "

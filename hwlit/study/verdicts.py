@@ -40,6 +40,7 @@ class Verdict:
         more: About how many more seeds or rows would tell; None where the word is not
             "not told apart".
         wanted: The difference that these would tell.
+        width: The greatest difference that there can be.
     """
 
     word: Word | None
@@ -49,11 +50,28 @@ class Verdict:
     within: float | None = None
     more: More | None = None
     wanted: float | None = None
+    width: float = float("inf")
 
     @property
     def mean(self) -> float | None:
         """First less second."""
         return None if self.difference is None else self.difference.mean
+
+    @property
+    def interval(self) -> tuple[float, float, float] | None:
+        """Low end, high end and level of the interval that the word rests on.
+
+        It is that of the test, adjusted for all pairs; of "equal" the 90 % interval of this pair,
+        for that is two tests of 5 %, one to each side.
+        """
+        found = self.difference
+        if found is None or found.low is None or found.high is None or found.spread is None:
+            return None
+        low, high, level = found.low, found.high, 0.95
+        if self.word == "equal":
+            half = found.spread.half(2 * LEVEL)
+            low, high, level = found.centre - half, found.centre + half, 0.90
+        return max(low, -self.width), min(high, self.width), level
 
     @property
     def of_these_runs(self) -> bool:
@@ -65,8 +83,9 @@ class Verdict:
         found = self.difference
         told: dict[str, Any] = {"word": self.word, "reason": self.reason}
         if found is not None:
+            low, high, level = self.interval or (None, None, None)
             told |= {
-                "difference": found.mean, "low": found.low, "high": found.high, "p": found.p,
+                "difference": found.mean, "low": low, "high": high, "level": level, "p": found.p,
                 "test": found.test, "pairs": found.pairs, "paired": found.paired,
                 "df": found.freedom if found.freedom < float("inf") else None,
                 "variance": found.variance, "seeds": found.seeds, "rows": found.rows,
@@ -108,6 +127,7 @@ class Verdicts:
             {label: scored.scores for label, scored in self._scored.items()}, self._higher
         )
         self._known: dict[tuple[str, str], Verdict] = {}
+        self._width = _width(methods, metric)
 
     @property
     def pairs(self) -> int:
@@ -130,7 +150,10 @@ class Verdicts:
 
     def between(self, first: Method, second: Method) -> Verdict:
         """Return the verdict on one method against another, always the same one."""
-        key = first.label, second.label
+        return self._verdict(first.label, second.label)
+
+    def _verdict(self, first: str, second: str) -> Verdict:
+        key = first, second
         if key not in self._known:
             self._known[key] = self._between(*key)
         return self._known[key]
@@ -155,14 +178,17 @@ class Verdicts:
 
     def all_pairs(self) -> list[dict[str, Any]]:
         """Return the figures of every pair as plain data."""
-        return [
-            {
-                "first": first, "second": second, "difference": found.mean, "low": found.low,
-                "high": found.high, "p": found.p,
-                "word": word(found, self.margin or 0.0, self._higher),
-            }
-            for (first, second), found in self._all.differences.items()
-        ]  # fmt: skip
+        told = []
+        for pair, found in self._all.differences.items():
+            verdict = self._verdict(*pair)
+            low, high, level = verdict.interval or (None, None, None)
+            told.append(
+                {
+                    "first": pair[0], "second": pair[1], "difference": found.mean, "low": low,
+                    "high": high, "level": level, "p": found.p, "word": verdict.word,
+                }
+            )  # fmt: skip
+        return told
 
     def _between(self, first: str, second: str) -> Verdict:
         if first not in self._scored or second not in self._scored:
@@ -171,9 +197,10 @@ class Verdicts:
         said = word(found, self.margin or 0.0, self._higher)
         reason = None if found.paired else self._why_not_paired(first, second)
         if said is None:
-            return Verdict(None, found, ", ".join(filter(None, (reason, "no interval"))))
+            return Verdict(None, found, ", ".join(filter(None, (reason, "no interval"))),
+                           width=self._width)  # fmt: skip
         return Verdict(said, found, reason, smallest_difference(found), _least_margin(found),
-                       *self._more(found, said))  # fmt: skip
+                       *self._more(found, said), self._width)  # fmt: skip
 
     def _more(self, found: Difference, said: Word) -> tuple[More | None, float | None]:
         wanted = max(abs(found.mean), self.margin or 0.0)
@@ -220,3 +247,10 @@ def _least_margin(found: Difference) -> float | None:
     if found.spread is None or found.of_these_runs:
         return None
     return abs(found.centre) + found.spread.half(2 * LEVEL)
+
+
+def _width(methods: Sequence[Method], metric: str) -> float:
+    """Return the greatest difference that two values of a metric can have."""
+    known = [run.record.readings.get(metric) for method in methods for run in method.runs]
+    low, high = next((one.measure.bounds for one in known if one is not None), (None, None))
+    return float("inf") if low is None or high is None else high - low

@@ -12,7 +12,6 @@ from hwlit.statistics.parts import scores
 from hwlit.statistics.power import (
     equivalent,
     how_many_more,
-    least_whole_margin,
     margin_for_equal,
     smallest_difference,
     word,
@@ -58,7 +57,6 @@ def test_too_little_has_no_word():
     assert word(nothing, 0.01) is None
     assert equivalent(nothing, 0.01) is False
     assert smallest_difference(nothing) is margin_for_equal(nothing) is None
-    assert least_whole_margin(nothing) is None
 
 
 def test_two_one_sided_tests():
@@ -76,7 +74,6 @@ def test_what_could_have_been_seen():
     q = stats.t.ppf([0.975, 0.80, 0.95, 0.90], 4)
     assert smallest_difference(each) == pytest.approx((q[0] + q[1]) * 0.01)
     assert margin_for_equal(each) == pytest.approx((q[2] + q[3]) * 0.01)
-    assert least_whole_margin(each) == pytest.approx(0.04)
     assert smallest_difference(each.adjusted(0.3, 0.004, 15)) > smallest_difference(each)
 
 

@@ -76,7 +76,6 @@ def timed(over_base=None, **seconds):
         # Once over the quantised base, in the page over the one in full precision.
         (timed(OLD, reference=0.2, base=0.1, merged=0.1), "0.50x", 0.5),
         (timed(OLD, base=0.0, merged=0.1), None, None),
-        (timed(NEW | {"value": -1.0}, base=0.1, merged=0.1), None, None),
         (timed(NEW | {"low": 0}, base=0.1, merged=0.1), None, None),
         (timed(merged=0.1), None, None),
     ],
