@@ -19,7 +19,6 @@ from hwlit.callbacks.picture_readings import (
 )
 from hwlit.metrics.clip import Clip
 from hwlit.metrics.dino import Dino
-from hwlit.metrics.intervals import Z_95
 from hwlit.metrics.kid import kernel_distance, kernel_distance_interval
 from hwlit.metrics.similarity import (
     diversity,
@@ -32,6 +31,7 @@ from hwlit.metrics.similarity import (
 )
 from hwlit.records import Reading, RowKind, RowTable, measured
 from hwlit.records.table import general
+from hwlit.statistics.student import Z_95
 
 CONCEPT, UNRELATED = "concept", "unrelated"  # kinds of test rows
 FEW = 2048  # below it the spread of KID and its kin exceeds what methods usually differ by

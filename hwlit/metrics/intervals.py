@@ -10,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Z_95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
+from hwlit.statistics.intervals import wilson
+from hwlit.statistics.student import Z_95
+
 RESAMPLES = 2000
 STEP = 1e-4  # rows: small enough for a slope, large enough for fp64
 
@@ -21,14 +23,8 @@ def wilson_interval(right: int, n: int) -> tuple[float, float]:
     Args:
         right: How many of the rows are right.
         n: How many rows there are, at least 1.
-
-    Source: Wilson, Probable Inference, 1927; https://doi.org/10.1080/01621459.1927.10502953
     """
-    share = right / n
-    middle = share + Z_95**2 / (2 * n)
-    half = Z_95 * math.sqrt(share * (1 - share) / n + Z_95**2 / (4 * n**2))
-    scale = 1 + Z_95**2 / n
-    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+    return wilson(right / n, n, Z_95)
 
 
 def bootstrap_interval(

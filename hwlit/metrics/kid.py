@@ -13,7 +13,7 @@ from collections.abc import Hashable, Sequence
 import torch
 from torch import Tensor
 
-from hwlit.metrics.intervals import Z_95
+from hwlit.statistics.student import Z_95
 
 
 def kernel_distance(generated: Tensor, real: Tensor) -> float:

@@ -12,9 +12,9 @@ import psutil
 
 from hwlit.study.cells import Budget, Cell
 from hwlit.study.left_behind import left_behind
+from hwlit.study.outcome import Outcome, judge, read_if_there
 from hwlit.study.processes import Ending, Job, stop_left_behind
 from hwlit.study.store import RESUMABLE, UNFINISHED, Row, Store
-from hwlit.study.verdict import Verdict, judge, read_if_there
 
 QUIET = ("--trainer.enable_progress_bar", "false")  # a log is no terminal
 
@@ -148,16 +148,16 @@ class Attempts:
         error = attempt.ending.exception()
         if error is None:
             ending = attempt.ending.result()
-            verdict = judge(ending, store.run(name), store.log(name), attempt.offset, self.budget)
+            outcome = judge(ending, store.run(name), store.log(name), attempt.offset, self.budget)
         else:
             ending = Ending(None, wall_time=time.time() - attempt.began)
             said = (str(error).strip() or type(error).__name__).partition("\n")[0]
-            verdict = Verdict("failed", f"its worker was lost ({said})")
-        if verdict is None:
+            outcome = Outcome("failed", f"its worker was lost ({said})")
+        if outcome is None:
             return None
         row = Row(
             name=name, values=dict(attempt.cell.values), config_hash=attempt.cell.config_hash(),
-            status=verdict.status, reason=verdict.reason, exit_code=ending.exit_code,
+            status=outcome.status, reason=outcome.reason, exit_code=ending.exit_code,
             attempts=attempt.number,
             run=f"runs/{name}" if store.run(name).is_dir() else None,
             wall_time=round(_wall_time(ending, store.run(name)), 3), remarks=attempt.remarks,

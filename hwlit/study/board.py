@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from hwlit.console import PlainConsole
+from hwlit.study.outcome import read_if_there
 from hwlit.study.progress import read_progress
 from hwlit.study.store import Row, Store
-from hwlit.study.verdict import read_if_there
 
 STYLES = {"ok": "green", "running": "cyan", "waiting": "dim", "oom": "yellow", "timeout": "yellow"}
 

@@ -15,8 +15,8 @@ def caveats(method: Method) -> list[str]:
     told = [caveat for run in method.runs for caveat in _of(run)]
     if again := repeated(method.runs):
         told.append(
-            f"{len(again)} of its runs repeat both seeds of another one, and its quality counts each "
-            "pair of seeds once"
+            f"{len(again)} of its runs repeat both seeds of another one, and its quality counts "
+            "each pair of seeds once"
         )
     return list(dict.fromkeys(told))
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from hwlit.errors import UsageError
 from hwlit.records import FACT, Direction, Measure
+from hwlit.statistics.combining import FEW_OF_A_CLASS
 from hwlit.study.collect import Collection, Run
 from hwlit.study.comparison import Comparison, Row
 from hwlit.study.curves import time_to_quality
@@ -144,6 +145,9 @@ def _fill_row(comparison: Comparison, row: Row, first: Row, names: Sequence[str]
     for name in names:
         if name not in row.readings and (reason := _absent(row.method, name)):
             row.notes[name] = reason
+        scored = comparison.evidence.scored(row.method, name)
+        if scored and scored.rarest is not None and scored.rarest < FEW_OF_A_CLASS:
+            row.notes[name] = f"a class has {scored.rarest} test rows, too few for a sure interval"
     times, note = time_to_quality(row.method, first.method, comparison.metric, comparison.mode)
     if times:
         row.readings["time_to_baseline"] = pool_calm(row.method, "time_to_baseline", times)

@@ -27,10 +27,12 @@ class Scored:
     Args:
         scores: Mean, parts of its variance and, where they are known, rows.
         why_no_rows: Why it does not rest on test rows; None where it does.
+        rarest: How many rows the rarest class has, where classes are weighed; else None.
     """
 
     scores: Scores
     why_no_rows: str | None
+    rarest: int | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ class Evidence:
         rows = [self._rows(run, name, reading) for run, reading in known]
         found = [one for one in rows if one is not None]
         if len(found) == len(known):
-            return Scored(_by_rows(found), None)
+            rarest = [one.scores.rarest for one in found if one.scores.rarest is not None]
+            return Scored(_by_rows(found), None, min(rarest, default=None))
         why = "a run has no figures by test row" if found else "no figures by test row"
         n = [reading.n for _, reading in known if reading.n is not None]
         made = scores_without_rows(

@@ -7,10 +7,10 @@ from statistics import fmean
 
 from hwlit.records import Record
 from hwlit.study.methods import is_seed
+from hwlit.study.outcome import read_if_there
 from hwlit.study.plan import Study
 from hwlit.study.quality import direction_of
 from hwlit.study.store import Store
-from hwlit.study.verdict import read_if_there
 
 
 def chosen(store: Store, names: Sequence[str], monitor: str) -> str | None:

@@ -116,6 +116,8 @@ def _cost_notes(comparison: Comparison, names: Sequence[str]) -> Iterator[str]:
         yield "± half the range over seeds"
     if any(comparison.ratio(row, name) for row in rows for name in names if name not in NO_RATIO):
         yield "x: times the least of the methods that train"
+    if apart := [row.label for row in rows if any(_has_no_seed(comparison, row, n) for n in names)]:
+        yield f"no ratio for {', '.join(apart)}: no seed in common with the least"
     found = [row.readings[name] for row in rows for name in names if name in row.readings]
     if any(one.disturbed for one in found):
         yield "!: something else used the machine, so it is not ranked; see below"
@@ -126,6 +128,15 @@ def _cost_notes(comparison: Comparison, names: Sequence[str]) -> Iterator[str]:
         told = [note for note in own if not note.startswith("reached")]
         label = {**TRAINING, **RESOURCES}[name]
         yield from (f"{label}: {note}" for note in told[:3])
+
+
+def _has_no_seed(comparison: Comparison, row: Row, name: str) -> bool:
+    """Return whether a row has no ratio for want of a common seed."""
+    least = comparison.cheapest(name)
+    if name in NO_RATIO or least is None or not (row.rival and row.trained):
+        return False
+    seeds = {run.seeds for run in least.method.runs}
+    return row.has_whole(name) and not any(run.seeds in seeds for run in row.method.runs)
 
 
 def _latency(comparison: Comparison) -> list[Grid]:

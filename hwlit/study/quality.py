@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from hwlit.errors import UsageError
 from hwlit.records import Direction, Measure, Record
@@ -40,8 +41,20 @@ def metric_of(runs: Sequence[Run], asked: str | None, usual: str | None) -> str:
 
 
 def measure_of(records: Iterable[Record], name: str) -> Measure | None:
-    """Return what a reading means, as the first record that has it says."""
-    return next((r.readings[name].measure for r in records if name in r.readings), None)
+    """Return what a reading means, as the first record that has it says; None where none has it.
+
+    Where records name other margins the least of them counts.
+
+    Raises:
+        UsageError: They do not agree whether more of it is better.
+    """
+    found = [record.readings[name].measure for record in records if name in record.readings]
+    if len({measure.direction for measure in found} - {None}) > 1:
+        raise UsageError(
+            f"runs do not agree whether more or less of {name} is better; compare them one by one"
+        )
+    margins = [measure.margin for measure in found if measure.margin is not None]
+    return replace(found[0], margin=min(margins, default=None)) if found else None
 
 
 def direction_of(records: Sequence[Record], name: str) -> Direction:
@@ -74,5 +87,8 @@ def _readings(records: Iterable[Record]) -> Iterator[tuple[str, Measure]]:
 
 
 def _rankable(known: dict[str, Measure]) -> str:
-    names = sorted(name for name, measure in known.items() if measure.role == "quality")
+    names = sorted(
+        name for name, measure in known.items()
+        if measure.role == "quality" and measure.direction is not None
+    )  # fmt: skip
     return ", ".join(names) or "no metrics"

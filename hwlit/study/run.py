@@ -17,11 +17,11 @@ from hwlit.study.attempts import Attempt, Attempts
 from hwlit.study.board import Board, Lines
 from hwlit.study.cells import Cell
 from hwlit.study.left_behind import running_in
+from hwlit.study.outcome import read_if_there
 from hwlit.study.plan import Study
 from hwlit.study.processes import Flag, end_group, stop_left_behind
 from hwlit.study.store import Row
 from hwlit.study.tensorboard import write_session
-from hwlit.study.verdict import read_if_there
 
 REFRESH = 0.5  # seconds between two looks at what goes on
 

@@ -35,7 +35,9 @@ def with_seeds(
     named = next(_named(axes, {**more, **changes}), None)
     asked = said.get("seeds")
     if asked is not None and (type(asked) is not int or not 1 <= asked <= MOST):
-        raise UsageError(f"seeds is {asked!r}; give how many there are, a whole number from 1")
+        raise UsageError(
+            f"seeds is {asked!r}; give how many there are, a whole number from 1 to 10,000"
+        )
     if asked is not None and named is not None:
         raise UsageError(f"the study has seeds: {asked}, and {named} names them too; keep one")
     count = asked or usual

@@ -14,7 +14,7 @@ from hwlit.bounded_files import read_rows
 from hwlit.errors import IntegrityError
 from hwlit.records import Reading, Record, TestRows
 from hwlit.run_directory import check_plain_file
-from hwlit.statistics.combining import row_hits, row_values
+from hwlit.statistics.combining import rarest_class, row_hits, row_values
 
 NEARLY = 1.5  # rows: fp32 ties may break differently
 ROUNDING = 1e-4  # of the largest value: a column is written with fewer digits than it was summed in
@@ -50,11 +50,13 @@ class RowScores:
         hits: 1 for a row that is right and 0 for one that is wrong, likewise; None where rows are
             neither.
         there: Which of the run's rows have a value, (n,).
+        rarest: How many rows the rarest class has, where classes are weighed; else None.
     """
 
     values: NDArray[np.float64]
     hits: NDArray[np.float64] | None
     there: NDArray[np.bool_]
+    rarest: int | None = None
 
 
 def row_table(record: Record, folder: Path | None) -> RowTable | None:
@@ -118,7 +120,7 @@ def row_scores(table: RowTable, name: str, reading: Reading) -> RowScores | None
             f"its {len(values)} rows give {name} {value:.4f}, where the record has "
             f"{reading.value:.4f}"
         )
-    return RowScores(values, hits, there)
+    return RowScores(values, hits, there, rarest_class(how, columns))
 
 
 def _unreadable(told: TestRows, error: Exception) -> str:

@@ -51,6 +51,7 @@ def further_grids(comparison: Comparison, names: Sequence[str]) -> list[Grid]:
         return []
     notes = ["more in --format csv and json"] if len(known) > FURTHER_SHOWN else []
     del known[FURTHER_SHOWN:]
+    notes += [note for name in known for note in _thin(comparison, name)]
     rows = [
         [Cell(row.label)] + [Cell(_measure(row, name), row.value(name)) for name in known]
         for row in comparison.rows
@@ -120,10 +121,18 @@ def _notes(comparison: Comparison) -> Iterator[str]:
     lent = None if comparison.verdicts is None else comparison.verdicts.comparisons.lent
     if lent is not None:
         yield f"noise of training: the larger of a method's own and that of {lent.methods} methods"
+    yield from _thin(comparison, comparison.metric)
     if any(row.flags for row in comparison.rows):
         yield f"{UNLIKE} differs from the baseline in more than the method; see below"
     if told := reach(comparison):
         yield told
+
+
+def _thin(comparison: Comparison, name: str) -> list[str]:
+    """Return what makes the intervals of a measure unsure."""
+    told = {row.notes[name]: None for row in comparison.rows
+            if name in row.notes and name in row.readings}  # fmt: skip
+    return [f"{name.removeprefix('test/')}: {note}" for note in told]
 
 
 def _is_of_this_run(row: Row, metric: str) -> bool:
@@ -171,11 +180,8 @@ def _verdict(verdict: Verdict) -> list[Cell]:
 
 
 def _ends(verdict: Verdict) -> str:
-    if (found := verdict.interval) is None:
-        return ""
-    low, high, level = found
-    ends = interval(low, high, signed=True)
-    return ends if level == 0.95 else f"{ends} ({100 * level:.0f} %)"
+    low, high = verdict.interval or (None, None)
+    return interval(low, high, signed=True)
 
 
 def _how(comparison: Comparison, verdicts: Sequence[Verdict], untold: bool) -> list[str]:
@@ -190,8 +196,8 @@ def _how(comparison: Comparison, verdicts: Sequence[Verdict], untold: bool) -> l
     notes += ["; ".join(reasons)] if reasons else []
     if comparison.margin:
         notes.append(
-            f"equal: shown to differ by less than {comparison.margin:g} (--margin), by the 90 % "
-            "interval of the pair"
+            f"equal: shown to differ by less than {comparison.margin:g} (--margin), by a test of "
+            "this pair alone, 5 % to each side; its 95 % interval for all pairs may be wider"
         )
     if untold:
         notes.append(

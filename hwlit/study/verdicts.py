@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 from hwlit.records import Direction
 from hwlit.statistics.best import Comparisons, compare_all
@@ -13,6 +13,7 @@ from hwlit.statistics.differences import LEVEL, Difference
 from hwlit.statistics.parts import Scores
 from hwlit.statistics.power import (
     More,
+    Word,
     how_many_more,
     margin_for_equal,
     smallest_difference,
@@ -20,8 +21,6 @@ from hwlit.statistics.power import (
 )
 from hwlit.study.evidence import Evidence
 from hwlit.study.methods import Method
-
-Word = Literal["equal", "better", "worse", "not told apart"]
 
 
 @dataclass(frozen=True)
@@ -58,20 +57,12 @@ class Verdict:
         return None if self.difference is None else self.difference.mean
 
     @property
-    def interval(self) -> tuple[float, float, float] | None:
-        """Low end, high end and level of the interval that the word rests on.
-
-        It is that of the test, adjusted for all pairs; of "equal" the 90 % interval of this pair,
-        for that is two tests of 5 %, one to each side.
-        """
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval, adjusted for all pairs, as far as such differences can be."""
         found = self.difference
-        if found is None or found.low is None or found.high is None or found.spread is None:
+        if found is None or found.low is None or found.high is None:
             return None
-        low, high, level = found.low, found.high, 0.95
-        if self.word == "equal":
-            half = found.spread.half(2 * LEVEL)
-            low, high, level = found.centre - half, found.centre + half, 0.90
-        return max(low, -self.width), min(high, self.width), level
+        return max(found.low, -self.width), min(found.high, self.width)
 
     @property
     def of_these_runs(self) -> bool:
@@ -83,9 +74,9 @@ class Verdict:
         found = self.difference
         told: dict[str, Any] = {"word": self.word, "reason": self.reason}
         if found is not None:
-            low, high, level = self.interval or (None, None, None)
+            low, high = self.interval or (None, None)
             told |= {
-                "difference": found.mean, "low": low, "high": high, "level": level, "p": found.p,
+                "difference": found.mean, "low": low, "high": high, "p": found.p,
                 "test": found.test, "pairs": found.pairs, "paired": found.paired,
                 "df": found.freedom if found.freedom < float("inf") else None,
                 "variance": found.variance, "seeds": found.seeds, "rows": found.rows,
@@ -181,11 +172,11 @@ class Verdicts:
         told = []
         for pair, found in self._all.differences.items():
             verdict = self._verdict(*pair)
-            low, high, level = verdict.interval or (None, None, None)
+            low, high = verdict.interval or (None, None)
             told.append(
                 {
                     "first": pair[0], "second": pair[1], "difference": found.mean, "low": low,
-                    "high": high, "level": level, "p": found.p, "word": verdict.word,
+                    "high": high, "p": found.p, "word": verdict.word,
                 }
             )  # fmt: skip
         return told

@@ -108,7 +108,8 @@ def test_rows_that_are_right():
     assert row_hits("mean", (np.array([1, 0]),)).tolist() == [1, 0]
     assert row_hits("mean", (np.array([0.5, 1]),)) is None
     assert row_hits("ratio_of_sums", (true, said)) is None
-    assert rarest_class((true, said)) == 1
+    assert rarest_class("f1_macro", (true, said)) == 1
+    assert rarest_class("mean", (true,)) is None
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ LONGEST = 500
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Outcome:
     """What a row says of how its run ended.
 
     Args:
@@ -39,7 +39,7 @@ class Verdict:
     reason: str | None = None
 
 
-def judge(ending: Ending, run: Path, log: Path, offset: int, limits: Budget) -> Verdict | None:
+def judge(ending: Ending, run: Path, log: Path, offset: int, limits: Budget) -> Outcome | None:
     """Return what became of an attempt; None where nobody saw that, and it is to be tried again.
 
     Args:
@@ -60,11 +60,11 @@ def judge(ending: Ending, run: Path, log: Path, offset: int, limits: Budget) -> 
     if ending.exit_code < 0:
         return _by_signal(-ending.exit_code, ending.out_of_memory)
     if ending.exit_code == 0:
-        return Verdict("failed", "it exited with 0, but left no finished record")
+        return Outcome("failed", "it exited with 0, but left no finished record")
     status = BY_EXIT_CODE.get(ending.exit_code, "failed")
     if ending.exit_code == RESOURCE and "out of memory" in said.lower():
         status = "oom"
-    return Verdict(status, said or f"it exited with {ending.exit_code} and said nothing")
+    return Outcome(status, said or f"it exited with {ending.exit_code} and said nothing")
 
 
 def read_if_there(run: Path) -> Record:
@@ -89,31 +89,31 @@ def last_words(log: Path, offset: int = 0) -> str:
     return "".join((ours or lines)[-1:])[:LONGEST]
 
 
-def _within(record: Record, limits: Budget) -> Verdict:
+def _within(record: Record, limits: Budget) -> Outcome:
     """Return whether a finished run kept to its memory; a peak may fall between two looks."""
     peak = record.value("fit/peak_memory") or 0.0
     if limits.memory is None or peak <= limits.memory:
-        return Verdict("ok")
+        return Outcome("ok")
     used, allowed = in_unit(peak, "B"), in_unit(limits.memory, "B")
-    return Verdict("oom", f"it finished, but its peak of {used} is more than the {allowed} allowed")
+    return Outcome("oom", f"it finished, but its peak of {used} is more than the {allowed} allowed")
 
 
-def _cut(ending: Ending, limits: Budget) -> Verdict:
+def _cut(ending: Ending, limits: Budget) -> Outcome:
     if ending.cut == "time":
-        return Verdict("timeout", f"it had not ended after the {limits.time or 0:g} s allowed")
+        return Outcome("timeout", f"it had not ended after the {limits.time or 0:g} s allowed")
     if ending.cut == "memory":
         used, allowed = in_unit(ending.memory, "B"), in_unit(limits.memory or 0, "B")
-        return Verdict("oom", f"it used {used} of the {allowed} allowed, and was ended")
-    return Verdict("interrupted", "the study was stopped; the same command goes on with it")
+        return Outcome("oom", f"it used {used} of the {allowed} allowed, and was ended")
+    return Outcome("interrupted", "the study was stopped; the same command goes on with it")
 
 
-def _by_signal(number: int, out_of_memory: bool) -> Verdict:
+def _by_signal(number: int, out_of_memory: bool) -> Outcome:
     known = {each.value: each.name for each in signal.Signals}
     name = known.get(number, f"signal {number}")
     if number == signal.SIGKILL and out_of_memory:
-        return Verdict("oom", "the kernel ended it (SIGKILL), for the machine had no memory left")
+        return Outcome("oom", "the kernel ended it (SIGKILL), for the machine had no memory left")
     if number == signal.SIGKILL:
-        return Verdict("killed", "something else ended it (SIGKILL); the same command tries again")
+        return Outcome("killed", "something else ended it (SIGKILL); the same command tries again")
     if name in ("SIGTERM", "SIGINT", "SIGHUP"):
-        return Verdict("interrupted", f"something else stopped it ({name})")
-    return Verdict("failed", f"it crashed ({name})")
+        return Outcome("interrupted", f"something else stopped it ({name})")
+    return Outcome("failed", f"it crashed ({name})")

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from hwlit.study.cells import Budget
+from hwlit.study.outcome import judge, last_words
 from hwlit.study.processes import Ending
-from hwlit.study.verdict import judge, last_words
 
 
 def verdict(tmp_path, ending, said="", record=None, budget=None):
