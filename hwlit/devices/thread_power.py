@@ -17,8 +17,8 @@ LOW, HIGH = 0.5, 2.0
 # that Cloud Carbon Footprint found per virtual CPU at full load, 8.58 W of Sandy Bridge; 1.69 W of
 # EPYC 2 and Graviton 2, https://www.cloudcarbonfootprint.org/docs/methodology.
 LEAST, MOST = 0.7, 8.6
-# No processor of two threads and more has a larger share of its TDP (Core 2 Duo E8400: 65 W, 2): a
-# larger one means a virtual machine that hides that it is one.
+# A larger share mostly means a virtual machine that hides that it is one; of the few processors
+# that have it, such as the Pentium D, the range for unknown ones is taken, too.
 LARGEST_SHARE = 35.0
 
 

@@ -27,6 +27,9 @@ def check_agreement(record: Record) -> None:
             _check_exhibit(exhibit)
         except Unfit as error:
             raise error.below(place).below("exhibits") from None
+    for place, mark in enumerate(record.disturbed or ()):
+        if mark.value < 0:
+            raise Unfit("is negative").below("value").below(place).below("disturbed")
     for place, phase in enumerate(record.phases):
         if phase.wall_time < 0:
             raise Unfit("is negative").below("wall_time").below(place).below("phases")

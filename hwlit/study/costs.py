@@ -81,7 +81,9 @@ class Costs:
         """Return the ratio of two methods; None where no seed is common to both."""
         pair = first.label, second.label
         if pair not in self._known:
-            self._known[pair] = self._between(*pair)
+            own = len(self._values.get(first.label, {}))
+            itself = CostRatio(Ratio(1.0, None, None, None, own, "itself"))
+            self._known[pair] = itself if first is second else self._between(*pair)
         return self._known[pair]
 
     def _between(self, first: str, second: str) -> CostRatio | None:
@@ -112,11 +114,12 @@ class Costs:
         return Spread(max(own, 2 * self._lent.variance / k), freedom)
 
     def _shared_spread(self) -> LentSpread | None:
-        methods = list(self._values.values())
-        shared = (
-            [key for key in methods[0] if all(key in own for own in methods)] if methods else []
-        )
-        return lent_spread([[own[key] for key in shared] for own in methods])
+        """Return the spread that the methods with the commonest seeds show together."""
+        by_seeds: dict[frozenset[Key], list[dict[Key, float]]] = {}
+        for own in self._values.values():
+            by_seeds.setdefault(frozenset(own), []).append(own)
+        alike = max(by_seeds.values(), key=len, default=[])
+        return lent_spread([[own[key] for key in sorted(own, key=str)] for own in alike])
 
 
 def _key(run: Run) -> Key:

@@ -91,6 +91,10 @@ def pooled(method: Method, name: str, evidence: Evidence) -> Pooled | None:
     else:
         ends = interval.low, interval.high
     made = _pooled(readings, ends, interval.of_this_run, _plain(found.scores.parts, interval))
+    if not math.isclose(made.value, interval.mean, rel_tol=1e-9, abs_tol=1e-12):
+        made = replace(
+            made, value=interval.mean
+        )  # divisions count alike, however many runs each has
     left_out = len(disturbed) if calm else 0
     return replace(made, left_out=left_out, disturbed=bool(disturbed) and not calm)
 

@@ -155,6 +155,8 @@ def _table(
     ids = ids[order]
     if (ids[1:] == ids[:-1]).any():
         raise IntegrityError("a row_id is there twice")
+    if len(ids) and ids[0] < 0:
+        raise IntegrityError(f"a row_id is {ids[0]}, below 0")
     known = {label: number for number, label in enumerate(labels)}
     counts = {
         name: _numbers(columns[name], kind, known)[order] for name, kind in told.columns.items()

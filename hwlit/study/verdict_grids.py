@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from hwlit.study.comparison import Comparison, Row
+from hwlit.study.pooling import Pooled
 from hwlit.study.table import Cell, Grid, chance, interval, span
 from hwlit.study.verdicts import Verdict
 
@@ -95,7 +96,7 @@ def _quality(comparison: Comparison) -> Grid:
         cells = [
             Cell(f"{row.label} {marks}".rstrip()),
             Cell(str(len(row.method.runs)), len(row.method.runs)),
-            Cell("" if found is None else f"{found.value:.4f}", row.value(comparison.metric)),
+            Cell(_value(found), row.value(comparison.metric)),
             Cell("" if found is None else interval(found.low, found.high)),
         ]
         if seeds > 1:
@@ -128,6 +129,12 @@ def _notes(comparison: Comparison) -> Iterator[str]:
         yield told
 
 
+def _value(found: Pooled | None) -> str:
+    if found is None:
+        return ""
+    return f"{found.value:.4f}" + (" !" if found.disturbed else "")
+
+
 def _thin(comparison: Comparison, name: str) -> list[str]:
     """Return what makes the intervals of a measure unsure."""
     told = {row.notes[name]: None for row in comparison.rows
@@ -150,9 +157,9 @@ def _differences(
     ]
     verdicts = [verdict for _, verdict in against if verdict is not None]
     untold = any(verdict.word == "not told apart" for verdict in verdicts)
-    if not untold:
-        del columns[5:]
-        rows = [row[:5] for row in rows]
+    of_runs = any(verdict.of_these_runs for verdict in verdicts)  # no more seeds or rows help them
+    shown = 5 if not untold else 6 if of_runs else len(columns)
+    columns, rows = columns[:shown], [row[:shown] for row in rows]
     return Grid(title, columns, rows, _how(comparison, verdicts, untold))
 
 
@@ -195,16 +202,15 @@ def _how(comparison: Comparison, verdicts: Sequence[Verdict], untold: bool) -> l
         notes.append(f"{'; '.join(tests)}{adjusted}")
     notes += ["; ".join(reasons)] if reasons else []
     if comparison.margin:
-        notes.append(
-            f"equal: shown to differ by less than {comparison.margin:g} (--margin), by a test of "
-            "this pair alone, 5 % to each side; its 95 % interval for all pairs may be wider"
-        )
+        notes.append(f"equal: the whole interval lies within {comparison.margin:g} of 0 (--margin)")
     if untold:
-        notes.append(
-            "could show: the smallest difference that would be shown four times in five; more "
-            "seeds, more rows: about how many more of either would tell a difference as large as "
-            "this one" + (f", or {comparison.margin:g}" if comparison.margin else "")
-        )
+        told = "could show: the smallest difference that would be shown four times in five"
+        if not any(verdict.of_these_runs for verdict in verdicts):
+            told += (
+                "; more seeds, more rows: about how many more of either would tell a difference as "
+                "large as this one" + (f", or {comparison.margin:g}" if comparison.margin else "")
+            )
+        notes.append(told)
     return notes
 
 

@@ -15,6 +15,7 @@ from hwlit.statistics.power import (
     More,
     Word,
     how_many_more,
+    least_margin,
     margin_for_equal,
     smallest_difference,
     word,
@@ -190,7 +191,7 @@ class Verdicts:
         if said is None:
             return Verdict(None, found, ", ".join(filter(None, (reason, "no interval"))),
                            width=self._width)  # fmt: skip
-        return Verdict(said, found, reason, smallest_difference(found), _least_margin(found),
+        return Verdict(said, found, reason, smallest_difference(found), least_margin(found),
                        *self._more(found, said), self._width)  # fmt: skip
 
     def _more(self, found: Difference, said: Word) -> tuple[More | None, float | None]:
@@ -231,13 +232,6 @@ class Verdicts:
             else how_many_more(found, self.margin, equal=True, methods=methods)
         )  # fmt: skip
         return margin, more
-
-
-def _least_margin(found: Difference) -> float | None:
-    """Return the least margin within which two methods are shown to be equal."""
-    if found.spread is None or found.of_these_runs:
-        return None
-    return abs(found.centre) + found.spread.half(2 * LEVEL)
 
 
 def _width(methods: Sequence[Method], metric: str) -> float:

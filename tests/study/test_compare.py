@@ -140,4 +140,4 @@ def test_a_margin_that_is_none(runs, capsys, margin, message):
 
 def test_a_margin_of_ones_own(runs, capsys):
     assert main(["compare", str(runs), "--margin", "0.4"]) == 0
-    assert "equal: shown to differ by less than 0.4" in capsys.readouterr().out
+    assert "equal: the whole interval lies within 0.4" in capsys.readouterr().out
