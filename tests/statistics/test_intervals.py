@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
+from hwlit.statistics.combining import row_values
 from hwlit.statistics.intervals import mean_interval, mean_spread, wilson
 from hwlit.statistics.lending import lent_noise
 from hwlit.statistics.parts import Parts, parts, parts_without_rows
@@ -112,3 +113,12 @@ def test_what_has_too_little_to_tell():
     )
     equal = mean_interval(parts_without_rows([1.0, 1.0, 1.0], [None] * 3))
     assert (equal.low, equal.high) == (1, 1)
+
+
+def test_all_rows_right_leave_room_below_in_spite_of_rounding():
+    rows = np.arange(242)
+    truth = rows % 2
+    _, values = row_values("f1_macro", (truth, truth))
+    found = mean_interval(parts([rows], [values], hits=[np.ones(242)]), bounds=(0.0, 1.0))
+    assert found.low < 0.99
+    assert found.high == 1

@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from hwlit.__main__ import main
+from hwlit.errors import UsageError
 from hwlit.records import Disturbance
 from hwlit.study.advise import advice
 from hwlit.study.collect import Collection, Run, collect
@@ -403,3 +404,88 @@ def test_what_only_describes_a_run_ranks_none(tmp_path, capsys):
     write_run(tmp_path / "a", right=[True, False], readings={"test/temperature": 1.0})
     assert main(["compare", str(tmp_path), "--metric", "temperature"]) == 2
     assert "test/temperature only describes a run" in capsys.readouterr().err
+
+
+def test_one_method_alone_is_shown_and_held_against_itself():
+    found = compared(in_memory(Plan(behind=[0], seeds=3, rows=100)), None, None)
+    assert "best" in tables(found)
+    ratio = found.ratio(found.rows[0], "fit/wall_time")
+    assert (ratio.value, ratio.p) == (1, None)
+    assert sentences(found)
+
+
+def test_runs_that_repeat_both_seeds_count_once(tmp_path):
+    for adapter, right in (("Full", 80), ("Lora", 60)):
+        for number in range(3):
+            rows = pattern((right, True), (100 - right, False))
+            write_run(tmp_path / f"{adapter}{number}", adapter, config=adapter, right=rows)
+    found = compared(collect([tmp_path]), None, None)
+    (row,) = (row for row in found.rows if row.verdict is not None)
+    assert row.readings["test/accuracy"].seeds == 1
+    assert row.verdict.of_these_runs
+    assert any("2 of its runs repeat both seeds" in told for told in row.caveats)
+
+
+def test_quality_has_its_verdict_and_no_ratio():
+    found = compared(in_memory(Plan(behind=[0, 5], seeds=3, rows=200)), None, None)
+    columns = as_csv(found).splitlines()[0].split(",")
+    assert "fit/wall_time/over_least" in columns
+    assert not [c for c in columns if c.startswith("test/") and "over_least" in c]
+
+
+def test_no_more_is_claimed_of_all_pairs_than_of_one():
+    slower = Plan(behind=[0] * 4, seeds=3, rows=100, slower=[1, 1.05, 1.1, 1.2])
+    found = compared(in_memory(slower), None, None)
+    for row in found.rows:
+        ratio = found.ratio(row, "fit/wall_time")
+        if ratio.p is not None:
+            assert ratio.p >= ratio.alone.p
+            assert ratio.low <= ratio.alone.low
+            assert ratio.high >= ratio.alone.high
+
+
+@pytest.mark.parametrize(("prints", "rivals"), [(("f", "f"), True), (("f", "g"), False)])
+def test_the_same_rows_under_another_path_are_the_same_data(tmp_path, prints, rivals):
+    right = pattern((80, True), (20, False))
+    for name, path, rows in zip(("Full", "Lora"), ("a.csv", "/b/a.csv"), prints, strict=True):
+        data = {"source": [path], "fingerprint": rows}
+        write_run(tmp_path / name, name, config=name, right=right, data=data)
+    found = compared(collect([tmp_path]), None, None)
+    assert [row.rival for row in found.rows] == [True, rivals]
+
+
+def test_a_disturbed_time_is_not_ranked_where_it_is_the_metric():
+    plan = Plan(behind=[0, 0, 0], seeds=3, rows=100, slower=[1, 0.5, 1.2])
+    fast = list(dict.fromkeys(run.method for run in runs(plan, 0)))[1]
+    marked = [(fast, seed) for seed in range(3)]
+    found = compared(in_memory(plan, marked=marked), "fit/wall_time", None)
+    row = rows_of(found)[fast]
+    assert row.value("fit/wall_time") < found.rows[0].value("fit/wall_time")
+    assert found.best() is not row
+    assert (row.verdict.word, row.verdict.reason) == (None, "not ranked: disturbed")
+    assert "not ranked: disturbed" in tables(found)
+
+
+def test_what_no_more_seeds_would_tell_is_not_said_to_be_told_by_them():
+    found = compared(in_memory(Plan(seeds=3)), None, None)
+    told = sentences(found)[0]
+    helped = [r.label for r in found.rows if r.against_best and r.against_best.more
+              and (r.against_best.more.seeds or r.against_best.more.rows)]  # fmt: skip
+    unhelped = [label for label, word in words(found).items()
+                if word == "not told apart" and label not in helped]  # fmt: skip
+    assert helped
+    assert unhelped
+    assert f"would tell {helped[0]}" in told
+    assert "nothing alone the others" in told
+
+
+def test_runs_that_disagree_on_what_is_better_are_refused():
+    found = in_memory(Plan(behind=[0, 0], seeds=2, rows=50))
+    first = found.runs[0]
+    reading = first.record.readings["test/accuracy"]
+    other = dataclasses.replace(
+        reading, measure=dataclasses.replace(reading.measure, direction="min")
+    )
+    first.record.readings["test/accuracy"] = other
+    with pytest.raises(UsageError, match="do not agree whether more or less"):
+        compared(found, None, None)
