@@ -13,6 +13,7 @@ import json
 import os
 import stat
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -87,7 +88,15 @@ def read_json(path: Path, limit: int = LARGEST_JSON) -> Any:
 
 
 def read_rows(path: Path, limit: int = LARGEST_TABLE) -> Iterator[dict[str, str]]:
-    """Yield the rows of a CSV file by the names in its first one; empty lines are none.
+    """Yield the rows of a CSV file by the names in its first one; raises as `read_lines`."""
+    lines = read_lines(path, limit)
+    names = next(lines, [])
+    for line in lines:
+        yield dict(zip(names, line, strict=True))
+
+
+def read_lines(path: Path, limit: int = LARGEST_TABLE) -> Iterator[list[str]]:
+    """Yield the names in the first row of a CSV file, then its rows; empty lines are none.
 
     Raises:
         OSError: It cannot be read, or is no plain file.
@@ -102,13 +111,17 @@ def read_rows(path: Path, limit: int = LARGEST_TABLE) -> Iterator[dict[str, str]
             if size == 0:
                 raise ValueError("it is empty")
             file = io.TextIOWrapper(binary, encoding="utf-8-sig", newline="")
-            lines = iter(lambda: file.readline(LONGEST_TEXT), "")
-            rows = filter(None, csv.reader(lines, strict=True))
-            names = next(rows, [])
-            for number, row in enumerate(rows, 1):
+            lines = iter(partial(file.readline, LONGEST_TEXT), "")
+            fields = 0
+            for number, row in enumerate(filter(None, csv.reader(lines, strict=True))):
                 if number > MOST_ROWS:
                     raise ValueError(f"it has more than {MOST_ROWS:,} rows")
-                yield dict(zip(names, row, strict=True))
+                if len(row) != fields and number:
+                    raise ValueError(
+                        f"row {number} has {len(row)} fields, where the first line has {fields}"
+                    )
+                fields = len(row)
+                yield row
     except csv.Error as error:
         raise ValueError(str(error)) from error
     finally:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import marshal
+import math
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -128,7 +130,7 @@ def _of_class(kind: Any) -> Decode:
     hints = _hints(kind)
     layout = _layout(kind)
     known = {key: (name, _decoder(hints[name])) for name, key, _ in layout if key != REST}
-    needed = {key for _, key, default in layout if default is dataclasses.MISSING}
+    needed = sorted(key for _, key, default in layout if default is dataclasses.MISSING)
     takes_more = REST in hints
 
     def decode(value: Any) -> Any:
@@ -136,17 +138,19 @@ def _of_class(kind: Any) -> Decode:
             raise Unfit("is no object")
         given: dict[str, Any] = {}
         more: dict[str, Any] = {}
-        for key, inner in value.items():
-            if key in known:
-                name, field = known[key]
-                try:
+        key = None
+        try:
+            for key, inner in value.items():
+                if key in known:
+                    name, field = known[key]
                     given[name] = field(inner)
-                except Unfit as error:
-                    raise error.below(key) from None
-            else:
-                more[key] = inner
-        if missing := needed - value.keys():
-            raise Unfit("is missing").below(min(missing))
+                else:
+                    more[key] = inner
+        except Unfit as error:
+            raise error.below(key) from None
+        for key in needed:
+            if key not in value:
+                raise Unfit("is missing").below(key)
         if more and not takes_more:
             raise Unfit("is not known to this version of hwlit").below(next(iter(more)))
         if takes_more:
@@ -164,10 +168,15 @@ def _once(decode: Decode) -> Decode:
 
     A record says of each of its hundred readings how it was obtained, in a dozen ways.
     """
-    kept: dict[str, Any] = {}
+    kept: dict[bytes, Any] = {}
 
     def decode_once(value: Any) -> Any:
-        key = repr(value)  # tells 1 from 1.0 and from true
+        try:
+            key = marshal.dumps(
+                value, 2
+            )  # tells 1 from 1.0 and from true, and not who refers to it
+        except ValueError:  # it has what no file has
+            return decode(value)
         if key not in kept:
             if len(kept) >= MOST_KEPT:
                 kept.clear()
@@ -181,23 +190,26 @@ def _entries(decode: Decode, value: Any) -> dict[str, Any]:
     if type(value) is not dict:
         raise Unfit("is no object")
     found = {}
-    for key, inner in value.items():
-        try:
+    key = None
+    try:
+        for key, inner in value.items():
             found[key] = decode(inner)
-        except Unfit as error:
-            raise error.below(key) from None
+    except Unfit as error:
+        raise error.below(key) from None
     return found
 
 
 def _items(decode: Decode, value: Any) -> list[Any]:
     if type(value) not in (list, tuple):
         raise Unfit("is no list")
-    found = []
-    for place, inner in enumerate(value):
-        try:
+    if decode is _number and _are_numbers(value):
+        return list(value)
+    found: list[Any] = []
+    try:
+        for inner in value:
             found.append(decode(inner))
-        except Unfit as error:
-            raise error.below(place) from None
+    except Unfit as error:
+        raise error.below(len(found)) from None
     return found
 
 
@@ -223,6 +235,14 @@ def _number(value: Any) -> float:
     if type(value) in (int, float) and -LARGEST < value < LARGEST:
         return value  # type: ignore[no-any-return]
     raise Unfit("is no number")
+
+
+def _are_numbers(values: Sequence[Any]) -> bool:
+    """Return whether all are numbers that `_number` takes; a record has one for each step."""
+    if not values or not {*map(type, values)} <= {int, float}:
+        return False
+    # NaN is neither least nor greatest, unless it is the first; a sum shows it.
+    return min(values) > -LARGEST and max(values) < LARGEST and math.isfinite(sum(values))
 
 
 def _whole(value: Any) -> int:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwlit.errors import IntegrityError
-from hwlit.statistics.parts import check_measured
+from hwlit.statistics.parts import check_measured, distinct
 
 FEW_OF_A_CLASS = 10
 MOST_CLASSES = 2**31
@@ -133,7 +133,7 @@ def _are_ids(column: NDArray[np.generic]) -> bool:
 def _by_class(metric: ByClass, true: Integers, said: Integers) -> tuple[float, Floats]:
     # Only classes that occur or are predicted get a place, but class 1 always has one: the
     # positive class, at the end where it is absent.
-    names = np.unique(np.concatenate([true, said, [0, 1]]))
+    names = distinct(np.concatenate([true, said, [0, 1]]))
     true, said = np.searchsorted(names, true), np.searchsorted(names, said)
     n, hit = len(true), true == said
     shares = [np.bincount(rows, minlength=len(names)) / n for rows in (true[hit], true, said)]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwlit.bounded_files import read_rows
+from hwlit.bounded_files import read_lines
 from hwlit.errors import IntegrityError
 from hwlit.records import Reading, Record, TestRows
 from hwlit.run_directory import check_plain_file
@@ -19,6 +21,7 @@ from hwlit.statistics.combining import rarest_class, row_hits, row_values
 NEARLY = 1.5  # rows: fp32 ties may break differently
 ROUNDING = 1e-4  # of the largest value: a column is written with fewer digits than it was summed in
 ROW_ID, GROUP = "row_id", "group"
+AT_ONCE = 1000  # rows of a file that are turned into columns
 NONE = ("", None)  # of a row to which a column does not apply
 
 
@@ -132,17 +135,20 @@ def _read(path: Path, told: TestRows) -> dict[str, list[Any]]:
     """Return the columns that count; a text among them is not kept."""
     names = [ROW_ID, *told.columns, *([told.truth] if told.truth else [])]
     names = list(dict.fromkeys(names))
-    rows = read_rows(path)
-    first = next(rows, None)
+    lines = read_lines(path)
+    places = {name: place for place, name in enumerate(next(lines, []))}
+    first = next(lines, None)
     if first is None:
         return {name: [] for name in names}
-    if GROUP in first:
+    if GROUP in places:
         names.append(GROUP)
-    kept: list[list[str]] = [[first[name]] for name in names]
-    for row in rows:
-        for column, name in zip(kept, names, strict=True):
-            column.append(row[name])
-    return dict(zip(names, kept, strict=True))
+    kept: dict[str, list[Any]] = {name: [] for name in names}
+    pick = itemgetter(*(places[name] for name in names), places[ROW_ID])  # of one it makes no tuple
+    rows = map(pick, chain([first], lines))
+    while some := list(islice(rows, AT_ONCE)):
+        for column, more in zip(kept.values(), zip(*some, strict=True), strict=False):
+            column.extend(more)
+    return kept
 
 
 def _table(
@@ -173,14 +179,17 @@ def _table(
 def _ids(columns: Mapping[str, Sequence[Any]], n: int) -> NDArray[np.int64]:
     if ROW_ID not in columns:  # of schema 1, whose record lists its prompts in their order
         return np.arange(min(n, len(next(iter(columns.values()), ()))))
-    return np.array([int(value) for value in columns[ROW_ID]], np.int64)
+    return np.array(list(map(int, columns[ROW_ID])), np.int64)
 
 
 def _numbers(column: Sequence[Any], kind: str, known: dict[str, int]) -> NDArray[np.generic]:
     if kind == "class":
-        if any(value in NONE for value in column):
+        texts = list(map(str, column))
+        for label in dict.fromkeys(texts):
+            known.setdefault(label, len(known))
+        if any(none in column for none in NONE):
             raise ValueError("a class column has an empty cell")
-        return np.array([known.setdefault(str(value), len(known)) for value in column], np.int64)
+        return np.array([known[text] for text in texts], np.int64)
     whole = not any(none in column for none in NONE)
     there = np.ones(len(column), bool) if whole else np.array([v not in NONE for v in column])
     numbers = np.full(len(column), np.nan)
@@ -194,7 +203,7 @@ def _numbers(column: Sequence[Any], kind: str, known: dict[str, int]) -> NDArray
 
 
 def _texts(column: Sequence[Any]) -> NDArray[np.str_]:
-    return np.array([str(value) for value in column], np.str_)
+    return np.array(list(map(str, column)), np.str_)
 
 
 def _slack(values: NDArray[np.float64], counts: bool) -> float:
