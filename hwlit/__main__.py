@@ -44,7 +44,7 @@ use a finished run
                         the folder to upload: --for-hub DIR
 many runs side by side
   study run FILE        a grid of runs, each a process of its own; study: lists what comes along
-  compare RUN|DIR ...   a row per method: quality, costs, ties; --format table|md|csv|json
+  compare RUN|DIR ...   a row per method: quality, costs, verdicts; --format table|md|csv|json
   report DIR -o F.html  one page with plots, tables and pictures; -o F.md for Markdown
   advise DIR            what fits: --max-memory 8GiB --max-time 30min --max-energy 50Wh
 examples

@@ -1,6 +1,6 @@
 """Simulate runs of methods whose truth is known, and count how often `hwlit.statistics` is right.
 
-    python -m tools.simulate_statistics            # every table, about a quarter of an hour
+    python -m tools.simulate_statistics            # every table, four minutes of a processor
     python -m tools.simulate_statistics --quick    # the same tables from few repetitions, seconds
 
 A row is right where a latent score is below a threshold. Of the score's variance .80 is the row's

@@ -103,6 +103,8 @@ def _told(row: Row, comparison: Comparison, limits: Sequence[Limit]) -> str:
         if (reading := row.readings.get(one.reading)) is not None:
             spent = in_unit(reading.most, reading.unit)
             shared = ", the machine was not its own" if reading.disturbed else ""
+            if reading.left_out:
+                shared = f", {reading.left_out} disturbed left out"
             parts.append(f"{one.what} {spent} ({reading.tag}{shared})")
         else:
             parts.append(f"{one.what}: nothing was trained")
@@ -118,8 +120,8 @@ def _taken(fitting: Sequence[Row], comparison: Comparison, limits: Sequence[Limi
     verdicts, metric = comparison.verdicts, metric_name(comparison)
     assert verdicts is not None
     may_be = verdicts.may_be_best_of([row.method for row in fitting])
-    near = [row for row in fitting if row is first or
-            (row.method in may_be and _is_near(row, first, comparison))]  # fmt: skip
+    near = [row for row in fitting if row is first or (_is_near(row, first, comparison)
+            and (row.method in may_be or _is_equal(row, first, comparison)))]  # fmt: skip
     known = [row for row in near if not _is_shared(row, limits)]
     taken = min(known, key=lambda row: (_worst(row, limits), row is not first), default=first)
     text = f"take: {taken.label}"
@@ -168,6 +170,12 @@ def _is_near(row: Row, first: Row, comparison: Comparison) -> bool:
     return apart <= (comparison.margin or 0.0)
 
 
+def _is_equal(row: Row, first: Row, comparison: Comparison) -> bool:
+    """Return whether a row is shown to be equal to another one."""
+    verdicts = comparison.verdicts
+    return verdicts is not None and verdicts.between(row.method, first.method).word == "equal"
+
+
 def _is_shared(row: Row, limits: Sequence[Limit]) -> bool:
     """Return whether what a row takes was taken while something else used the machine."""
     found = [row.readings[one.reading] for one in limits if one.reading in row.readings]
@@ -189,6 +197,7 @@ def _nearest(rows: Sequence[Row], limits: Sequence[Limit]) -> list[str]:
     over = [
         f"{one.what} {in_unit(reading.most, reading.unit)}, {_share(nearest, one):.3g} times the "
         f"limit{'' if _is_measured(nearest, one) else f' ({reading.tag})'}"
+        f"{', the machine was not its own' if reading.disturbed else ''}"
         for one in limits
         if (reading := nearest.readings.get(one.reading)) is not None
     ]

@@ -44,6 +44,12 @@ class Row:
     notes: dict[str, str] = field(default_factory=dict)
 
     @property
+    def is_top(self) -> bool:
+        """Whether it may be the best, or is shown to be equal to what looks best."""
+        equal = self.against_best is not None and self.against_best.word == "equal"
+        return self.may_be_best or equal
+
+    @property
     def label(self) -> str:
         """Name for people."""
         return self.method.label
@@ -123,7 +129,22 @@ class Comparison:
     def _find_cheapest(self, name: str) -> Row | None:
         known = [row for row in self.rivals() if row.trained and row.has_whole(name)]
         known = [row for row in known if row.value(name) and not row.readings[name].disturbed]
-        return min(known, key=lambda row: row.value(name) or 0.0, default=None)
+        return self.least(known, name) if known else None
+
+    def least(self, rows: Sequence[Row], name: str) -> Row:
+        """Return the row that costs least; at least one row.
+
+        By the ratios over the seeds that two have in common, for means may be of other seeds.
+        """
+        found, passed = min(rows, key=lambda row: row.value(name) or 0.0), []
+        while found not in passed:
+            passed.append(found)
+            for row in rows:
+                ratio = self.costs(name).between(row.method, found.method)
+                if row not in passed and ratio is not None and ratio.value < 1:
+                    found = row
+                    break
+        return found
 
     def ratio(self, row: Row, name: str) -> CostRatio | None:
         """Return a cost over that of the method that trains and costs least.

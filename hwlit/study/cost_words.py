@@ -77,7 +77,8 @@ def _least(comparison: Comparison, name: str, what: str) -> str:
     rows = [row for row in whole if not row.readings[name].disturbed]
     if len(rows) < 2:
         return ""
-    first, *others = sorted(rows, key=lambda row: row.value(name) or 0.0)
+    first = comparison.least(rows, name)
+    others = sorted((row for row in rows if row is not first), key=lambda row: row.value(name) or 0)
     mine = first.readings[name]
     told = times(mine.value).strip() if name == OVER_BASE else quantity(mine, tagged=False)
     if mine.tag == "estimated":

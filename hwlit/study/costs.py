@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 
@@ -69,9 +70,12 @@ class Costs:
     ) -> None:
         self._values: dict[str, dict[Key, float]] = {}
         for method in methods:
-            own = {_key(r): _value(r, name, derived) for r in undisturbed(method.runs, name)[0]}
-            if known := {key: value for key, value in own.items() if value is not None}:
-                self._values[method.label] = known
+            own: dict[Key, list[float]] = {}
+            for run in undisturbed(method.runs, name)[0]:
+                if (value := _value(run, name, derived)) is not None:
+                    own.setdefault(_key(run), []).append(value)
+            if own:  # runs that repeat both seeds are timings of one thing: their mean
+                self._values[method.label] = {key: fmean(values) for key, values in own.items()}
         n = len(self._values)
         self._pairs = max(1, n * (n - 1) // 2)
         self._lent = self._shared_spread()

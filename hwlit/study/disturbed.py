@@ -49,6 +49,8 @@ def repeated(runs: Iterable[Run]) -> list[Run]:
     seen: set[tuple[int, int]] = set()
     found = []
     for run in runs:
+        if run.record.seed is None:  # of an unknown seed nobody knows that it repeats
+            continue
         if run.seeds in seen:
             found.append(run)
         seen.add(run.seeds)

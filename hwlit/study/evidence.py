@@ -54,6 +54,7 @@ class Evidence:
 
     def __init__(self, methods: Sequence[Method], left_out: list[tuple[Path, str]]) -> None:
         self._methods, self._left_out = methods, left_out
+        self._scores: dict[tuple[int, str], RowScores | None] = {}
         self._tables = {id(run): self._read(run) for method in methods for run in method.runs}
         self._numbers = number_rows(methods, self._tables)
         self._known: dict[tuple[int, str], Scored | None] = {}
@@ -90,7 +91,7 @@ class Evidence:
         if len({reading.unit for _, reading in known}) != 1:
             return None
         values = [reading.value for _, reading in known]
-        rows = [self._rows(run, name, reading) for run, reading in known]
+        rows = [self._rows(run, name) for run, _ in known]
         found = [one for one in rows if one is not None]
         if len(found) == len(known):
             rarest = [one.scores.rarest for one in found if one.scores.rarest is not None]
@@ -102,25 +103,22 @@ class Evidence:
         )
         return Scored(made, why)
 
-    def _rows(self, run: Run, name: str, reading: Reading) -> _Rows | None:
-        table = self._tables[id(run)]
-        if table is None:
-            return None
-        try:
-            found = row_scores(table, name, reading)
-        except IntegrityError as error:
-            self._tables[id(run)] = None
-            self._left_out.append((table.file, str(error)))
-            return None
-        if found is None:
+    def _rows(self, run: Run, name: str) -> _Rows | None:
+        found = self._scores.get((id(run), name))
+        if found is None or self._tables[id(run)] is None:
             return None
         numbers = self._numbers[id(run)]
         groups = None if numbers.groups is None else numbers.groups[found.there]
         return _Rows(numbers.rows[found.there], groups, found)
 
     def _read(self, run: Run) -> RowTable | None:
+        """Return a run's test rows, if all that its record says of them is so."""
         try:
-            return row_table(run.record, run.folder)
+            if (table := row_table(run.record, run.folder)) is not None:
+                for name, reading in run.record.readings.items():
+                    if reading.rows is not None:
+                        self._scores[id(run), name] = row_scores(table, name, reading)
+            return table
         except IntegrityError as error:
             told = run.record.test_rows
             name = told.file if told is not None and told.file else "record.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hwlit.plain_text import printable
@@ -67,8 +67,12 @@ def pareto_figures(comparison: Comparison) -> list[Figure]:
     found = []
     for name, drawn in costs.items():
         rows = [row for row in comparison.ranked() if name in row.readings]
-        if rows:
-            found.append(_pareto(comparison, rows, name, drawn))
+        calm = [row for row in rows if not row.readings[name].disturbed]
+        if calm:
+            figure = _pareto(comparison, calm, name, drawn)
+            left = ", ".join(row.label for row in rows if row not in calm)
+            note = f"; not drawn, for something else used the machine: {left}" if left else ""
+            found.append(replace(figure, note=figure.note + note))
     return found
 
 

@@ -83,7 +83,7 @@ def _disturbed(comparison: Comparison) -> list[list[str]]:
                     f"{one.phase}: {one.cause} {one.value:.2g}, limit {one.limit:.2g}"
                     for one in marks
                 )
-                rows.append([f"{row.label}, seed {run.seed}", what])
+                rows.append([f"{row.label}, {run.record.seeds}", what])
     return rows
 
 

@@ -59,7 +59,7 @@ def not_ranked(comparison: Comparison) -> list[str]:
 def disturbed_runs(comparison: Comparison) -> list[str]:
     """Return which runs had no machine to themselves, and what follows for their times."""
     runs = [
-        f"{row.label}, seed {run.seed} ({listed(list(dict.fromkeys(causes)))})"
+        f"{row.label}, {run.record.seeds} ({listed(list(dict.fromkeys(causes)))})"
         for row in comparison.rows
         for run in row.method.runs
         if (causes := [one.cause for one in run.record.disturbed or ()])
@@ -69,5 +69,5 @@ def disturbed_runs(comparison: Comparison) -> list[str]:
     return [
         f"Something else used the machine while {verb(runs, 'this run', 'these runs')} went on: "
         f"{'; '.join(runs[:NAMED])}{f' and {len(runs) - NAMED} more' if len(runs) > NAMED else ''}."
-        " Their disturbed times and energies are not ranked."
+        " What was disturbed is not ranked."
     ]

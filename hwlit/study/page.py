@@ -86,7 +86,7 @@ def _breakable(text: str) -> Markup:
 def subtitle(comparison: Comparison) -> str:
     """Return how much was compared, and with what."""
     runs = sum(len(row.method.runs) for row in comparison.rows)
-    text = f"{len(comparison.rows)} methods, {runs} runs"
+    text = f"{_counted(len(comparison.rows), 'method')}, {_counted(runs, 'run')}"
     if comparison.baseline is not None:
         text += f", ranked by {metric_name(comparison)}, baseline {comparison.baseline.label}"
     return text + "; written by hwlit report"
@@ -110,7 +110,7 @@ def _overview(comparison: Comparison) -> Grid:
     columns = ["method", f"{name} (95 %)", "against the baseline", "against the best"]
     columns += [*names.values(), *(["not like the baseline in"] if unlike else [])]
     notes = [
-        f"{MARK} may be the best: not shown to be below it",
+        f"{MARK} may be the best, or is equal to it",
         "x: times the least of the methods that train; ± half the range over seeds",
     ]
     if any(found.disturbed for row in comparison.rows for found in row.readings.values()):
@@ -128,7 +128,7 @@ def _quality(comparison: Comparison, row: Row) -> list[Cell]:
     baseline = "baseline" if row.verdict is None else word(row.verdict)
     best = "best" if row is comparison.best() else ""
     return [
-        Cell(row.label + (f" {MARK}" if row.may_be_best else "")),
+        Cell(row.label + (f" {MARK}" if row.is_top else "")),
         Cell(text, row.value(comparison.metric)),
         Cell(baseline),
         Cell(best if row.against_best is None else word(row.against_best)),
@@ -172,3 +172,7 @@ def _hash(script: str) -> str:
 
 def _own(name: str) -> str:
     return (FOLDER / name).read_text(encoding="utf-8")
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"

@@ -141,8 +141,8 @@ def _against_best(comparison: Comparison, best: Row, others: Sequence[Row]) -> s
         told.append(not_told(found["not told apart"]))
     if rows[None]:
         told.append(f"Whether it is better than {names(rows[None])} cannot be told: no interval.")
-    if rest := [row for row in others if row.may_be_best]:
-        beside = [row for row in (best, *rest) if row.may_be_best]
+    if rest := [row for row in others if row.is_top]:
+        beside = [row for row in (best, *rest) if row.is_top]
         told.append(f"May be the best: {names(beside)}.")
     return " ".join(told)
 

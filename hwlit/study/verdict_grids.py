@@ -92,7 +92,7 @@ def _quality(comparison: Comparison) -> Grid:
     rows = []
     for row in comparison.rows:
         found = row.readings.get(comparison.metric)
-        marks = (MARK if row.may_be_best else "") + (UNLIKE if row.flags else "")
+        marks = (MARK if row.is_top else "") + (UNLIKE if row.flags else "")
         cells = [
             Cell(f"{row.label} {marks}".rstrip()),
             Cell(str(len(row.method.runs)), len(row.method.runs)),
@@ -112,7 +112,7 @@ def _quality(comparison: Comparison) -> Grid:
 
 def _notes(comparison: Comparison) -> Iterator[str]:
     less = " (less is better)" if comparison.mode == "min" else ""
-    yield f"{comparison.metric}{less}; {MARK} may be the best: not shown to be below it"
+    yield f"{comparison.metric}{less}; {MARK} may be the best, or is equal to it"
     runs = {len(row.method.runs) for row in comparison.ranked()}
     several = [row for row in comparison.ranked() if _is_of_this_run(row, comparison.metric)]
     if several:
@@ -208,7 +208,8 @@ def _how(comparison: Comparison, verdicts: Sequence[Verdict], untold: bool) -> l
         if not any(verdict.of_these_runs for verdict in verdicts):
             told += (
                 "; more seeds, more rows: about how many more of either would tell a difference as "
-                "large as this one" + (f", or {comparison.margin:g}" if comparison.margin else "")
+                "large as this one"
+                + (f", at least {comparison.margin:g}" if comparison.margin else "")
             )
         notes.append(told)
     return notes

@@ -9,7 +9,7 @@ from typing import Any
 
 from hwlit.records import Direction
 from hwlit.statistics.best import Comparisons, compare_all
-from hwlit.statistics.differences import LEVEL, Difference
+from hwlit.statistics.differences import Difference
 from hwlit.statistics.parts import Scores
 from hwlit.statistics.power import (
     More,
@@ -161,12 +161,12 @@ class Verdicts:
         return [method for method in methods if method.label in told.may_be_best]
 
     def worse_by(self, first: Method, second: Method) -> float | None:
-        """Return by how much one method may be worse than another, with 95 % confidence."""
+        """Return by how much one method may be worse than another: the end of their interval."""
         found = self.between(first, second).difference
         if found is None or found.spread is None:
             return None
         ahead = found.centre if self._higher else -found.centre
-        return max(0.0, found.spread.half(2 * LEVEL) - ahead)
+        return max(0.0, (found.half or 0.0) - ahead)
 
     def all_pairs(self) -> list[dict[str, Any]]:
         """Return the figures of every pair as plain data."""
@@ -191,8 +191,11 @@ class Verdicts:
         if said is None:
             return Verdict(None, found, ", ".join(filter(None, (reason, "no interval"))),
                            width=self._width)  # fmt: skip
-        return Verdict(said, found, reason, smallest_difference(found), least_margin(found),
-                       *self._more(found, said), self._width)  # fmt: skip
+        smallest, within = (
+            None if end is None else min(end, self._width)
+            for end in (smallest_difference(found), least_margin(found))
+        )
+        return Verdict(said, found, reason, smallest, within, *self._more(found, said), self._width)
 
     def _more(self, found: Difference, said: Word) -> tuple[More | None, float | None]:
         wanted = max(abs(found.mean), self.margin or 0.0)
@@ -226,6 +229,7 @@ class Verdicts:
         found = known[len(known) // 2]
         margin = margin_for_equal(found)
         assert margin is not None
+        margin = min(margin, self._width)
         methods = 0 if self._all.lent is None else self._all.lent.methods
         more = (
             More(None, None) if not self.margin

@@ -16,6 +16,7 @@ from hwlit.records import Disturbance
 from hwlit.study.advise import advice
 from hwlit.study.collect import Collection, Run, collect
 from hwlit.study.comparing import compared
+from hwlit.study.figures import pareto_figures
 from hwlit.study.formats import as_csv, as_json, tables
 from hwlit.study.limits import limit
 from hwlit.study.page import page
@@ -342,7 +343,7 @@ def test_disturbed_runs_are_left_out_and_named():
     assert rows_of(calm)["Lora"].readings["fit/wall_time"].seeds == 3
     assert rows_of(found)["Lora"].readings["fit/peak_memory"].seeds == 3  # bytes stay as they are
     told = " ".join(sentences(found))
-    assert "Something else used the machine while this run went on: Lora, seed 1 (run-queue" in told
+    assert "used the machine while this run went on: Lora, seed 1, data.seed 0 (run-queue" in told
     for text in (tables(found), page(found)):
         assert "Lora, seed 1" in text
     assert any("Lora, seed 1" in line for line in advice(found, [limit("--max-time", "1h")]))
@@ -489,3 +490,55 @@ def test_runs_that_disagree_on_what_is_better_are_refused():
     first.record.readings["test/accuracy"] = other
     with pytest.raises(UsageError, match="do not agree whether more or less"):
         compared(found, None, None)
+
+
+def timed(folder, seconds, marks=()):
+    """Write runs of some methods with these seconds by seed; `marks` are disturbed ones."""
+    for method, times in seconds.items():
+        for seed, value in enumerate(times):
+            mark = {"phase": "fit", "cause": "run-queue wait", "value": 0.5, "limit": 0.05}
+            found = {"disturbed": [mark]} if (method, seed) in marks else {}
+            write_run(
+                folder / f"{method}{seed}", method, seed, config=method,
+                right=pattern((80, True), (20, False)), readings={"fit/wall_time": (value, "s")},
+                **found,
+            )  # fmt: skip
+    return compared(collect([folder]), None, None)
+
+
+def test_the_least_is_the_one_whose_ratios_say_so_though_means_are_of_other_seeds(tmp_path):
+    seconds = {"Full": [100.0, 50.0, 50.0], "Lora": [110.0, 55.0, 55.0]}
+    found = timed(tmp_path, seconds, [("Lora", 0)])
+    assert found.cheapest("fit/wall_time").label == "Full"
+    assert all(found.ratio(row, "fit/wall_time").value >= 1 for row in found.rows)
+    assert any(told.startswith("The shortest training loop: Full") for told in sentences(found))
+
+
+def test_no_disturbed_time_is_on_a_front(tmp_path):
+    seconds = {"Full": [100.0, 50.0], "Lora": [10.0, 5.0]}
+    found = timed(tmp_path, seconds, [("Lora", 0), ("Lora", 1)])
+    (figure,) = (f for f in pareto_figures(found) if f.name == "pareto-time")
+    assert "on the front: Full;" in figure.note
+    assert "not drawn, for something else used the machine: Lora" in figure.note
+
+
+def test_repeats_of_both_seeds_are_one_timing(tmp_path):
+    for number, seconds in enumerate((50.0, 100.0)):
+        write_run(tmp_path / f"a{number}", "Full", config="Full",
+                  readings={"fit/wall_time": (seconds, "s")})  # fmt: skip
+    write_run(tmp_path / "b", "Lora", config="Lora", readings={"fit/wall_time": (50.0, "s")})
+    found = compared(collect([tmp_path]), None, None)
+    ratio = found.ratio(rows_of(found)["Full"], "fit/wall_time")
+    assert (ratio.value, ratio.p) == (pytest.approx(1.5), None)
+
+
+def test_what_is_equal_to_the_best_is_starred_and_may_be_taken():
+    plan = Plan(behind=[0, 0, 0.3], seeds=5, rows=40_000, noise=[0.02], slower=[3, 3, 1])
+    found = compared(in_memory(plan), None, None)
+    best = found.best()
+    equal = [r for r in found.rows if r.against_best and r.against_best.word == "equal"]
+    assert all(row.is_top for row in [best, *equal])
+    cheap = min(found.rows, key=lambda row: row.value("fit/wall_time"))
+    assert cheap in equal
+    lines = advice(found, [limit("--max-time", "1h")])
+    assert any(line.startswith(f"take: {cheap.label}") for line in lines)

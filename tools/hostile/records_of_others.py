@@ -253,7 +253,7 @@ def _beside() -> list[Hostile]:
             _old(curves=early, step_times=[0.5] * 4),
         ),
         Hostile(
-            "a matrix that is not square", "answer", report, (0,), "",
+            "a matrix that is not square", "answer", report, (5,), "exhibits.0.counts",
             _old(confusion_matrix=uneven),
         ),
     ]  # fmt: skip
