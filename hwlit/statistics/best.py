@@ -34,14 +34,12 @@ class Comparisons:
         may_be_best: The methods that are not shown to be below the best; the best is one of them
             in 95 % of tables. A method that is not among them is not the only best, which does
             not make it worse than any one of them.
-        untold: Methods with too little to tell.
         lent: The noise of training that all lend each other; None with fewer than three methods
             that have several runs on the same rows, or on the same divisions.
     """
 
     differences: Mapping[tuple[str, str], Difference]
     may_be_best: frozenset[str]
-    untold: frozenset[str]
     lent: Lent | None
 
     def pair(self, first: str, second: str) -> Difference:
@@ -77,12 +75,11 @@ def compare_all(methods: Mapping[str, Scores], higher: bool = True) -> Compariso
     }
     told = [name for name in names if methods[name].parts.told]
     known = {pair: found for pair, found in pairs.items() if pair[0] in told and pair[1] in told}
-    untold = frozenset(names) - frozenset(told)
     if len(told) < 3:
         out = {
             _behind(pair, found, higher) for pair, found in known.items() if found.is_told(LEVEL)
         }
-        return Comparisons(pairs, frozenset(told) - out, untold, lent.all)
+        return Comparisons(pairs, frozenset(told) - out, lent.all)
     draws = _Draws(told, known)
     adjusted = draws.adjust(known)
     out = {
@@ -90,7 +87,7 @@ def compare_all(methods: Mapping[str, Scores], higher: bool = True) -> Compariso
         for pair, found in known.items()
         if found.is_told(draws.level_of(behind := _behind(pair, found, higher)))
     }
-    return Comparisons(pairs | adjusted, frozenset(told) - out, untold, lent.all)
+    return Comparisons(pairs | adjusted, frozenset(told) - out, lent.all)
 
 
 class _Lenders:

@@ -69,6 +69,9 @@ def row_values(how: str, columns: Sequence[NDArray[np.generic]]) -> tuple[float,
     if how not in HOWS:
         raise IntegrityError(f"rows cannot be combined as {how!r}; known are {', '.join(HOWS)}")
     _check(how, columns)
+    if how == "accuracy":
+        right = np.asarray(columns[0] == columns[1], float)
+        return float(right.mean()), right
     if how in BY_CLASS:
         return _by_class(BY_CLASS[how], *(column.astype(np.int64) for column in columns))
     return smooth_values(SMOOTH[how], np.column_stack(columns).astype(float))
@@ -91,7 +94,7 @@ def row_hits(how: str, columns: Sequence[NDArray[np.generic]]) -> Floats | None:
 
     None where rows are not right or wrong, such as with a loss.
     """
-    if how in BY_CLASS:
+    if how == "accuracy" or how in BY_CLASS:
         return np.asarray(columns[0] == columns[1], float)
     if how == "mean" and np.isin(columns[0], (0, 1)).all():
         return np.asarray(columns[0], float)
@@ -120,7 +123,7 @@ def _check(how: str, columns: Sequence[NDArray[np.generic]]) -> None:
         check_measured(column.astype(float))
     if how == "ratio_of_sums" and not columns[1].astype(float).sum():
         raise IntegrityError("a ratio of sums has no value, for the sum below the line is 0")
-    if how in BY_CLASS and not all(_are_ids(column) for column in columns):
+    if how not in SMOOTH and not all(_are_ids(column) for column in columns):
         raise IntegrityError(f"{how} takes class ids, whole numbers from 0, found others")
 
 
@@ -231,4 +234,4 @@ BY_CLASS: Mapping[str, ByClass] = {
         lambda h, t, s: _recall_gradient(h, t, _positive(h)),
     ),
 }
-HOWS = (*SMOOTH, *BY_CLASS)
+HOWS = ("accuracy", *SMOOTH, *BY_CLASS)

@@ -114,8 +114,6 @@ def row_scores(table: RowTable, name: str, reading: Reading) -> RowScores | None
         raise IntegrityError(f"{name} rests on column {error}, which the rows lack") from None
     there = ~np.any([np.isnan(column) for column in columns], axis=0)
     columns = [column[there] for column in columns]
-    if how == "accuracy":
-        how, columns = "mean", [(columns[0] == columns[1]).astype(float)]
     hits = row_hits(how, columns)
     value, values = row_values(how, columns)
     if abs(value - reading.value) > _slack(values, hits is not None):

@@ -76,7 +76,6 @@ def test_methods_on_other_rows_stand_beside_them():
     assert not found.pair("a", "elsewhere").paired
     assert found.pair("a", "b").paired
     assert found.pair("a", "unknown").p is None
-    assert found.untold == {"unknown"}
     assert "unknown" not in found.may_be_best
     assert found.pair("a", "rowless").p <= 1
 

@@ -15,6 +15,7 @@ from hwlit.statistics.combining import (
 )
 
 REFERENCES = {
+    "accuracy": metrics.accuracy_score,
     "f1_macro": lambda y, p: metrics.f1_score(y, p, average="macro", zero_division=0),
     "f1_weighted": lambda y, p: metrics.f1_score(y, p, average="weighted", zero_division=0),
     "f1_positive": lambda y, p: metrics.f1_score(
@@ -115,7 +116,7 @@ def test_rows_that_are_right():
 @pytest.mark.parametrize(
     ("how", "found", "told"),
     [
-        ("geometric", [[1.0]], "known are mean"),
+        ("geometric", [[1.0]], "known are accuracy, mean"),
         ("mean", [[1.0], [1.0]], "1 column"),
         ("mean", [[]], "at least one row"),
         ("mean", [[np.nan]], "finite"),
@@ -131,3 +132,10 @@ def test_rows_that_are_right():
 def test_columns_that_do_not_fit(how, found, told):
     with pytest.raises(IntegrityError, match=told):
         row_values(how, [np.array(column) for column in found])
+
+
+def test_accuracy_is_the_share_of_rows_that_are_right():
+    value, values = row_values("accuracy", (np.array([0, 1, 2, 1]), np.array([0, 1, 1, 0])))
+    assert value == 0.5
+    assert values.tolist() == [1, 1, 0, 0]
+    assert row_hits("accuracy", (np.array([0, 1]), np.array([0, 0]))).tolist() == [1, 0]
