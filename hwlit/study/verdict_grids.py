@@ -156,11 +156,11 @@ def _differences(
         [Cell(row.label), *_verdict(verdict)] for row, verdict in against if verdict is not None
     ]
     verdicts = [verdict for _, verdict in against if verdict is not None]
-    untold = any(verdict.word == "not told apart" for verdict in verdicts)
-    of_runs = any(verdict.of_these_runs for verdict in verdicts)  # no more seeds or rows help them
-    shown = 5 if not untold else 6 if of_runs else len(columns)
+    untold = [verdict for verdict in verdicts if verdict.word == "not told apart"]
+    more = any(verdict.more is not None and not verdict.of_these_runs for verdict in untold)
+    shown = len(columns) if more else 6 if untold else 5
     columns, rows = columns[:shown], [row[:shown] for row in rows]
-    return Grid(title, columns, rows, _how(comparison, verdicts, untold))
+    return Grid(title, columns, rows, _how(comparison, verdicts, bool(untold), more))
 
 
 def _verdict(verdict: Verdict) -> list[Cell]:
@@ -191,7 +191,9 @@ def _ends(verdict: Verdict) -> str:
     return interval(low, high, signed=True)
 
 
-def _how(comparison: Comparison, verdicts: Sequence[Verdict], untold: bool) -> list[str]:
+def _how(
+    comparison: Comparison, verdicts: Sequence[Verdict], untold: bool, more: bool
+) -> list[str]:
     """Return which tests the verdicts rest on, and what their words mean."""
     tests = sorted({v.difference.test for v in verdicts if v.difference and v.word})
     reasons = sorted({v.reason for v in verdicts if v.reason})
@@ -205,7 +207,7 @@ def _how(comparison: Comparison, verdicts: Sequence[Verdict], untold: bool) -> l
         notes.append(f"equal: the whole interval lies within {comparison.margin:g} of 0 (--margin)")
     if untold:
         told = "could show: the smallest difference that would be shown four times in five"
-        if not any(verdict.of_these_runs for verdict in verdicts):
+        if more:
             told += (
                 "; more seeds, more rows: about how many more of either would tell a difference as "
                 "large as this one"
