@@ -54,7 +54,9 @@ def begun(inputs, tmp_path, monkeypatch):
     """A run in a process of its own that is training, and its directory."""
     speed_up(monkeypatch)
     output = tmp_path / "run"
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup a child would inherit that
     pid = kill.start(kill.arguments(inputs, output), tmp_path / "log")
+    signal.signal(signal.SIGHUP, ignored)
     while kill.stage(output) != "training":
         assert kill.wait(pid, 0.01) is None, (tmp_path / "log").read_text()
     return pid, output
