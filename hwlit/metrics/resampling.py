@@ -46,8 +46,7 @@ def calibration_error_interval(
     The error of a sample is above the true one, for a bin's deviation counts whatever its sign, and
     that of a sample of the sample still more: a percentile interval misses an error of 0 always. So
     the bootstrap's bias is taken off, at the low end once for each of the two, and the low end is 0
-    where rows of a calibrated classifier would show as much. Covers 93 to 99 % from 100 rows on,
-    where the true error is 0, .03 or .1.
+    where rows of a calibrated classifier would show as much.
 
     Args:
         shares: Probabilities, (rows, classes).

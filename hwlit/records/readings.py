@@ -173,7 +173,7 @@ class Exhibit:
     counts: tuple[tuple[float, ...], ...] = ()
     """Of a matrix, its cells: true class by predicted class."""
     columns: dict[str, list[float]] = field(default_factory=dict)
-    """Of a curve, its columns, all of one length; the first is the x axis."""
+    """Of a curve, its columns, the x axis first; one may be shorter where it was not logged."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What else belongs to it, such as its class."""
 

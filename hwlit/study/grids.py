@@ -163,8 +163,8 @@ def _latency(comparison: Comparison) -> list[Grid]:
     title = f"latency, {comparison.latency_input}"
     columns = ["method", *(" ".join(pair) for pair in known), "unmerged / base", "merged / base"]
     note = (
-        "/ base: medians timed in turns, over the base in full precision, where it is the "
-        "baseline's; the rest also tells how busy the machine was"
+        "/ base: mean log ratio of medians, turn by turn, over the base in full precision, where "
+        "it is the baseline's; the rest also tells how busy the machine was"
     )
     return [Grid(title, columns, rows, [note])]
 
