@@ -56,6 +56,7 @@ BY_CLASS: Mapping[Combination, Callable[[Tensor], Tensor]] = {
     "recall_positive": recall_positive,
 }
 MEASURES |= dict.fromkeys(BY_CLASS, SHARE)
+MACRO = ("f1_macro", "precision_macro", "recall_macro")
 COUNTS = ("label", "prediction")
 NOT_FINITE = "a logit of the test rows is no number"
 
@@ -157,11 +158,21 @@ class Classified:
         ends: tuple[float, float],
         interval: str,
     ) -> Reading:
+        reading = self._reading(name, value, ends, interval)
         return replace(
-            self._reading(name, value, ends, interval),
+            reading,
+            how=measured(f"test rows{self._left_out}") if name in MACRO else reading.how,
             rows=Rows(name, COUNTS),
             variance=cell_variance(self.confusion, statistic),
         )
+
+    @property
+    def _left_out(self) -> str:
+        """What a mean over classes rests on, where it is not all of them."""
+        counts = self.confusion
+        seen = int((counts.sum(0) + counts.sum(1) > 0).sum())
+        every = len(self.labels)
+        return "" if seen == every else f"; {seen} of {every} classes occur or are predicted"
 
     def _of_probabilities(self) -> dict[str, Reading]:
         """Return loss, Brier score, calibration error and, where a class occurs, precision."""

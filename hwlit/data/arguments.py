@@ -80,16 +80,18 @@ def class_weights(
     Args:
         asked: A mapping gives a class its weight by name, the others have 1. "balanced" gives
             rows / (classes * rows of the class), as in scikit-learn, so that all classes weigh the
-            same together (King and Zeng, 2001, "Logistic regression in rare events data").
+            same together (King and Zeng, 2001, "Logistic regression in rare events data"); of the
+            classes that occur, for one without a row has no weight to speak of and gets 1.
         names: The class names, in the order of their ids.
-        labels: The class ids of the training rows; every class is among them.
+        labels: The class ids of the training rows.
 
     Raises:
         UsageError: The mapping names another class, or a weight is no number above 0.
     """
     if isinstance(asked, str):
         counts = Counter(labels)
-        return tuple(len(labels) / (len(names) * counts[i]) for i in range(len(names)))
+        even = len(labels) / len(counts)
+        return tuple(even / counts[i] if counts[i] else 1.0 for i in range(len(names)))
     given = {label_text(name): weight for name, weight in asked.items()}
     for name, weight in given.items():
         if name not in names:

@@ -208,7 +208,6 @@ class TextData(ResumableData, ABC):
         division = split(
             texts[0],
             labels[0],
-            classes=self.labels,
             seed=self.seed,
             test_size=self.test_size,
             validation_size=self.validation_size,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hwlit.data.reading import Rows
 from hwlit.data.splitting import Split, normalised
 from hwlit.data.tokens import TokenRows
+
+FEW = 5  # test rows of a class; one of them moves its recall by 20 points or more
 
 
 def fingerprint(files: Sequence[Rows], classes: Sequence[str]) -> str:
@@ -88,12 +90,34 @@ def remarks(report: dict[str, Any]) -> str:
         "training rows dropped because the test part has their text": dropped["text_also_in_test"],
     }
     parts = [f"{what} {count}" for what, count in told.items() if count]
+    parts += _remarks_on_classes(report["classes"])
     if cut := sum(report["truncated"].values()):
         share = 100 * cut / sum(rows[part] for part in report["truncated"])
         parts.append(f"texts cut to {report['max_length']} tokens {cut} ({share:.2g} %)")
     if any("byte order mark" in (encoding or "") for encoding in report["encoding"]):
         parts.append("a byte order mark left out")
     return f"data: {', '.join(parts)}" if parts else ""
+
+
+def _remarks_on_classes(classes: dict[str, dict[str, int]]) -> Iterator[str]:
+    """Yield which parts lack a class, and what macro figures rest on where a class is rare."""
+    meaning = {
+        "train": "which cannot be learned",
+        "validation": "on which no checkpoint is chosen",
+        "test": "which macro figures leave out unless they are predicted",
+    }
+    names = {"train": "training", "validation": "validation", "test": "test"}
+    for part, counts in classes.items():
+        if absent := [name for name, count in counts.items() if not count]:
+            first = ", ".join(repr(name[:40]) for name in absent[:3])
+            more = ", ..." if len(absent) > 3 else ""
+            yield (
+                f"classes without a {names[part]} row {len(absent)} of {len(counts)} "
+                f"({first}{more}), {meaning[part]}"
+            )
+    rows, rarest = min((count, name) for name, count in classes["test"].items() if count)
+    if rows < FEW:
+        yield f"test rows of the rarest class {rows} ({rarest[:40]!r}), on which macro figures rest"
 
 
 def _share(

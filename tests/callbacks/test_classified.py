@@ -97,3 +97,14 @@ def test_logits_that_are_no_numbers_leave_the_classes():
 def test_brier_scores_are_the_loss_of_probabilities():
     shares = torch.tensor([[1.0, 0.0], [0.5, 0.5]])
     assert brier_scores(shares, torch.tensor([1, 0])).tolist() == [2.0, 0.5]
+
+
+def test_a_macro_figure_says_what_it_rests_on():
+    targets, guesses = torch.tensor([0, 0, 1, 3]), torch.tensor([0, 1, 1, 3])
+    logits = torch.nn.functional.one_hot(guesses, 5).float()
+    found = Classified(("a", "b", "c", "d", "e"), targets, logits)
+    readings = found.readings(metrics(found))
+    assert readings["f1_macro"].how.text == "test rows; 3 of 5 classes occur or are predicted"
+    assert readings["f1_weighted"].how.text == readings["accuracy"].how.text == "test rows"
+    assert readings["f1_macro"].value == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
+    assert rows().readings(metrics(rows()))["f1_macro"].how.text == "test rows"

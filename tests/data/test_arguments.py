@@ -4,6 +4,10 @@ from hwlit.data.arguments import class_weights, folder_of, whole, workers
 from hwlit.errors import UsageError
 
 
+def test_a_class_without_a_row_takes_no_weight_from_the_others():
+    assert class_weights("balanced", ("a", "b", "c"), [0, 0, 0, 2]) == (4 / 6, 1.0, 2.0)
+
+
 def test_balanced_classes_weigh_the_same_together():
     labels = [0] * 6 + [1] * 3 + [2]
     weights = class_weights("balanced", ("a", "b", "c"), labels)

@@ -8,12 +8,10 @@ import pytest
 from hwlit.data.splitting import normalised, split
 from hwlit.errors import DataError
 
-CLASSES = ("no", "yes")
 
-
-def divide(texts, labels, classes=CLASSES, **settings):
+def divide(texts, labels, **settings):
     given = {"seed": 0, "test_size": 0.2, "validation_size": 0.1} | settings
-    return split(texts, labels, classes=classes, **given)
+    return split(texts, labels, **given)
 
 
 def random_rows(seed, count=400, copies=0.3):
@@ -67,7 +65,7 @@ def test_random_sets_are_divided_right(seed):
 def test_classes_keep_their_shares():
     labels = [0] * 700 + [1] * 200 + [2] * 100
     texts = [f"t{i}" for i in range(1000)]
-    parts = divide(texts, labels, classes=("a", "b", "c"))
+    parts = divide(texts, labels)
     assert Counter(labels[row] for row in parts.test) == {0: 140, 1: 40, 2: 20}
     assert Counter(labels[row] for row in parts.validation) == {0: 70, 1: 20, 2: 10}
     assert len(parts.train) == 700
@@ -86,7 +84,7 @@ def test_the_hash_seed_of_the_process_does_not_matter():
     program = (
         "from hwlit.data.splitting import split;"
         "print(split([f't{i//2}' for i in range(60)], [i//2%2 for i in range(60)], seed=3,"
-        "classes='ab', test_size=10, validation_size=6).test)"
+        "test_size=10, validation_size=6).test)"
     )
     outputs = {
         subprocess.run(
@@ -150,9 +148,6 @@ def test_train_size_takes_a_stratified_sample_and_smaller_ones_lie_within():
         ({"test_size": 60, "validation_size": 40}, "leave no row to train on"),
         ({"test_size": 0.6, "validation_size": 0.6}, "leave no row to train on"),
         ({"train_size": 71}, "train_size asks for 71 rows, but there are 70"),
-        ({"test_size": 1}, r"the test part \(1 rows\) has no row of the class 'yes'"),
-        ({"validation_size": 1}, "the validation part .* has no row of the class 'yes'"),
-        ({"train_size": 1}, "the training part .* has no row of the class 'yes'"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(settings, message):
@@ -161,12 +156,80 @@ def test_sizes_that_do_not_fit_are_refused(settings, message):
         divide(texts, labels, **settings)
 
 
-def test_an_absent_class_is_refused():
-    with pytest.raises(DataError, match="no row of the class 'yes'"):
-        divide([f"t{i}" for i in range(50)], [0] * 50)
-    test_part = (["x", "y"], [0, 0])
-    with pytest.raises(DataError, match="no row of the class 'yes'"):
-        divide([f"t{i}" for i in range(50)], [0, 1] * 25, test_size=None, test_part=test_part)
+def counts(parts, labels):
+    return [
+        Counter(labels[row] for row in part) for part in (parts.train, parts.validation, parts.test)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_every_part_has_a_row_of_each_class_with_enough_texts(seed):
+    draw = random.Random(seed)
+    sizes = [draw.choice((1, 2, 3, 4, 30, 200)) for _ in range(draw.randint(2, 40))]
+    labels = [label for label, size in enumerate(sizes) for _ in range(size)]
+    texts = [f"text {i}" for i in range(len(labels))]
+    if len(labels) < 30:
+        pytest.skip("too few rows for shares")
+    parts = divide(texts, labels, seed=seed)
+    train, validation, test = counts(parts, labels)
+    assert sorted([*parts.train, *parts.validation, *parts.test]) == list(range(len(labels)))
+    for label, size in enumerate(sizes):
+        assert train[label] >= 1
+        assert size < 3 or (validation[label] >= 1 and test[label] >= 1)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "rows", "rare"),
+    [
+        ((300, 3), (212, 30, 61), (1, 1, 1)),  # 30 rows of validation had none by shares
+        ((40, 40, 3), (58, 8, 17), (1, 1, 1)),
+        ((40, 40, 2), (58, 8, 16), (1, 0, 1)),  # the test before the validation
+        ((40, 40, 1), (57, 8, 16), (1, 0, 0)),  # training before the test
+        ((3, 3), (2, 2, 2), (1, 1, 1)),
+    ],
+)
+def test_rare_classes(sizes, rows, rare):
+    labels = [label for label, size in enumerate(sizes) for _ in range(size)]
+    found = counts(divide([f"t{i}" for i in range(len(labels))], labels), labels)
+    assert tuple(part.total() for part in found) == rows
+    assert tuple(part[len(sizes) - 1] for part in found) == rare
+
+
+def test_shares_make_room_for_many_classes_and_numbers_do_not():
+    labels = [i // 4 for i in range(600)]  # 150 classes of four rows
+    texts = [f"t{i}" for i in range(600)]
+    shares = counts(divide(texts, labels), labels)
+    assert [part.total() for part in shares] == [300, 150, 150]
+    assert all(len(part) == 150 for part in shares)
+    fixed = counts(divide(texts, labels, test_size=60, validation_size=20), labels)
+    assert [part.total() for part in fixed] == [520, 20, 60]
+    assert len(fixed[0]) == 150
+
+
+def test_copies_of_a_rare_text_stay_on_one_side():
+    texts = [f"t{i}" for i in range(100)] + ["rare", "Rare", "RARE"]
+    train, validation, test = counts(divide(texts, [0] * 100 + [1] * 3), [0] * 100 + [1] * 3)
+    assert (train[1], validation[1], test[1]) == (3, 0, 0)
+
+
+def test_train_size_does_not_change_the_test_rows():
+    labels = [i // 4 for i in range(600)]
+    texts = [f"t{i}" for i in range(600)]
+    whole, few = divide(texts, labels), divide(texts, labels, train_size=40)
+    assert (few.test, few.validation) == (whole.test, whole.validation)
+    assert len({labels[row] for row in divide(texts, labels, train_size=170).train}) == 150
+
+
+def test_a_test_file_may_lack_a_class():
+    parts = divide(
+        [f"t{i}" for i in range(50)], [0, 1] * 25, test_size=None, test_part=(["x", "y"], [0, 0])
+    )
+    assert parts.test == [0, 1]
+
+
+def test_a_part_that_would_be_empty_is_refused():
+    with pytest.raises(DataError, match=r"the last text of a class.*three different texts"):
+        divide(["a", "A", "a ", "b", "B", "b "], [0, 0, 0, 1, 1, 1])
 
 
 def test_a_limit_beyond_the_test_part_is_refused():

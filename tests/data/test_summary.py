@@ -53,8 +53,9 @@ def test_every_number_is_the_one_counted_by_hand():
 
 
 def test_planted_leakage_is_found_and_then_gone():
-    file = Rows([f"t{i}" for i in range(90)] + [f"TEST {i} " for i in range(74)], [0] * 164, "f")
-    test = Rows([f"test {i}" for i in range(1000)], [1] * 1000, "t")
+    texts = [f"t{i}" for i in range(90)] + [f"TEST {i} " for i in range(74)]
+    file = Rows(texts, [0, 1] * 82, "f")
+    test = Rows([f"test {i}" for i in range(1000)], [0, 1] * 500, "t")
     division = Split(
         list(range(80)), list(range(80, 90)), list(range(1000)), list(range(90, 164)), 0
     )
@@ -74,13 +75,33 @@ def test_planted_leakage_is_found_and_then_gone():
 
 
 def test_nothing_to_say_is_said_in_no_words():
-    rows = Rows(["good", "bad", "sun"], [0, 1, 0], "f")
+    assert remarks(of_counts(train=(5, 5), validation=(1, 1), test=(5, 5))) == ""
+
+
+def of_counts(**counts):
+    """The summary of a data set of so many rows by part and class."""
+    labels = [label for part in counts.values() for label, n in enumerate(part) for _ in range(n)]
+    rows = Rows([f"text number {i}" for i in range(len(labels))], labels, "f")
     tokens = tokenise(rows.texts, small_tokenizer(), 6)
-    parts = {
-        name: TokenRows(tokens, rows.labels, [i])
-        for i, name in enumerate(["train", "validation", "test"])
-    }
-    assert remarks(summarise([rows], CLASSES, Split([0], [1], [2], [], 0), parts)) == ""
+    places = iter(range(len(labels)))
+    split = {part: [next(places) for _ in range(sum(n))] for part, n in counts.items()}
+    parts = {part: TokenRows(tokens, labels, found) for part, found in split.items()}
+    classes = [str(i) for i in range(len(counts["test"]))]
+    return summarise([rows], classes, Split(**split, leaked=[], unused=0), parts)
+
+
+def test_classes_without_a_row_and_rare_ones_are_told():
+    found = of_counts(train=(9, 9, 0), validation=(0, 2, 0), test=(9, 7, 4))
+    assert remarks(found) == (
+        "data: classes without a training row 1 of 3 ('2'), which cannot be learned, "
+        "classes without a validation row 2 of 3 ('0', '2'), on which no checkpoint is chosen, "
+        "test rows of the rarest class 4 ('2'), on which macro figures rest"
+    )
+    found = of_counts(train=(9, 9), validation=(2, 2), test=(9, 0))
+    assert remarks(found) == (
+        "data: classes without a test row 1 of 2 ('1'), which macro figures leave out unless they "
+        "are predicted"
+    )
 
 
 def test_the_fingerprint_is_that_of_texts_classes_and_files():
