@@ -69,7 +69,7 @@ def read_list(path: Path) -> tuple[list[Row], list[str]]:
         rows.append(Row(_inside(name, place), caption, path.name, place))
         unread |= {other for other in TEXTS if other in record and other != text_column}
     remarks = [f"{path.name}: the column {', '.join(sorted(unread))} is not read"] if unread else []
-    return rows, remarks
+    return rows, remarks if rows else [f"{path.name} names no picture"]
 
 
 def read_text(path: Path, limit: int = MOST_CAPTION) -> str:

@@ -83,6 +83,19 @@ def find_captions(folder: Path, names: Sequence[str]) -> Captions:
     return Captions(first, (*beside, *lists), tuple(remarks))
 
 
+def known_captions(texts: Mapping[str, str], names: Sequence[str]) -> Captions:
+    """Return the captions of pictures that lie in no folder.
+
+    Args:
+        texts: By the picture's name.
+        names: The names of the pictures.
+    """
+    found = {name: [("", texts[name])] for name in names if name in texts}
+    return Captions(
+        {name: _words(texts[name]) for name in found}, (), tuple(_remarks(found, names, {}))
+    )
+
+
 def _words(text: str) -> str:
     return " ".join(text.split())
 

@@ -31,7 +31,8 @@ class ConceptImages(ResumableData):
     Pictures of any common format are turned upright and cut to a square. A caption beside a picture
     stands for its prompt: of `dog.jpg` the file `dog.txt`, `dog.jpg.txt` or `dog.caption`, or its
     row in `metadata.jsonl` or `metadata.csv` with the columns file_name and text, caption or
-    prompt. Lines of a caption are joined. What is not read is told in a remark.
+    prompt; of a hub set its column of such a name. Lines of a caption are joined. What is not read
+    is told in a remark.
 
     Validation measures the loss on these same pictures at fixed noise levels, for there are too few
     to hold any back; quality is measured on what the test prompts draw. So nothing is divided, and

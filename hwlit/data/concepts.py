@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hwlit.data.arguments import folder_of
-from hwlit.data.captions import Captions, find_captions
+from hwlit.data.captions import Captions, find_captions, known_captions
 from hwlit.data.hub import NAME, read_images
 from hwlit.data.picture_folder import ENDINGS
 from hwlit.data.picture_remarks import remarks_on_pictures
@@ -83,8 +83,10 @@ def read_concept(path: str, subject: str | None, corrupt: Corrupt) -> Concept:
             f"{path} is no folder; give that of the concept's pictures, a hub set such as "
             f"google/dreambooth, or one of {', '.join(concepts())}, by --data.path"
         )
-    contents, revision = read_images(path, subject)
-    return Concept(Pictures(*read_all(contents, corrupt, path)), revision=revision)
+    images = read_images(path, subject)
+    found = Pictures(*read_all(images.contents, corrupt, path))
+    names = [picture.name for picture in found.found]
+    return Concept(found, known_captions(images.captions, names), images.revision)
 
 
 def remarks_on(found: Pictures, said: Captions, size: int) -> list[str]:

@@ -20,7 +20,7 @@ from hwlit.errors import DataError
 
 AVIF = (".avif", ".avifs")  # which Pillow decodes where it was built with libavif
 ENDINGS = (
-    ".apng", ".bmp", ".dib", ".gif", ".jfif", ".jif", ".jpe", ".jpeg", ".jpg", ".mpo", ".png",
+    ".apng", ".bmp", ".gif", ".jfif", ".jif", ".jpe", ".jpeg", ".jpg", ".mpo", ".png",
     ".tif", ".tiff", ".webp", *(AVIF if features.check("avif") else ()),
 )  # fmt: skip
 # Pictures too, which few decoders read.
@@ -174,12 +174,16 @@ def list_folder(folder: Path, flag: str) -> Listing:
         DataError: It cannot be listed, or holds more pictures than are read.
     """
     try:
-        entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
+        return _listed(folder, flag)
     except OSError as error:
         raise DataError(
             f"the pictures in {folder} cannot be listed ({error.strerror}); give another folder "
             f"by {flag}"
         ) from error
+
+
+def _listed(folder: Path, flag: str) -> Listing:
+    entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
     entries = [entry for entry in entries if not _of_systems(entry)]
     others: Counter[str] = Counter()
     hidden, wanted, files, folders = [], [], [], []

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from hwlit.data.captions import find_captions, read_captions
+from hwlit.data.captions import find_captions, known_captions, read_captions
 from hwlit.errors import DataError
 
 NAMES = ["a.jpg", "b.png", "c.png"]
@@ -225,3 +225,16 @@ def test_utf_16_is_named(tmp_path):
         DataError, match=r"a\.txt is UTF-16 \(it begins with ff fe\); save it as UTF-8"
     ):
         read_captions(tmp_path, NAMES)
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl"])
+def test_a_list_of_nothing_is_told(tmp_path, name):
+    (tmp_path / name).write_text("\n")
+    assert find_captions(tmp_path, NAMES).remarks == (f"{name} names no picture",)
+
+
+def test_captions_that_lie_in_no_folder():
+    found = known_captions({"a.jpg": "a  sks\ndog"}, ["a.jpg", "b.png"])
+    assert found.texts == {"a.jpg": "a sks dog"}
+    assert found.remarks[0].endswith("1 of 2 pictures (b.png)")
+    assert known_captions({}, NAMES).remarks == ()

@@ -11,6 +11,7 @@ from PIL import Image
 from hwlit.data import concepts
 from hwlit.data.concept_images import ConceptImages
 from hwlit.data.framing import framed
+from hwlit.data.hub import HubImages
 from hwlit.errors import DataError, UsageError
 from hwlit.networks.diffusion import load_encoders
 from tests.pipelines import KINDS, SIDE
@@ -221,6 +222,15 @@ def test_what_pictures_captions_and_prompts_lack_is_in_the_report(make, tmp_path
 def test_a_usual_folder_needs_no_remark(make):
     given = {"test_prompts": ("sks dog on grass",), "unrelated_prompts": ("red circle",)}
     assert make(resolution=None, **given).report()["remarks"] == []
+
+
+def test_captions_of_a_hub_set_stand_for_the_prompt(make, monkeypatch, folder):
+    contents = [(name, (folder / name).read_bytes()) for name in ("0.png", "1.png")]
+    served = HubImages(contents, {"1.png": "sks dog on grass"}, None)
+    monkeypatch.setattr(concepts, "read_images", lambda *given: served)
+    report = make(path="some/set").report()
+    assert report["captions"] == {"1.png": "sks dog on grass"}
+    assert "1 of 2 pictures (0.png)" in report["remarks"][0]
 
 
 def test_the_report_is_plain_and_complete(make):

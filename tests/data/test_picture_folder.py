@@ -128,3 +128,14 @@ def test_a_few_names_stand_for_many():
     assert some_of(["a", "b", "c"]) == "a, b, c"
     assert some_of(list("abcde")) == "a, b, c and 2 more"
     assert len(some_of(["a" * 500])) == 80
+
+
+def test_a_folder_whose_files_cannot_be_looked_at_is_refused(put, monkeypatch):
+    folder = put("a.png")
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(picture_folder.Path, "is_file", refuse)
+    with pytest.raises(DataError, match=r"cannot be listed \(Permission denied\); give another"):
+        list_folder(folder, "--given")
