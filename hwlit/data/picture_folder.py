@@ -103,10 +103,12 @@ class Listing:
                 f"left out: {counted(self.masks, 'mask', 'masks')} of other pictures "
                 f"({some_of(self.masks)}); hwlit trains on whole pictures"
             )
-        if like := _named_after(self.pictures, LIKE_MASKS):
+        marked = {file.name for file in _named_after(self.pictures, LIKE_MASKS, self.pictures)}
+        marked |= {f.name for f in self.pictures if f.stem.lower().endswith(MASKS)}  # of no picture
+        if marked:
             yield (
-                f"trained on, though named like the mask of another picture: "
-                f"{some_of([file.name for file in like])}; move it away if it is one"
+                f"trained on, though named like masks: {some_of(sorted(marked))}; move away what "
+                "is one"
             )
 
     def _unread(self, read: Collection[str]) -> Iterator[str]:
@@ -198,7 +200,8 @@ def _listed(folder: Path, flag: str) -> Listing:
         else:
             files.append(entry.name)
             others[entry.suffix.lower() or "no ending"] += 1
-    masks = {file.name for file in _named_after(wanted, MASKS)}
+    unread = [folder / name for name in files if Path(name).suffix.lower() in CONVERTED_FIRST]
+    masks = {file.name for file in _named_after(wanted, MASKS, [*wanted, *unread])}
     others += Counter(
         {"hidden": len(hidden), "mask": len(masks)}
     )  # of what there are none: left out
@@ -240,13 +243,16 @@ def _of_systems(entry: Path) -> bool:
     return name in OF_SYSTEMS or name in FOLDERS_OF_SYSTEMS
 
 
-def _named_after(files: Sequence[Path], marks: Sequence[str]) -> list[Path]:
-    """Return the files that are named as another with a mark: `a-mask.png` after `a.jpg`."""
-    stems = {file.stem for file in files}
+def _named_after(
+    files: Sequence[Path], marks: Sequence[str], pictures: Sequence[Path]
+) -> list[Path]:
+    """Return the files that are named as a picture with a mark: `a-mask.png` after `a.jpg`."""
+    stems = {picture.stem.lower() for picture in pictures}
     return [
         file
         for file in files
-        if any(file.stem.endswith(mark) and file.stem.removesuffix(mark) in stems for mark in marks)
+        for mark in marks
+        if file.stem.lower().endswith(mark) and file.stem.lower().removesuffix(mark) in stems
     ]
 
 

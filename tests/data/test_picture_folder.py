@@ -45,17 +45,20 @@ def test_hidden_pictures_are_left_out_with_a_word(put):
 
 
 def test_masks_of_pictures_are_left_out_with_a_word(put):
-    folder = put("a.jpg", "a-masklabel.png", "a-condlabel.png", "lone-masklabel.png")
-    names, (told,) = listed(folder)
-    assert names == ["a.jpg", "lone-masklabel.png"]
-    assert told.startswith("left out: 2 masks of other pictures (a-condlabel.png, a-masklabel.png)")
+    folder = put("a.jpg", "a-masklabel.png", "A-CondLabel.PNG", "b.heic", "b-masklabel.png")
+    names, (heic, masks) = listed(folder)
+    assert names == ["a.jpg"]
+    assert "1 of .heic" in heic
+    told = "left out: 3 masks of other pictures (A-CondLabel.PNG, a-masklabel.png, b-masklabel.png)"
+    assert masks.startswith(told)
+    assert list_folder(folder, "--given").others == {".heic": 1, "mask": 3}
 
 
-@pytest.mark.parametrize("name", ["a_mask.png", "a-mask.jpg", "a.mask.png"])
+@pytest.mark.parametrize("name", ["a_mask.png", "a-Mask.jpg", "a.mask.png", "lone-masklabel.png"])
 def test_what_may_be_a_mask_is_told(put, name):
     names, (told,) = listed(put("a.jpg", name, "dog_mask.png"))
     assert name in names
-    assert told.startswith("trained on, though named like the mask of another picture: " + name)
+    assert told == f"trained on, though named like masks: {name}; move away what is one"
 
 
 def test_formats_that_are_not_read_are_named(put):
