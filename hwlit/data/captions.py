@@ -76,6 +76,7 @@ def find_captions(folder: Path, names: Sequence[str]) -> Captions:
             found[name] = said
     remarks = [
         *told,
+        *([] if lists else _above(folder)),
         *_unmatched(beside, own, rows, listed),
         *_remarks(found, names, own),
     ]
@@ -153,6 +154,16 @@ def _rows(folder: Path, lists: Sequence[str]) -> tuple[dict[str, Row], list[str]
                     "keep one of them"
                 )
     return rows, remarks
+
+
+def _above(folder: Path) -> Iterator[str]:
+    """Yield that a list lies in the folder above, whose rows name `images/dog.jpg`."""
+    for name in LISTS:
+        if (folder.absolute().parent / name).exists():
+            yield (
+                f"not read: {name} of the folder above; move it beside the pictures, and name them "
+                "there without the folder"
+            )
 
 
 def _unmatched(

@@ -16,6 +16,7 @@ from pathlib import Path
 from PIL import features
 
 from hwlit.bounded_files import open_plain
+from hwlit.data.caption_lists import LISTS
 from hwlit.errors import DataError
 
 AVIF = (".avif", ".avifs")  # which Pillow decodes where it was built with libavif
@@ -145,10 +146,12 @@ class Listing:
         if self.below:
             listed = [f"{name} with {count}" for name, count in self.below.items()]
             folders = counted(self.below, "folder", "folders")
+            lists = [name for name in self.files if name.lower() in LISTS]
+            beside = f"; {some_of(lists)} is read beside the pictures alone" if lists else ""
             return (
                 f"holds no picture itself, but {folders} of pictures ({some_of(listed)}); give one "
                 f"of them by {self.flag} (the repeats of names such as '10_sks dog' are not read: "
-                "steps say how long to train)"
+                f"steps say how long to train){beside}"
             )
         known = ", ".join(f"{count} of {ending}" for ending, count in self.others.items())
         held = f"holds no picture ({', '.join(ENDINGS)}), but {known[:500]}"

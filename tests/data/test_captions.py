@@ -238,3 +238,12 @@ def test_captions_that_lie_in_no_folder():
     assert found.texts == {"a.jpg": "a sks dog"}
     assert found.remarks[0].endswith("1 of 2 pictures (b.png)")
     assert known_captions({}, NAMES).remarks == ()
+
+
+def test_a_list_above_the_folder_is_named(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "images/a.jpg", "text": "t"}')
+    (told,) = find_captions(tmp_path / "images", NAMES).remarks
+    assert told.startswith("not read: metadata.jsonl of the folder above; move it beside")
+    (tmp_path / "images" / "metadata.jsonl").write_text('{"file_name": "a.jpg", "text": "t"}')
+    assert "above" not in "".join(find_captions(tmp_path / "images", NAMES).remarks)

@@ -115,6 +115,13 @@ def test_where_only_folders_hold_pictures_these_are_named(put):
         read_folder(folder, "error", "--given")
 
 
+def test_a_list_of_captions_above_its_pictures_is_named(put):
+    folder = put("images/a.png")
+    (folder / "metadata.jsonl").write_text("{}")
+    with pytest.raises(DataError, match=r"metadata\.jsonl is read beside the pictures alone$"):
+        read_folder(folder, "error")
+
+
 def test_a_large_tree_is_not_searched_whole(put, monkeypatch):
     folder = put(*(f"{i:02d}/a.png" for i in range(20)))
     monkeypatch.setattr(picture_folder, "MOST_LOOKED_AT", 10)
