@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*
 # Of the containers RIFF and ISO BMFF, by what stands at the ninth byte.
 BRANDS = (b"WEBP", b"avif", b"avis", b"heic", b"heix", b"mif1")
 TABLES = (".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv", ".xlsx")
+REPEATS = re.compile(r"\d+_")  # how kohya's trainer names a folder: 10_sks dog
 MOST_PICTURES = 10_000  # of a folder; each is read whole to see that it can be
 MOST_LOOKED_AT = 10_000  # files and folders below, to say where pictures lie
 FEW = 3  # names in a remark
@@ -145,14 +147,15 @@ class Listing:
         """Return what to do about a folder without pictures; what it holds comes first."""
         if self.below:
             listed = [f"{name} with {count}" for name, count in self.below.items()]
-            folders = counted(self.below, "folder", "folders")
-            lists = [name for name in self.files if name.lower() in LISTS]
-            beside = f"; {some_of(lists)} is read beside the pictures alone" if lists else ""
-            return (
-                f"holds no picture itself, but {folders} of pictures ({some_of(listed)}); give one "
-                f"of them by {self.flag} (the repeats of names such as '10_sks dog' are not read: "
-                f"steps say how long to train){beside}"
+            told = (
+                f"holds no picture itself, but {counted(self.below, 'folder', 'folders')} of "
+                f"pictures ({some_of(listed)}); give one of them by {self.flag}"
             )
+            if any(REPEATS.match(name) for name in self.below):
+                told += "; the repeats in kohya's names are not read: steps say how long to train"
+            if lists := [name for name in self.files if name.lower() in LISTS]:
+                told += f"; {some_of(lists)} is read beside the pictures alone"
+            return told
         known = ", ".join(f"{count} of {ending}" for ending, count in self.others.items())
         held = f"holds no picture ({', '.join(ENDINGS)}), but {known[:500]}"
         names = (*self.disguised, *self.hidden)

@@ -110,7 +110,7 @@ def test_folders_inside_are_named(put):
 def test_where_only_folders_hold_pictures_these_are_named(put):
     folder = put("10_sks dog/a.png", "10_sks dog/b.png", "1_dog/r.png", "train/cat/c.png")
     told = r"holds no picture itself, but 3 folders of pictures \(10_sks dog with 2, 1_dog with 1, "
-    told += r"train/cat with 1\); give one of them by --given \(the repeats"
+    told += r"train/cat with 1\); give one of them by --given; the repeats in kohya's names"
     with pytest.raises(DataError, match=told):
         read_folder(folder, "error", "--given")
 
