@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,6 +25,9 @@ from hwlit.temporaries import remove_stale, temporary_prefix
 
 MANIFEST = ".manifest.json"
 LARGEST_MANIFEST = 1 << 20  # bytes
+# What no name on Windows may hold, and the names of its devices, whatever ending follows.
+RESERVED = re.compile(r'[<>:"/\\|?*%\x00-\x1f\x7f]|^[ .]|[ .]$')
+DEVICES = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9\xb9\xb2\xb3])(?:\.|$)", re.IGNORECASE)
 # What a manifest says, as far as hwlit relies on it.
 TYPES: dict[str, tuple[type, ...]] = {
     "size": (int,), "sha256": (str,), "step": (int,), "epoch": (int,), "monitor": (str,),
@@ -221,6 +225,15 @@ def copy_with_manifest(path: Path, folder: Path) -> Path:
     with path.open("rb") as source:
         write_with_manifest(copy, lambda file: shutil.copyfileobj(source, file), facts)
     return copy
+
+
+def portable_name(text: str) -> str:
+    """Return a text as a file's name that every system can store: `<new1>` is `%3Cnew1%3E`.
+
+    `urllib.parse.unquote` gives the text back.
+    """
+    name = RESERVED.sub(lambda found: f"%{ord(found[0]):02X}", text)
+    return f"%{ord(name[0]):02X}{name[1:]}" if DEVICES.match(name) else name
 
 
 def _check_types(facts: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 import json
 import os
+from urllib.parse import unquote
 
 import pytest
 
@@ -76,3 +77,23 @@ def test_a_copy_is_as_whole_as_its_source(tmp_path):
     path.write_bytes(b"y" * 9)
     with pytest.raises(IntegrityError):
         storage.copy_with_manifest(path, tmp_path / "third")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("<new1>", "%3Cnew1%3E"),
+        ('a:b|c?d*e"f', "a%3Ab%7Cc%3Fd%2Ae%22f"),
+        ("a/b\\c", "a%2Fb%5Cc"),
+        ("100%3C", "100%253C"),
+        ("con", "%63on"),
+        ("LPT1.x", "%4CPT1.x"),
+        ("conch", "conch"),
+        (".a. ", "%2Ea.%20"),
+        ("\x01\x7f", "%01%7F"),
+        ("привет-\xe9", "привет-\xe9"),
+    ],
+)
+def test_a_portable_name_is_one_that_windows_stores_and_gives_the_text_back(text, name):
+    assert storage.portable_name(text) == name
+    assert unquote(name) == text

@@ -30,9 +30,11 @@ from torch.nn import functional
 
 from hwlit.adapters.base import Adapter, NoSiteError, NotMergeableError, freeze
 from hwlit.errors import UsageError
+from hwlit.storage import portable_name
 
 Tokenizer = Any  # of transformers, whose tokenizers have no types
 LEARNED_EMBEDS = "learned_embeds.safetensors"
+LONGEST_NAME = 200  # bytes of a word in the name of its file; systems take 255
 # How the names of an export's other files of weights begin: a word's own file is called as it is.
 TAKEN = ("learned.", "learned_embeds.", "spectral_shifts")
 # What files of two text encoders call them. Source: diffusers' documentation of
@@ -72,6 +74,11 @@ class ConceptToken(Adapter):
                 raise UsageError(
                     f"the new token {token!r} must be one word in lower case, without slashes and "
                     "double quotes; give such as <new1>"
+                )
+            if len(portable_name(token).encode("utf-8", "replace")) > LONGEST_NAME:
+                raise UsageError(
+                    f"the new token {token[:40]!r}... is too long for the name of a file; give "
+                    "such as <new1>"
                 )
             if f"{token}.".startswith(TAKEN):
                 raise UsageError(
@@ -147,7 +154,8 @@ class ConceptToken(Adapter):
     def files(self, network: nn.Module) -> dict[str, dict[str, Tensor]]:
         """Return what `pipe.load_textual_inversion` reads: each word's vectors, (vectors, width).
 
-        `<word>.safetensors` for each word, and the usual name beside it where there is one alone.
+        A file for each word, called as it but for what Windows cannot store in a name:
+        `%3Cnew1%3E.safetensors`; and the usual name beside it where there is one word alone.
         Of two text encoders (SDXL) the file holds `clip_l` and `clip_g`, to be loaded one by one.
         """
         learned = {}
@@ -159,7 +167,8 @@ class ConceptToken(Adapter):
         for number, token in enumerate(self.tokens):
             own = slice(number * self.vectors, (number + 1) * self.vectors)
             parts = {encoder: rows[own] for encoder, rows in learned.items()}
-            found[f"{token}.safetensors"] = parts if len(parts) > 1 else {token: parts["clip_l"]}
+            name = f"{portable_name(token)}.safetensors"
+            found[name] = parts if len(parts) > 1 else {token: parts["clip_l"]}
         if len(self.tokens) == 1:
             found[LEARNED_EMBEDS] = next(iter(found.values()))
         return found

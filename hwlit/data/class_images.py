@@ -25,14 +25,8 @@ from tqdm.auto import tqdm
 
 from hwlit.data.captions import read_captions
 from hwlit.data.files import read_bytes
-from hwlit.data.pictures import (
-    MOST_BYTES,
-    Corrupt,
-    Picture,
-    Pictures,
-    list_folder,
-    read_folder,
-)
+from hwlit.data.picture_folder import list_folder
+from hwlit.data.pictures import MOST_BYTES, Corrupt, Picture, Pictures, read_folder
 from hwlit.data.tokens import PROGRESS_DELAY_S
 from hwlit.errors import IntegrityError, Interrupted
 from hwlit.networks.diffusion import load_pipeline
@@ -127,9 +121,14 @@ class ClassImages:
         return [number for number in range(self.count) if number not in taken][:wanted]
 
     def _theirs(self, folder: Path) -> Pictures:
-        """Return the pictures of the user's folder, by name; none where it holds none."""
-        if not list_folder(folder, FLAG)[0]:
-            return Pictures(())
+        """Return the pictures of the user's folder, by name; none where it holds none.
+
+        Raises:
+            DataError: It cannot be read, or only folders in it hold pictures.
+        """
+        listing = list_folder(folder, FLAG)
+        if not (listing.pictures or listing.below):
+            return Pictures((), listing=listing)
         return read_folder(folder, self.corrupt, FLAG)
 
     def prompts(self, pictures: Sequence[Picture]) -> list[str]:
@@ -183,7 +182,7 @@ class ClassImages:
         if not numbers or not self.folder.is_dir():
             return numbers
         present = set()
-        for file in list_folder(self.folder, FLAG)[0]:
+        for file in list_folder(self.folder, FLAG).pictures:
             if match := OURS.fullmatch(file.name):
                 content = read_bytes(file, MOST_BYTES, "a picture")
                 if hashlib.sha1(content, usedforsecurity=False).hexdigest() != match[2]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hwlit.data.arguments import folder_of, seed_in_range, whole, workers
-from hwlit.data.pictures import MOST_PICTURES
+from hwlit.data.picture_folder import MOST_PICTURES
 from hwlit.data.prompts import check_lengths, check_prompts
 from hwlit.errors import UsageError
 

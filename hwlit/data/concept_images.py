@@ -9,12 +9,14 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from hwlit.data.arguments import folder_of
+from hwlit.data.captions import find_captions
 from hwlit.data.class_images import ClassImages
 from hwlit.data.concept_arguments import NOT_TAKEN, check_settings
 from hwlit.data.concept_order import ConceptBatchSampler, FixedBatchSampler
 from hwlit.data.concept_rows import Ask, ConceptRows, Crop, test_rows, validation_rows
-from hwlit.data.concepts import Concept, read_concept, summarise_concept
+from hwlit.data.concepts import Concept, read_concept, remarks_on, summarise_concept
 from hwlit.data.encoding import Encoded, device_of, dtype_of, encode_once, taught
+from hwlit.data.identifier import remarks_on_identifier
 from hwlit.data.pictures import Corrupt, Picture, Pictures
 from hwlit.data.prompts import check_new_tokens, filled_in, find_identifier, remarks_on_prompts
 from hwlit.data.random_size import distinct
@@ -27,9 +29,14 @@ class ConceptImages(ResumableData):
     """Pictures of one concept: a folder of yours, or a set from the hub.
 
     Pictures of any common format are turned upright and cut to a square. A caption beside a picture
-    (`<stem>.txt`, or `metadata.jsonl`) stands for its prompt. Validation measures the loss on these
-    same pictures at fixed noise levels, for there are too few to hold any back; quality is measured
-    on what the test prompts draw. So nothing is divided, and no seed of a division is taken.
+    stands for its prompt: of `dog.jpg` the file `dog.txt`, `dog.jpg.txt` or `dog.caption`, or its
+    row in `metadata.jsonl` or `metadata.csv` with the columns file_name and text, caption or
+    prompt; of a hub set its column of such a name. Lines of a caption are joined. What is not read
+    is told in a remark.
+
+    Validation measures the loss on these same pictures at fixed noise levels, for there are too few
+    to hold any back; quality is measured on what the test prompts draw. So nothing is divided, and
+    no seed of a division is taken.
 
     Args:
         path: The folder of pictures, a hub set such as google/dreambooth, or one of the concepts
@@ -121,7 +128,7 @@ class ConceptImages(ResumableData):
         check_settings(vars(self))
         self._concept: Concept | None = None
         self.class_pictures: tuple[Picture, ...] | None = None  # until they are prepared
-        self._left_out: dict[str, str] = {}  # class pictures, and why
+        self._class_found = Pictures(())
         self._drawn = 0
         self._encoded: Encoded | None = None
 
@@ -149,11 +156,10 @@ class ConceptImages(ResumableData):
         """
         if self.class_pictures is None:
             self.prepare_data()
-            found = Pictures(())
             if self.class_images:
                 self._drawn = self._class_set.complete(device_of(self.trainer))
-                found = self._class_set.pictures()
-            self.class_pictures, self._left_out = found.found, found.skipped
+                self._class_found = self._class_set.pictures()
+            self.class_pictures = self._class_found.found
 
     def cache(self) -> None:
         """Encode prompts and pictures once and let the encoders go; a second call returns at once.
@@ -248,10 +254,36 @@ class ConceptImages(ResumableData):
             "unrelated_prompts": list(self.unrelated_prompts),
             "images_per_prompt": self.images_per_prompt,
             "epoch_steps": self.epoch_steps,
-            "remarks": concept.remarks(self.size)
-            + self._class_set.remarks(self._left_out)
-            + remarks_on_prompts(tokenizers, told, self.identifier),
+            "remarks": [
+                *concept.remarks(self.size),
+                *self._class_set.remarks(self._class_found.skipped),
+                *self._remarks_on_classes(),
+                *remarks_on_prompts(tokenizers, told, self.identifier),
+                *self._remarks_on_identifier(),
+            ],
         }
+
+    def _remarks_on_classes(self) -> list[str]:
+        """Return what a user should know of the class pictures that were given."""
+        if self.class_images_path is None or self.class_pictures is None:
+            return []
+        folder = folder_of(self.class_images_path, "--data.class_images_path")
+        given = tuple(p for p in self.class_pictures if p.content == folder / p.name)
+        said = find_captions(folder, [picture.name for picture in given])
+        told = remarks_on(Pictures(given, listing=self._class_found.listing), said, self.size)
+        return [f"class pictures: {remark}" for remark in told]
+
+    def _remarks_on_identifier(self) -> list[str]:
+        prompts, pictures = self._prompts(), len(self.concept.pictures)
+        return list(
+            remarks_on_identifier(
+                self.identifier,
+                self.new_tokens,
+                prompts[:pictures],
+                self.test_prompts,
+                [*prompts[pictures:], *self.unrelated_prompts],
+            )
+        )
 
     @property
     def _class_set(self) -> ClassImages:

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hwlit.data.arguments import folder_of
-from hwlit.data.captions import read_captions
+from hwlit.data.captions import Captions, find_captions, known_captions
 from hwlit.data.hub import NAME, read_images
-from hwlit.data.pictures import ENDINGS, Corrupt, Picture, Pictures, read_all, read_folder
+from hwlit.data.picture_folder import ENDINGS
+from hwlit.data.picture_remarks import remarks_on_pictures
+from hwlit.data.pictures import Corrupt, Picture, Pictures, read_all, read_folder
 from hwlit.errors import DataError
 from hwlit.networks.pocket import concepts
 
@@ -25,18 +27,23 @@ class Concept:
 
     Args:
         found: The pictures, and what was left out.
-        captions: Captions by the picture's name, where a picture has one.
+        said: The captions.
         revision: The commit of a set from the hub, as far as it is known.
     """
 
     found: Pictures
-    captions: dict[str, str] = field(default_factory=dict)
+    said: Captions = field(default_factory=Captions)
     revision: str | None = None
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
         """The pictures, by name."""
         return self.found.found
+
+    @property
+    def captions(self) -> dict[str, str]:
+        """Captions by the picture's name, where a picture has one."""
+        return self.said.texts
 
     def prompts(self, usual: str) -> list[str]:
         """Return each picture's caption, or else the usual prompt."""
@@ -48,12 +55,7 @@ class Concept:
         Args:
             size: The side that they are scaled to, in pixels.
         """
-        told = self.found.remarks()
-        small = [p.name for p in self.pictures if min(p.width, p.height) < size]
-        if small:
-            count = f"{len(small)} of {len(self.pictures)} pictures"
-            told.append(f"enlarged to {size} pixels: {count}, such as {small[0]}")
-        return told
+        return remarks_on(self.found, self.said, size)
 
 
 def read_concept(path: str, subject: str | None, corrupt: Corrupt) -> Concept:
@@ -73,7 +75,7 @@ def read_concept(path: str, subject: str | None, corrupt: Corrupt) -> Concept:
         folder = concepts().get(path, folder)
     if folder.is_dir():
         found = read_folder(folder, corrupt)
-        return Concept(found, read_captions(folder, [picture.name for picture in found.found]))
+        return Concept(found, find_captions(folder, [picture.name for picture in found.found]))
     # Nothing that looks like a path here is asked of the hub.
     here = os.path.lexists(folder) or folder.suffix.lower() in FILE_ENDINGS
     if here or folder.parent.is_dir() or not NAME.fullmatch(path):
@@ -81,8 +83,26 @@ def read_concept(path: str, subject: str | None, corrupt: Corrupt) -> Concept:
             f"{path} is no folder; give that of the concept's pictures, a hub set such as "
             f"google/dreambooth, or one of {', '.join(concepts())}, by --data.path"
         )
-    contents, revision = read_images(path, subject)
-    return Concept(Pictures(*read_all(contents, corrupt, path)), revision=revision)
+    images = read_images(path, subject)
+    found = Pictures(*read_all(images.contents, corrupt, path))
+    names = [picture.name for picture in found.found]
+    return Concept(found, known_captions(images.captions, names), images.revision)
+
+
+def remarks_on(found: Pictures, said: Captions, size: int) -> list[str]:
+    """Return what a user should know of pictures and their captions, a sentence each.
+
+    Args:
+        found: The pictures, and what else lies beside them.
+        said: Their captions.
+        size: The side that they are scaled to, in pixels.
+    """
+    return [
+        *(f"left out: {why}" for why in found.skipped.values()),
+        *found.listing.remarks(said.files),
+        *said.remarks,
+        *remarks_on_pictures(found.found, size),
+    ]
 
 
 def summarise_concept(
@@ -106,7 +126,7 @@ def summarise_concept(
             for p in concept.pictures
         },
         "skipped": concept.found.skipped,
-        "other_files": concept.found.others,
+        "other_files": concept.found.listing.others,
         "captions": concept.captions,
         "resolution": size,
         "class_pictures_sha256": _digest(of_classes) if classes else None,

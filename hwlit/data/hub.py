@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from datasets import Dataset, Image, load_dataset
@@ -10,6 +11,7 @@ from datasets import config as datasets_config
 from huggingface_hub import hf_hub_download
 from huggingface_hub.constants import HF_HUB_CACHE
 
+from hwlit.data.caption_lists import TEXTS
 from hwlit.data.files import read_bytes
 from hwlit.data.pictures import MOST_BYTES
 from hwlit.data.reading import Rows
@@ -50,15 +52,27 @@ def read_part(name: str, part: str, classes: int) -> Rows:
     return Rows(columns["text"], columns["label"], name, _revision(dataset))
 
 
-def read_images(name: str, subject: str | None) -> tuple[list[tuple[str, bytes]], str | None]:
-    """Read the pictures of a hub data set, undecoded.
+@dataclass(frozen=True)
+class HubImages:
+    """The pictures of a hub data set.
+
+    Args:
+        contents: Name and bytes of each; a name comes once.
+        captions: Captions by the picture's name, where the set has a column of them.
+        revision: The commit that they are of, as far as it is known.
+    """
+
+    contents: list[tuple[str, bytes]]
+    captions: dict[str, str]
+    revision: str | None
+
+
+def read_images(name: str, subject: str | None) -> HubImages:
+    """Read the pictures of a hub data set, undecoded, and their captions.
 
     Args:
         name: The data set, "owner/name", such as google/dreambooth or diffusers/dog-example.
         subject: Its configuration, such as dog6; None where it has one alone.
-
-    Returns:
-        Name and bytes of each picture, and the commit that they are of.
 
     Raises:
         DataError: The data set cannot be loaded, has no column `image`, or is of several subjects.
@@ -68,8 +82,10 @@ def read_images(name: str, subject: str | None) -> tuple[list[tuple[str, bytes]]
         dataset = load_dataset(name, subject, split="train")
         columns = dataset.column_names
         labels = set(dataset["label"]) if "label" in columns else set()
+        said = next((column for column in TEXTS if column in columns), None)
         if "image" in columns:
-            dataset = dataset.select_columns(["image"]).cast_column("image", Image(decode=False))
+            read = ["image", said] if said else ["image"]
+            dataset = dataset.select_columns(read).cast_column("image", Image(decode=False))
     except Exception as error:  # of three libraries, with no common base
         raise _unavailable(name, error) from error
     if "image" not in columns:
@@ -78,12 +94,17 @@ def read_images(name: str, subject: str | None) -> tuple[list[tuple[str, bytes]]
         raise DataError(
             f"{name} holds pictures of {len(labels)} subjects; choose one by --data.subject"
         )
-    found = []
-    for row, cell in enumerate(dataset["image"]):
-        path = Path(cell["path"] or f"{row:02d}")
-        content = cell["bytes"] if cell["bytes"] is not None else _downloaded(name, path)
-        found.append((path.name, content))
-    return found, _revision(dataset)
+    found: dict[str, bytes] = {}
+    captions: dict[str, str] = {}
+    for row, cells in enumerate(dataset):
+        path = Path(cells["image"]["path"] or f"{row:02d}")
+        own = f"{row:02d}-{path.name}" if path.name in found else path.name
+        content = cells["image"]["bytes"]
+        found[own] = content if content is not None else _downloaded(name, path)
+        text = cells[said] if said else None
+        if isinstance(text, str) and text.strip():
+            captions[own] = " ".join(text.split())
+    return HubImages(list(found.items()), captions, _revision(dataset))
 
 
 def download(name: str, file: str) -> tuple[Path, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,21 +14,17 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hwlit.data.files import read_bytes
+from hwlit.data.picture_folder import Listing, list_folder
+from hwlit.data.picture_looks import Looks, is_moving, looks_of
 from hwlit.errors import DataError
 
-ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-# Pictures too, which few decoders read.
-CONVERTED_FIRST = (
-    ".arw", ".avif", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jxl", ".nef", ".orf", ".raf",
-    ".raw", ".rw2",
-)  # fmt: skip
 # What may lie in a file, whatever its name ends in. Pillow knows many more, and starts Ghostscript
 # for one of them; those of cameras and of the web are enough. JPEG includes the MPO of phones.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")  # brands of the container
 # Medium format cameras have 102 million; each takes up to 20 bytes of memory while it is converted.
 MOST_PIXELS = 128_000_000
 MOST_BYTES = 1 << 30  # of a file: more than MOST_PIXELS of three channels, 16 bits, uncompressed
-MOST_PICTURES = 10_000  # of a folder; each is read whole to see that it can be
 WHITE = (255, 255, 255, 255)
 # Of anything smaller or longer next to nothing is left in a square.
 SMALLEST_SIDE, LONGEST_ASPECT = 8, 20
@@ -49,6 +44,7 @@ class Picture:
         width: Pixels, upright.
         height: Pixels, upright.
         sha256: Of its bytes.
+        looks: What it shows, roughly.
     """
 
     name: str
@@ -56,6 +52,7 @@ class Picture:
     width: int
     height: int
     sha256: str
+    looks: Looks = field(default_factory=Looks)
 
     def load(self) -> Image.Image:
         """Return it in mode RGB, upright.
@@ -73,22 +70,12 @@ class Pictures:
     Args:
         found: The pictures, by name.
         skipped: Why a picture was left out, by name.
-        others: How many files are no pictures, by their ending.
+        listing: What else lies there, where the place is a folder.
     """
 
     found: tuple[Picture, ...]
     skipped: dict[str, str] = field(default_factory=dict)
-    others: dict[str, int] = field(default_factory=dict)
-
-    def remarks(self) -> list[str]:
-        """Return which pictures were left out, a sentence each."""
-        told = [f"left out: {why}" for why in self.skipped.values()]
-        if unread := {kind: n for kind, n in self.others.items() if kind in CONVERTED_FIRST}:
-            listed = ", ".join(f"{count} of {kind}" for kind, count in unread.items())
-            told.append(
-                f"left out: {listed}, which hwlit does not read; convert them to png or jpg"
-            )
-        return told
+    listing: Listing = field(default_factory=Listing)
 
 
 def decode(content: bytes, name: str) -> Image.Image:
@@ -105,6 +92,11 @@ def decode(content: bytes, name: str) -> Image.Image:
         DataError: It cannot be decoded, is of another format than `FORMATS`, or has more pixels
             than `MOST_PIXELS`.
     """
+    return _decoded(content, name)[0]
+
+
+def _decoded(content: bytes, name: str) -> tuple[Image.Image, bool, bool]:
+    """Return a picture, whether all of it was transparent, and whether it has more frames."""
     try:
         with warnings.catch_warnings():
             # Ours is the lower limit, and is told below.
@@ -115,7 +107,8 @@ def decode(content: bytes, name: str) -> Image.Image:
                 if image.width * image.height > MOST_PIXELS:
                     raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
                 ImageOps.exif_transpose(image, in_place=True)
-                return _rgb(image)
+                # Asked last, for the answer may lie in a second frame that is broken.
+                return *_rgb(image), is_moving(image)
     except Image.DecompressionBombError as error:
         raise DataError(
             f"{name} has more than {MOST_PIXELS:,} pixels ({str(error).partition(' exceeds')[0]}), "
@@ -123,9 +116,12 @@ def decode(content: bytes, name: str) -> Image.Image:
         ) from error
     except Exception as error:  # of many decoders, with no common base
         reason = str(error).partition("\n")[0] or type(error).__name__
+        remedy = "replace or remove it"
         if isinstance(error, UnidentifiedImageError):
             reason = f"no picture of a known format ({', '.join(FORMATS)})"
-        raise DataError(f"{name} cannot be read ({reason}); replace or remove it") from error
+            if (content[4:8], content[8:12] in HEIC) == (b"ftyp", True):
+                reason, remedy = "HEIC, as iPhones take it", "convert it to jpg or png"
+        raise DataError(f"{name} cannot be read ({reason}); {remedy}") from error
 
 
 def read_folder(folder: Path, corrupt: Corrupt, flag: str = "--data.path") -> Pictures:
@@ -139,50 +135,11 @@ def read_folder(folder: Path, corrupt: Corrupt, flag: str = "--data.path") -> Pi
     Raises:
         DataError: The folder cannot be read or holds no picture, or one of them cannot be read.
     """
-    wanted, others = list_folder(folder, flag)
-    if not wanted:
-        known = ", ".join(f"{count} of {ending}" for ending, count in others.items())
-        held = (
-            f"holds no picture ({', '.join(ENDINGS)}), but {known[:500]}" if known else "is empty"
-        )
-        raise DataError(f"{folder} {held}; give the folder that the pictures lie in by {flag}")
-    return Pictures(
-        *read_all([(file.name, file) for file in wanted], corrupt, str(folder)),
-        others,
-    )
-
-
-def list_folder(folder: Path, flag: str) -> tuple[list[Path], dict[str, int]]:
-    """Return the files of a folder that are pictures by their endings, by name; count the others.
-
-    Args:
-        folder: The folder.
-        flag: What it was given by.
-
-    Raises:
-        DataError: It cannot be listed, or holds more pictures than are read.
-    """
-    wanted: list[Path] = []
-    others: Counter[str] = Counter()
-    try:
-        for entry in folder.iterdir():
-            if not entry.is_file():  # a loop of links is none either, nor is a pipe
-                others["no file"] += 1
-            elif entry.suffix.lower() in ENDINGS:
-                wanted.append(entry)
-            else:
-                others[entry.suffix.lower() or "no ending"] += 1
-    except OSError as error:
-        raise DataError(
-            f"the pictures in {folder} cannot be listed ({error.strerror}); give another folder "
-            f"by {flag}"
-        ) from error
-    if len(wanted) > MOST_PICTURES:
-        raise DataError(
-            f"{folder} holds {len(wanted):,} pictures, and at most {MOST_PICTURES:,} are read; "
-            f"give a folder of fewer by {flag}"
-        )
-    return sorted(wanted, key=lambda file: file.name), dict(sorted(others.items()))
+    listing = list_folder(folder, flag)
+    if not listing.pictures:
+        raise DataError(f"{folder} {listing.why_empty()}")
+    contents = [(file.name, file) for file in listing.pictures]
+    return Pictures(*read_all(contents, corrupt, str(folder)), listing)
 
 
 def read_all(
@@ -219,7 +176,8 @@ def read_each(
     for name, content in contents:
         try:
             data = _bytes(content, name)
-            size = _fit(decode(data, name).size, name)
+            image, *told = _decoded(data, name)
+            size, looks = _fit(image.size, name), looks_of(image, *told)
         except DataError as error:
             if corrupt == "error":
                 raise DataError(
@@ -227,7 +185,7 @@ def read_each(
                 ) from error
             skipped[name] = str(error)
             continue
-        found.append(Picture(name, content, *size, hashlib.sha256(data).hexdigest()))
+        found.append(Picture(name, content, *size, hashlib.sha256(data).hexdigest(), looks))
     return tuple(found), skipped
 
 
@@ -247,15 +205,18 @@ def _fit(size: tuple[int, int], name: str) -> tuple[int, int]:
     return size
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _rgb(image: Image.Image) -> tuple[Image.Image, bool]:
+    """Return a picture in mode RGB, and whether all of it was transparent."""
     if image.mode in DEEP:
         levels = np.asarray(image)
         if not 0 <= levels.min() <= levels.max() < 1 << 16:
             raise ValueError("more than 16 bits a pixel; save it as 8 or 16 bits")
-        return Image.fromarray((levels >> 8).astype(np.uint8)).convert("RGB")
+        return Image.fromarray((levels >> 8).astype(np.uint8)).convert("RGB"), False
     if image.has_transparency_data:
         picture = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", picture.size, WHITE), picture).convert("RGB")
+        white = Image.new("RGBA", picture.size, WHITE)
+        opaque = picture.getchannel("A").getbbox() is not None
+        return Image.alpha_composite(white, picture).convert("RGB"), not opaque
     if image.mode == "F":
         raise ValueError("floating-point pixels have no agreed scale; save it as 8 or 16 bits")
-    return image.convert("RGB")
+    return image.convert("RGB"), False

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from transformers import CLIPTokenizer
 
+from hwlit.data.identifier import holds_word
 from hwlit.errors import UsageError
 from hwlit.networks.tokenizers import written_out
 
@@ -33,7 +34,7 @@ def check_prompts(instance_prompt: str, identifier: str, test_prompts: Sequence[
     """
     if not instance_prompt.strip():
         raise UsageError("--data.instance_prompt is empty; give such as 'a photo of sks dog'")
-    if not all(word in instance_prompt.lower() for word in identifier.lower().split()):
+    if not all(holds_word(instance_prompt, word) for word in identifier.split()):
         raise UsageError(
             f"the identifier {identifier!r} is not in --data.instance_prompt {instance_prompt!r}; "
             "write it there, or give the concept's own word by --data.identifier"

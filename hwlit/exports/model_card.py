@@ -248,11 +248,7 @@ def _own_files(
     """Yield what the card says of the method's own files: how each is loaded."""
     shifts = [name for name in files if name.startswith(stock_pipeline.SHIFTS)]
     weights = [name for name in files if name.endswith(".bin")]
-    words = [
-        name.removesuffix(".safetensors")
-        for name in files
-        if name not in (*shifts, *weights, stock_pipeline.EMBEDS)
-    ]
+    words = [name for name in files if name not in (*shifts, *weights, stock_pipeline.EMBEDS)]
     if not files:
         return
     yield "## The method's own files"
@@ -261,14 +257,13 @@ def _own_files(
         return
     xl = any("clip_g" in names for names in files.values())
     load = LOAD_WORD_XL if xl else LOAD_WORD
-    quoted = [(json.dumps(word), json.dumps(f"{word}.safetensors")) for word in words]
+    quoted = [(json.dumps(stock_pipeline.word_of(name)), json.dumps(name)) for name in words]
     lines = "".join(load.format(word=word, file=file) for word, file in quoted)
     lines += "".join(LOAD_ATTENTION.format(name=json.dumps(name)) for name in weights)
     yield "Small files for the pretrained pipeline, instead of this one:"
     yield snippet("from safetensors.torch import load_file\n" if xl else "", lines)
     if stock_pipeline.EMBEDS in files:
-        own = code(f"{words[0]}.safetensors")
-        yield f"`{stock_pipeline.EMBEDS}` is {own} by the usual name."
+        yield f"`{stock_pipeline.EMBEDS}` is {code(words[0])} by the usual name."
 
 
 def _results(readings: Mapping[str, Reading], names: tuple[str, ...]) -> str:

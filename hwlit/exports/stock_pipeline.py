@@ -13,6 +13,7 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import diffusers
 import torch
@@ -152,10 +153,15 @@ def _add_word(pipeline: Any, path: Path) -> None:
     for row, ending in (("clip_l", ""), ("clip_g", "_2")):
         pipeline.load_textual_inversion(
             rows[row],
-            token=word.removesuffix(".safetensors"),
+            token=word_of(word),
             text_encoder=pipeline.components[f"text_encoder{ending}"],
             tokenizer=pipeline.components[f"tokenizer{ending}"],
         )
+
+
+def word_of(name: str) -> str:
+    """Return the new word that a file holds: `%3Cnew1%3E.safetensors` holds `<new1>`."""
+    return unquote(name.removesuffix(".safetensors"))
 
 
 def _words(names: list[str]) -> list[str]:

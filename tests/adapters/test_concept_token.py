@@ -130,7 +130,7 @@ def test_the_file_loads_as_a_textual_inversion(kind, vectors, tiny_pipelines, tm
     assert [path.name for path in paths] == ["learned.safetensors"]
     stock = loaded(pretrained)
     if kind == "sd":
-        stock.load_textual_inversion(tmp_path / "<new1>.safetensors")
+        stock.load_textual_inversion(tmp_path / "%3Cnew1%3E.safetensors")
     else:
         rows = load_file(tmp_path / "learned_embeds.safetensors")
         for name, encoder in (("clip_l", "text_encoder"), ("clip_g", "text_encoder_2")):
@@ -153,7 +153,7 @@ def test_custom_diffusion_reloads_where_there_is_no_hwlit(tiny_pipelines, tmp_pa
     state, device = adapter.state(network), torch.device("cpu")
     write_export(tmp_path, adapter, network, state, pretrained, torch.float32, device)
     code = (
-        "pipe.load_textual_inversion(folder, weight_name='<new1>.safetensors')\n"
+        "pipe.load_textual_inversion(folder, weight_name='%3Cnew1%3E.safetensors')\n"
         f"pipe.unet.load_attn_procs(folder, weight_name={WEIGHTS!r}, _pipeline=pipe)"
     )
     found = drawn_elsewhere(pretrained, tmp_path, code, PROMPT)
@@ -179,6 +179,7 @@ def test_words_that_do_not_suit_are_refused(settings, told, tiny_pipelines):
         ({"tokens": {}}, "tokens is empty"),
         ({"tokens": {"<New1>": "dog"}}, "must be one word in lower case"),
         ({"tokens": {"my dog": "dog"}}, "must be one word in lower case"),
+        ({"tokens": {"<" + "a" * 250 + ">": "dog"}}, "is too long for the name of a file"),
         ({"tokens": {"new": "dog", "new1": "dog"}}, "'new' is part of another"),
         ({"tokens": {"learned": "dog"}}, "'learned' would be the name of another file"),
         ({"tokens": {"spectral_shifts": "dog"}}, "would be the name of another file"),

@@ -117,6 +117,24 @@ def test_pictures_of_the_user_count_first(make, theirs):
     assert (facts["given"], facts["steps"], facts["folder"]) == (2, 1, str(theirs))
 
 
+def test_a_folder_of_folders_of_pictures_is_refused_before_any_is_drawn(make, theirs, monkeypatch):
+    (theirs / "1_dog").mkdir()
+    Image.new("RGB", (50, 40)).save(theirs / "1_dog" / "a.png")
+    monkeypatch.setattr(module, "load_pipeline", None)
+    told = (
+        r"but 1 folder of pictures \(1_dog with 1\); give one of them by --data\.class_images_path"
+    )
+    with pytest.raises(DataError, match=told):
+        make(given=theirs, count=2).complete("cpu")
+
+
+def test_what_a_folder_without_pictures_holds_is_told(make, theirs):
+    (theirs / "a.heic").write_bytes(b"x")
+    images = make(given=theirs, count=1)
+    images.complete("cpu")
+    assert "1 of .heic, which hwlit does not read" in images.pictures().listing.remarks()[0]
+
+
 def test_a_corrupt_picture_of_the_user_is_told_before_any_is_drawn(make, theirs, monkeypatch):
     (theirs / "a.png").write_bytes(b"broken")
     with monkeypatch.context() as patch:

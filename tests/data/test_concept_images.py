@@ -11,6 +11,7 @@ from PIL import Image
 from hwlit.data import concepts
 from hwlit.data.concept_images import ConceptImages
 from hwlit.data.framing import framed
+from hwlit.data.hub import HubImages
 from hwlit.errors import DataError, UsageError
 from hwlit.networks.diffusion import load_encoders
 from tests.pipelines import KINDS, SIDE
@@ -185,6 +186,51 @@ def test_a_caption_stands_for_the_prompt(make, folder, tmp_path):
     assert torch.equal(batch["prompt_embeds"][0], usual)
     whole = list(data.val_dataloader())
     assert not torch.equal(whole[0]["prompt_embeds"][0], whole[-1]["prompt_embeds"][0])
+
+
+def test_what_pictures_captions_and_prompts_lack_is_in_the_report(make, tmp_path):
+    concept, classes = tmp_path / "concept", tmp_path / "classes"
+    for folder, name in ((concept, "a.png"), (concept, "b.png"), (classes, "c.png")):
+        folder.mkdir(exist_ok=True)
+        Image.linear_gradient("L").save(folder / name)
+    (concept / "a.caption").write_text("asksome dog on grass")
+    (concept / "00.txt").write_text("a sks dog")
+    (concept / "x.md").write_text("x")
+    (classes / "c.caption").write_text("a sks\ndog")
+    (classes / ".hidden.png").write_text("x")
+    data = make(
+        path=str(concept),
+        class_images=1,
+        class_images_path=str(classes),
+        test_prompts=("a mug", "a sks dog"),
+    )
+    data.prepare_class_images()
+    assert data.report()["captions"] == {"a.png": "asksome dog on grass"}
+    assert [remark.partition(" (")[0] for remark in data.report()["remarks"]] == [
+        "not read: 1 file of other kinds",
+        "1 caption file belongs to no picture that is read",
+        "no caption, so that the usual prompt is taken: 1 of 2 pictures",
+        "copies of one another, equal or nearly so: 2 of 2 pictures",
+        "class pictures: left out: 1 hidden picture",
+        "class pictures: captions of several lines, which are read as one: 1 of 1",
+        "the identifier 'sks' is not in 1 of 2 training prompts",
+        "the identifier 'sks' is not in 1 of 2 test prompts",
+        "the identifier 'sks' is in 1 of 1 prompts of the class or of other things",
+    ]
+
+
+def test_a_usual_folder_needs_no_remark(make):
+    given = {"test_prompts": ("sks dog on grass",), "unrelated_prompts": ("red circle",)}
+    assert make(resolution=None, **given).report()["remarks"] == []
+
+
+def test_captions_of_a_hub_set_stand_for_the_prompt(make, monkeypatch, folder):
+    contents = [(name, (folder / name).read_bytes()) for name in ("0.png", "1.png")]
+    served = HubImages(contents, {"1.png": "sks dog on grass"}, None)
+    monkeypatch.setattr(concepts, "read_images", lambda *given: served)
+    report = make(path="some/set").report()
+    assert report["captions"] == {"1.png": "sks dog on grass"}
+    assert "1 of 2 pictures (0.png)" in report["remarks"][0]
 
 
 def test_the_report_is_plain_and_complete(make):

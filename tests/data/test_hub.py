@@ -106,7 +106,8 @@ def serve_pictures(tmp_path, monkeypatch):
     asked = []
 
     def serving(**columns):
-        kinds = {"image": datasets.Image(), "label": datasets.Value("int64")}
+        texts = dict.fromkeys(("text", "caption", "prompt", "notes"), datasets.Value("string"))
+        kinds = {"image": datasets.Image(), "label": datasets.Value("int64"), **texts}
         features = datasets.Features({name: kinds[name] for name in columns})
         made = datasets.Dataset.from_dict(columns, features)
         monkeypatch.setattr(
@@ -119,7 +120,7 @@ def serve_pictures(tmp_path, monkeypatch):
 
 def test_pictures_come_as_their_files_bytes(serve_pictures):
     asked = serve_pictures(image=pictures("red", "blue"))
-    found, _ = hub.read_images("some/set", "dog6")
+    found = hub.read_images("some/set", "dog6").contents
     assert asked == [(("some/set", "dog6"), {"split": "train"})]
     opened = [PIL.Image.open(io.BytesIO(content)).getpixel((0, 0)) for _, content in found]
     assert opened == [(255, 0, 0), (0, 0, 255)]
@@ -130,7 +131,29 @@ def test_pictures_of_several_subjects_are_refused(serve_pictures):
     serve_pictures(image=pictures("red", "blue"), label=[0, 1])
     with pytest.raises(DataError, match=r"holds pictures of 2 subjects; choose one by --data\.sub"):
         hub.read_images("google/dreambooth", None)
-    assert len(hub.read_images("google/dreambooth", "dog6")[0]) == 2
+    assert len(hub.read_images("google/dreambooth", "dog6").contents) == 2
+
+
+@pytest.mark.parametrize("column", ["text", "caption", "prompt"])
+def test_captions_of_a_set_come_with_its_pictures(serve_pictures, column):
+    said = ["a sks\ndog", None, " "]
+    serve_pictures(image=pictures("red", "blue", "green"), notes=["x"] * 3, **{column: said})
+    found = hub.read_images("some/set", None)
+    assert found.captions == {found.contents[0][0]: "a sks dog"}
+    serve_pictures(image=pictures("red"), notes=["x"])
+    assert hub.read_images("some/set", None).captions == {}
+
+
+def test_pictures_of_the_same_name_are_told_apart(serve_pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path))
+    paths = [tmp_path / folder / "0.png" for folder in ("a", "b")]
+    for path, picture in zip(paths, pictures("red", "blue"), strict=True):
+        path.parent.mkdir()
+        picture.save(path)
+    serve_pictures(image=[{"bytes": None, "path": str(path)} for path in paths])
+    found = hub.read_images("some/set", None).contents
+    assert [name for name, _ in found] == ["0.png", "01-0.png"]
+    assert found[0][1] != found[1][1]
 
 
 def test_a_set_without_pictures_is_refused(serve_pictures):
@@ -161,4 +184,4 @@ def test_a_set_reads_no_picture_of_this_machine(serve_pictures, tmp_path, monkey
     with pytest.raises(DataError, match=r"names .*private\.png, a file of this machine"):
         hub.read_images("some/set", None)
     monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path))  # downloaded with the set
-    assert hub.read_images("some/set", None)[0][0][0] == "private.png"
+    assert hub.read_images("some/set", None).contents[0][0] == "private.png"

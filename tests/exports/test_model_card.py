@@ -91,7 +91,7 @@ def test_the_snippet_of_the_method_s_own_files_draws(kind, tiny_pipelines, tmp_p
     assert np.abs(pictures[0] - pictures[1]).max() <= 1
     assert "load_textual_inversion" in files
     assert "load_textual_inversion" not in whole
-    assert "`learned_embeds.safetensors` is `<new1>.safetensors` by the usual name" in card
+    assert "`learned_embeds.safetensors` is `%3Cnew1%3E.safetensors` by the usual name" in card
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from hwlit.exports.diffusers_lora import WEIGHTS, write_diffusers_lora
 from hwlit.exports.pipeline_folder import write_pipeline_folder
 from hwlit.exports.redraw import Drawing, check_redraw
 from hwlit.networks.diffusion import load_diffusion, load_pipeline
+from hwlit.storage import portable_name
 from hwlit.tasks.image_export import write_export
 from tests.drawing import learnable, loaded, moved
 
@@ -101,7 +102,7 @@ def taught(kind, tiny_pipelines, own):
 def test_each_file_that_stock_diffusers_reads_is_drawn_from(kind, tiny_pipelines, tmp_path):
     own, *others = taught(kind, tiny_pipelines, tmp_path / "own")
     report = check_redraw(own, *others, torch.float32)
-    words = " + ".join(f"{word}.safetensors" for word in WORDS[kind])
+    words = " + ".join(f"{portable_name(word)}.safetensors" for word in WORDS[kind])
     ways = ["model_index.json", f"{words} + {ATTENTION}"]
     if len(WORDS[kind]) == 1:
         ways.append(f"{EMBEDS} + {ATTENTION}")
@@ -113,11 +114,19 @@ def test_each_file_that_stock_diffusers_reads_is_drawn_from(kind, tiny_pipelines
 
 
 @pytest.mark.usefixtures("here")
+def test_words_by_the_names_of_earlier_versions_are_read(tiny_pipelines, tmp_path):
+    own, *others = taught("sdxl", tiny_pipelines, tmp_path / "own")
+    (own / "%3Cnew1%3E.safetensors").rename(own / "<new1>.safetensors")
+    report = check_redraw(own, *others, torch.float32)
+    assert f"<new1>.safetensors + {ATTENTION}" in report["ways"]
+
+
+@pytest.mark.usefixtures("here")
 def test_a_file_that_is_spoiled_is_named(tiny_pipelines, tmp_path):
     own, base, drawing, live, untuned = taught("sdxl", tiny_pipelines, tmp_path / "own")
     one = replace(drawing, prompts=drawing.prompts[:1], seeds=drawing.seeds[:1])
     given = base, one, live[:1], untuned[:1]
-    for name in ("<new1>.safetensors", EMBEDS, ATTENTION):
+    for name in ("%3Cnew1%3E.safetensors", EMBEDS, ATTENTION):
         path = own / name
         whole = path.read_bytes()
         if name == ATTENTION:

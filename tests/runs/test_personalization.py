@@ -144,7 +144,7 @@ def test_custom_diffusion_teaches_the_tokenizer_a_word(
     assert record["data"]["cached"] == {"latents": False, "prompts": False}
     assert record["check"]["mean_difference_from_base"] > 0
     names = {path.name for path in (output / "adapter").iterdir()}
-    assert {"<new1>.safetensors", "pytorch_custom_diffusion_weights.bin"} <= names
+    assert {"%3Cnew1%3E.safetensors", "pytorch_custom_diffusion_weights.bin"} <= names
     new, old = loaded(output / "adapter"), loaded(tiny_pipelines[kind])
     for part in ("vae", "unet"):
         changed = {
@@ -181,9 +181,11 @@ def test_two_concepts_are_learned_jointly(fit, tmp_path):
     assert record["data"]["class_images"]["drawn_in_this_run"] == 0
     assert "'<new1> <new2>' dropped" in record["readings"]["test/clip_t"]["how"]["text"]
     assert record["check"]["prompts"] == ["photo of <new1> mug"] * 2 + ["a photo of a <new2>"]
-    words = "<new1>.safetensors + <new2>.safetensors"
+    words = "%3Cnew1%3E.safetensors + %3Cnew2%3E.safetensors"
     assert f"{words} + pytorch_custom_diffusion_weights.bin" in record["check"]["ways"]
-    rows = [load_file(output / "adapter" / f"<new{n}>.safetensors")[f"<new{n}>"] for n in (1, 2)]
+    rows = [
+        load_file(output / "adapter" / f"%3Cnew{n}%3E.safetensors")[f"<new{n}>"] for n in (1, 2)
+    ]
     assert not torch.equal(*rows)
 
 

@@ -21,7 +21,7 @@ Write = Callable[[Path], object]
 
 def cases() -> list[Hostile]:
     """Return every case."""
-    return [*_programs(), *_bombs(), *_no_files(), *_captions(), *_numbers(), *_places()]
+    return [*_programs(), *_bombs(), *_no_files(), *_captions(), *_trees(), *_numbers(), *_places()]
 
 
 def _case(name: str, told: str, file: str, write: Write, kind: str = "answer") -> Hostile:
@@ -197,7 +197,8 @@ def _captions() -> list[Hostile]:
 
     deep = b'{"file_name": "a.png", "text": ' + b"[" * 100_000
     half = b'{"file_name": "a.png", "text": "a \\ud800"}'
-    listed, outside = "metadata.jsonl", "outside of its folder"
+    listed, outside, table = "metadata.jsonl", "outside of its folder", "metadata.csv"
+    wide = b"file_name,text\na.png," + b"a" * 200_000
     return [
         _case("a pipe for a caption", "is a named pipe", "a.txt", os.mkfifo),
         _case("a device for a caption", "is a device", "a.txt", _link("/dev/zero")),
@@ -206,6 +207,18 @@ def _captions() -> list[Hostile]:
         _case("a caption with NUL", "has a NUL character", "a.txt", _bytes(b"a sks\0dog")),
         _case("a pipe for the list of captions", "is a named pipe", listed, os.mkfifo),
         _case("a list of captions of 10 GiB", "has 10.0 GiB", listed, _sparse),
+        _case("a device for a caption by its other name", "is a device", "a.png.CAPTION",
+              _link("/dev/zero")),
+        _case("a pipe for the table of captions", "is a named pipe", table, os.mkfifo),
+        _case("a table of captions of 10 GiB", "has 10.0 GiB", table, _sparse),
+        _case("a table of captions with NUL", "has a NUL character", table, _bytes(b"file_name\0")),
+        _case("a table with a caption of 200 kB", "field larger than", table, _bytes(wide)),
+        _case("a table with a quote that never ends", "correct its quotes", table,
+              _bytes(b'file_name,text\na.png,"' + b"a\n" * 1000)),
+        _case("a table of 100,000 columns", "has no file name", table,
+              _bytes(b"," * 100_000 + b"\n" + b"," * 100_000)),
+        _case("a table of a file above", outside, table,
+              _bytes(b"file_name,text\n../../private.png,a sks dog"), "files"),
         _case("captions 100,000 deep", "line 1", listed, _bytes(deep)),
         _case("half a character in a caption", "half a character", listed, _bytes(half)),
         _case("a caption of a file above", outside, listed, named("../../private.png"), "files"),
@@ -213,6 +226,21 @@ def _captions() -> list[Hostile]:
         _case("a caption of a file on another drive", outside, listed, named("C:\\a.png"), "files"),
         _case("a caption of a file beside", outside, listed, named("b\\..\\..\\a.png"), "files"),
     ]  # fmt: skip
+
+
+def _trees() -> list[Hostile]:
+    """Return folders whose folders lead in circles, or to pipes and devices by other names."""
+
+    def prepare(here: Path, stock: Stock) -> None:
+        for name in ("pictures/a/b", "pictures/c"):
+            (here / name).mkdir(parents=True)
+        (here / "pictures" / "a" / "b" / "up").symlink_to(here)
+        (here / "pictures" / "c" / "x.png").write_bytes(b"")
+        (here / "pictures" / "no_ending").symlink_to("/dev/zero")
+        os.mkfifo(here / "pictures" / "pipe")
+
+    told = "but 1 folder of pictures (c with 1)"
+    return [Hostile("folders in a circle", "answer", (*FIT, "pictures"), (3,), told, prepare)]
 
 
 def _numbers() -> list[Hostile]:
