@@ -165,6 +165,7 @@ class ConceptImages(ResumableData):
             self.prepare_class_images()
             self._encoded = encode_once(
                 self.pretrained,
+                self.concept.pictures[0],
                 distinct(self._prompts(), self.random_size),
                 self._pictures() if self.cache_latents else None,
                 self.size,
@@ -249,8 +250,9 @@ class ConceptImages(ResumableData):
             "images_per_prompt": self.images_per_prompt,
             "epoch_steps": self.epoch_steps,
             "remarks": concept.remarks(self.size)
-            + self._class_set.remarks(self._left_out)
-            + remarks_on_prompts(tokenizers, told, self.identifier),
+            + self._class_set.remarks(self._left_out, classes)
+            + remarks_on_prompts(tokenizers, told, self.identifier)
+            + (self._encoded.remarks if self._encoded else []),
         }
 
     @property

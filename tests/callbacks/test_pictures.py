@@ -1,6 +1,7 @@
 """What test pictures tell, with encoders whose features are known."""
 
 from functools import partial
+from itertools import count
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,9 @@ from PIL import Image
 from hwlit.callbacks.pictures import Pictures
 from hwlit.callbacks.scores import Concept
 
-# A picture is one colour; its features are that colour as a unit vector, and texts name colours.
+# A picture is one colour but for a pixel, in which no two are alike; its features are that colour
+# as a unit vector, and texts name colours.
+NUMBERS = count(100)
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 VECTORS = {"red": RED, "green": GREEN, "blue": BLUE}
 
@@ -51,8 +54,10 @@ ROWS = [
 DRAWN = [RED, RED, RED, GREEN, BLUE, RED]
 
 
-def tile(colour, size=(8, 8)):
-    return Image.new("RGB", size, colour)
+def tile(colour, size=(8, 8), number=None):
+    picture, number = Image.new("RGB", size, colour), next(NUMBERS) if number is None else number
+    picture.putpixel((size[0] - 1, size[1] - 1), (9, *divmod(number, 256)))
+    return picture
 
 
 def concept(rows=ROWS, base=(), photos=(RED, BLUE), identifier="sks", classes=()):
@@ -65,10 +70,13 @@ def collected(rows=ROWS, colours=DRAWN, order=None):
     """Pictures after a test in two batches, the rows in some order."""
     pictures = Pictures()
     ids = torch.tensor(order or [row["row_id"] for row in rows])
-    pixels = torch.stack([torch.from_numpy(np.array(tile(colours[i]))) for i in ids.tolist()])
+    pixels = torch.stack(
+        [torch.from_numpy(np.array(tile(colours[i], number=i))) for i in ids.tolist()]
+    )
     pictures.on_test_start(None, None)
     for part in (slice(0, 2), slice(2, None)):
-        outputs = {"row_id": ids[part], "pictures": pixels[part]}
+        overflowed = torch.zeros(len(ids[part]), dtype=torch.bool)
+        outputs = {"row_id": ids[part], "pictures": pixels[part], "decoded_in_fp32": overflowed}
         pictures.on_test_batch_end(None, None, outputs, None, 0)
     pictures.on_test_epoch_end(SimpleNamespace(world_size=1), None)
     return pictures

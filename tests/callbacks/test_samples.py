@@ -46,7 +46,7 @@ class Sampling(contextlib.AbstractContextManager):
         self.depth -= 1
 
 
-def samples(task, folder, sampling, every_n_steps=2):
+def samples(task, folder, sampling, every_n_steps=2, remarks=None):
     def pipeline():
         assert sampling.depth == 1  # loading it belongs to the phase as well
         assert not any(module.training for module in task.modules())
@@ -55,7 +55,8 @@ def samples(task, folder, sampling, every_n_steps=2):
 
     return Samples(
         pipeline, ["photo of sks dog", "red circle"], [0, 1], every_n_steps=every_n_steps,
-        steps=2, guidance=3.0, folder=folder, sampling=lambda: sampling,
+        steps=2, guidance=3.0, folder=folder, sampling=lambda: sampling, 
+        remark=[].append if remarks is None else remarks.append,
     )  # fmt: skip
 
 
