@@ -47,7 +47,9 @@ FLAG = "--data.class_images_path"
 SAID = ("prompt", "steps", "guidance")  # in the text chunks of a picture
 OURS = re.compile(r"(\d+)-([0-9a-f]{40})\.(?:png|jpg)")
 DRAWN_AT_ONCE = 4
-LARGEST_BLANK = 1 << 18  # bytes; of one colour, 4,000 x 4,000 pixels take 56 kB as PNG, 251 as JPEG
+LARGEST_BLANK = (
+    1 << 18
+)  # bytes; of one colour, 4,000 x 4,000 pixels take 56 kB as PNG, 251 kB as JPEG
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,21 +165,13 @@ class ClassImages:
             "guidance": self.guidance if drawn_ever else None,
         }
 
-    def remarks(self, left_out: Mapping[str, str], pictures: Sequence[Picture] = ()) -> list[str]:
+    def remarks(self, left_out: Mapping[str, str]) -> list[str]:
         """Return what a user should know of the set, a sentence each.
 
         Args:
             left_out: Why pictures of the folder are not in it, by name.
-            pictures: The set.
         """
-        told = [f"left out of the class pictures: {why}" for why in left_out.values()]
-        blank = [p.name for p in pictures if isinstance(p.content, Path) and _is_blank(p.content)]
-        if blank:
-            told.append(
-                f"{len(blank)} of {len(pictures)} class pictures are of one colour, such as "
-                f"{blank[0]}: training on them keeps nothing of the class; replace them"
-            )
-        return told
+        return [f"left out of the class pictures: {why}" for why in left_out.values()]
 
     def _is_drawn(self, picture: Picture) -> bool:
         return isinstance(picture.content, Path) and picture.content.parent == self.folder

@@ -250,7 +250,7 @@ class ConceptImages(ResumableData):
             "images_per_prompt": self.images_per_prompt,
             "epoch_steps": self.epoch_steps,
             "remarks": concept.remarks(self.size)
-            + self._class_set.remarks(self._left_out, classes)
+            + self._class_set.remarks(self._left_out)
             + remarks_on_prompts(tokenizers, told, self.identifier)
             + (self._encoded.remarks if self._encoded else []),
         }

@@ -162,10 +162,10 @@ class Encoders:
         """
         parts = []
         for some in torch.split(pixels.to(self.vae.device), ENCODED_AT_ONCE):
-            found = self._latents(some)
+            found = _latents(self.vae, some)
             if not bool((sound := finite_rows(found)).all()):
-                with in_full_precision(self.vae):
-                    again = self._latents(some[~sound])
+                with in_full_precision(self.vae) as wide:
+                    again = _latents(wide, some[~sound])
                 found[~sound] = again
                 self.overflows["pictures"] += len(again)
             parts.append(found)
@@ -177,13 +177,6 @@ class Encoders:
             )
         mean, deviation = found.chunk(2, dim=1)
         return mean, deviation
-
-    def _latents(self, pixels: Tensor) -> Tensor:
-        """Return mean and standard deviation, joined along the channels; see `encode_images`."""
-        found, config = self.vae.encode(pixels.to(self.vae.dtype)).latent_dist, self.vae.config
-        mean = found.mean.float() - (config.shift_factor or 0.0)
-        joined = torch.cat([mean, found.std.float()], dim=1)
-        return joined * float(config.scaling_factor)
 
     def check_decoder(self, mean: Tensor) -> None:
         """Decode latents in fp32: a decoder that cannot do that draws nothing but black.
@@ -221,6 +214,14 @@ class Encoders:
     def encode_ids(self, ids: Sequence[Tensor]) -> Conditioning:
         """Return what the text encoders say of prompts, given as token ids; see `encode`."""
         return encode(self.text_encoders, ids)
+
+
+def _latents(vae: Any, pixels: Tensor) -> Tensor:
+    """Return mean and standard deviation, joined along the channels; see `encode_images`."""
+    found, config = vae.encode(pixels.to(vae.dtype)).latent_dist, vae.config
+    mean = found.mean.float() - (config.shift_factor or 0.0)
+    joined = torch.cat([mean, found.std.float()], dim=1)
+    return joined * float(config.scaling_factor)
 
 
 def encode(text_encoders: Sequence[Any], ids: Sequence[Tensor]) -> Conditioning:

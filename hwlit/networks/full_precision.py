@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,28 +12,19 @@ from torch import Tensor
 
 
 @contextlib.contextmanager
-def in_full_precision(module: Any) -> Iterator[torch.dtype]:
+def in_full_precision(module: Any) -> Iterator[Any]:
     """Compute in fp32 within, whatever a module's precision is and whether autocast is on.
 
     Args:
-        module: A model of diffusers or transformers; its weights are afterwards what they were.
+        module: A model of diffusers or transformers.
 
     Yields:
-        fp32; for a module in fp64, that.
+        The module; where it is in half precision, a copy of it in fp32.
     """
-    own: torch.dtype = module.dtype
-    wide = torch.promote_types(own, torch.float32)
-    # Weights that are cast in inference mode could not be used outside it.
-    with (
-        torch.inference_mode(False),
-        torch.no_grad(),
-        torch.autocast(module.device.type, enabled=False),
-    ):
-        module.to(wide)
-        try:
-            yield wide
-        finally:
-            module.to(own)
+    with torch.no_grad(), torch.autocast(module.device.type, enabled=False):
+        # A copy, for what was made in inference mode cannot be cast in place outside it.
+        half = module.dtype.itemsize < torch.float32.itemsize
+        yield copy.deepcopy(module).to(torch.float32) if half else module
 
 
 def precision_of(module: Any) -> str:

@@ -67,7 +67,7 @@ def _check_prompts(folder: Path, unet: dict[str, Any], encoders: dict[str, dict[
     widths = [_number(config, "hidden_size", TEXT_ENCODER) for config in encoders.values()]
     name = "encoder_hid_dim" if unet.get("encoder_hid_dim") is not None else "cross_attention_dim"
     wanted = unet.get(name, UNET.get(name))
-    if set(wanted if isinstance(wanted, list) else [wanted]) != {sum(widths)}:
+    if any(width != sum(widths) for width in (wanted if isinstance(wanted, list) else [wanted])):
         made = " + ".join(map(str, widths))
         raise UsageError(
             f"{folder / 'unet'} has {name}: {str(wanted)[:80]}, but {' and '.join(encoders)} give "

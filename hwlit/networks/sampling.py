@@ -100,13 +100,13 @@ def _looked_at(
 ) -> list[Image.Image]:
     """Return levels from 0 to 1, (rows, 3, h, w), as pictures; what overflowed is decoded again."""
     if not bool((sound := finite_rows(latents)).all()):
-        what = f"latents from the denoiser (in {precision_of(pipeline.unet)})"
+        what = f"the latents that the denoiser gives (in {precision_of(pipeline.unet)})"
         raise _not_finite(what, names[int(sound.int().argmin())], learned)
     overflowed = ~finite_rows(levels)
     if bool(overflowed.any()):
         again = decoded(pipeline.vae, latents[overflowed])
         if not bool((sound := finite_rows(again)).all()):
-            what = "pixels from the VAE's decoder (in float32, too)"
+            what = "the pixels that the VAE decodes (in float32, too)"
             rows = overflowed.nonzero().flatten().tolist()
             raise _not_finite(what, names[rows[int(sound.int().argmin())]], learned)
         levels[overflowed] = (again / 2 + 0.5).clamp(0, 1).to(levels)
@@ -122,13 +122,13 @@ def decoded(vae: Any, latents: Tensor) -> Tensor:
     """Return pictures of latents as the denoiser knows them, from -1 to 1, decoded in fp32.
 
     Args:
-        vae: The autoencoder; its precision is afterwards what it was.
+        vae: The autoencoder, in any precision.
         latents: (rows, channels, height, width).
     """
     with in_full_precision(vae) as wide:
-        latents = latents.to(vae.device, wide) / vae.config.scaling_factor
+        latents = latents.to(wide.device, wide.dtype) / vae.config.scaling_factor
         # A picture at a time: in fp32 it takes twice the memory.
-        return torch.cat([vae.decode(one[None]).sample for one in latents])
+        return torch.cat([wide.decode(one[None]).sample for one in latents])
 
 
 def decoded_in_fp32(picture: Image.Image) -> bool:
@@ -138,14 +138,14 @@ def decoded_in_fp32(picture: Image.Image) -> bool:
 
 def _not_finite(what: str, where: str, learned: bool) -> HwlitError:
     told = f"{what} for {where} are not finite, which would be a black picture"
+    wider = "" if "float32" in what else ", or in a wider precision: --trainer.precision 32-true"
     if learned:
         return DivergedError(
             f"{told}: what was learned broke the pipeline; train again with a lower "
-            "--model.adapter.learning_rate or --trainer.precision 32-true"
+            f"--model.adapter.learning_rate{wider}"
         )
     return UsageError(
-        f"{told}: the pretrained pipeline is damaged or overflows; give another by "
-        "--model.pretrained, or --trainer.precision 32-true"
+        f"{told}: the pretrained pipeline gives them; give another by --model.pretrained{wider}"
     )
 
 

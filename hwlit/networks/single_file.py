@@ -19,7 +19,7 @@ FLAG = "--model.pretrained"
 PICKLED = (".ckpt", ".pt", ".pth", ".bin")
 EDM = "edm_mean"
 FIRST_LAYER = "model.diffusion_model.input_blocks.0.0.weight"
-LORA = re.compile(r".*(lora_(up|down|[AB])|lora\.(up|down)|hada_w\d|lokr_w\d|\.dora_scale)\b.*")
+LORA = re.compile(r".*(lora_(up|down|[AB])|lora\.(up|down)|hada_w\d_|lokr_w\d|dora_scale).*")
 # The text encoder of each, which a whole file holds.
 SD, SDXL = "cond_stage_model.", "conditioner.embedders.1."
 # What begins the names of other kinds.

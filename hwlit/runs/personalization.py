@@ -72,7 +72,10 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
         """Return what compares the pictures."""
         model = self._model
         dino = None if model.dino is None else Dino(model.dino, device)
-        return Clip(model.clip, device), dino
+        clip = Clip(model.clip, device)
+        for encoder in filter(None, (clip, dino)):
+            encoder.images([Image.new("RGB", (40, 30))])  # NaN in its weights is told now
+        return clip, dino
 
     def _check_room(self) -> None:
         """Compare what checkpoints and export take with what is free.
