@@ -22,7 +22,7 @@ from hwlit.exports.diffusers_lora import WEIGHTS
 from hwlit.exports.png import write_png
 from hwlit.networks.diffusion import load_pipeline
 from hwlit.networks.loading import loading
-from hwlit.networks.sampling import draw
+from hwlit.networks.sampling import decoded_in_fp32, draw, flaw_of, is_blank
 from hwlit.networks.vetting import vet_lora
 from hwlit.paths import last_name
 from hwlit.plain_text import say
@@ -93,7 +93,9 @@ def generate(run: Path, request: Request, out: Path, device: str = "cpu") -> lis
         The files, the contact sheet last.
 
     Raises:
-        UsageError: The run is none of personalization, or `out` is a file.
+        UsageError: The run is none of personalization, or `out` is a file; or the base draws
+            numbers that are not finite.
+        DivergedError: What was learned does.
         IntegrityError: There is no run, it holds no exported model, or its base has changed.
         ResourceError: The device cannot be used, or `out` cannot be written.
     """
@@ -117,8 +119,10 @@ def generate(run: Path, request: Request, out: Path, device: str = "cpu") -> lis
     with tqdm(total=len(asked), desc="generate", unit="picture", disable=None, leave=False) as bar:
         for start in range(0, len(asked), request.batch_size):
             some = asked[start : start + request.batch_size]
-            pictures += _drawn(pipeline, some, steps, guidance, model["picture_size"])
+            learned = not request.base
+            pictures += _drawn(pipeline, some, steps, guidance, model["picture_size"], learned)
             bar.update(len(some))
+    _say_of(list(dict(zip(asked, pictures, strict=True)).values()))
     facts = {
         "steps": steps,
         "guidance": guidance,
@@ -131,7 +135,12 @@ def generate(run: Path, request: Request, out: Path, device: str = "cpu") -> lis
 
 
 def _drawn(
-    pipeline: Pipeline, asked: list[tuple[str, int]], steps: int, guidance: float, size: int | None
+    pipeline: Pipeline,
+    asked: list[tuple[str, int]],
+    steps: int,
+    guidance: float,
+    size: int | None,
+    learned: bool,
 ) -> list[Image.Image]:
     """Return the pictures of prompts and seeds, all drawn at once."""
     prompts, seeds = zip(*asked, strict=True)
@@ -144,11 +153,26 @@ def _drawn(
             guidance=guidance,
             batch_size=len(asked),
             size=size,
+            learned=learned,
         )
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             raise ResourceError("out of memory; lower --batch_size") from error
         raise
+
+
+def _say_of(pictures: list[Image.Image]) -> None:
+    """Say where pictures show nothing, or were decoded in another precision than the pipeline's."""
+    if flaw := flaw_of(pictures):
+        say(f"hwlit: of the pictures {flaw}: what was learned, or its base, is broken", error=True)
+    elif blank := sum(map(is_blank, pictures)):
+        say(f"hwlit: {blank} of {len(pictures)} pictures are of one colour", error=True)
+    if wide := sum(map(decoded_in_fp32, pictures)):
+        say(
+            f"hwlit: the VAE's decoder overflowed in half precision on {wide} of {len(pictures)} "
+            "pictures, which were decoded again in float32",
+            error=True,
+        )
 
 
 def load(run: Path, record: Record, request: Request, dtype: torch.dtype) -> Pipeline:

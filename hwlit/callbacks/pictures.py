@@ -21,6 +21,8 @@ from hwlit.records import Exhibit, Reading, RowTable
 QUALITY = (
     "test/clip_i", "test/clip_t", "test/dino", "test/diversity", "test/memorising", "test/clip_kid",
 )  # fmt: skip
+# Row ids (n,), pictures, uint8 (n, h, w, 3), and which were decoded in fp32, bool (n,).
+Part = tuple[Tensor, Tensor, Tensor]
 UNTESTED = "the run ended before the test"
 
 
@@ -29,7 +31,8 @@ class Pictures(Monitor):
 
     def __init__(self) -> None:
         super().__init__()
-        self._parts: list[tuple[Tensor, Tensor]] = []
+        self._parts: list[Part] = []
+        self._wide = 0
         self._readings: dict[str, Reading] = {}
         self._absent = dict.fromkeys((*QUALITY, "test/drift"), UNTESTED)
         self._details: dict[str, Any] = {}
@@ -52,26 +55,29 @@ class Pictures(Monitor):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the pictures of the batch."""
-        self._parts.append((outputs["row_id"].cpu(), outputs["pictures"].cpu()))
+        names = ("row_id", "pictures", "decoded_in_fp32")
+        row_ids, pictures, wide = (outputs[name].cpu() for name in names)
+        self._parts.append((row_ids, pictures, wide))
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Order the pictures; where there are other processes, theirs are awaited."""
         if trainer.world_size == 1:
             self.join([])
 
-    def share(self) -> list[tuple[Tensor, Tensor]]:
-        """Return row ids, (n,), and pictures, uint8 (n, h, w, 3), of this process's batches."""
+    def share(self) -> list[Part]:
+        """Return what this process drew, batch by batch."""
         return self._parts
 
-    def join(self, others: Sequence[list[tuple[Tensor, Tensor]]]) -> None:
+    def join(self, others: Sequence[list[Part]]) -> None:
         """Put the pictures of all processes in the order of their row ids."""
         parts = [part for share in (self._parts, *others) for part in share]
         found = {
             int(row): Image.fromarray(pixels.numpy())
-            for rows, pictures in parts
+            for rows, pictures, _ in parts
             for row, pixels in zip(rows, pictures, strict=True)
         }
         self.images = dict(sorted(found.items()))
+        self._wide = sum(int(wide.sum()) for *_, wide in parts)
 
     def score(self, concept: Concept, clip: Clip, dino: Dino | None = None) -> None:
         """Compare the pictures with the concept, their prompts and the base model's pictures.
@@ -97,7 +103,17 @@ class Pictures(Monitor):
 
     def details(self) -> Mapping[str, Any]:
         """Return the table by prompt, which encoders looked, and where the pictures are."""
-        return self._details | {"exhibits": self._written}
+        remarks = [*self._details.get("remarks", ()), *self._decoded()]
+        return self._details | {"exhibits": self._written, "remarks": remarks}
+
+    def _decoded(self) -> list[str]:
+        if not self._wide:
+            return []
+        return [
+            f"the VAE's decoder overflowed in half precision on {self._wide} of "
+            f"{len(self.images)} test pictures, which were decoded again in float32; in half "
+            "precision alone a pipeline draws them black: give it a VAE in float32"
+        ]
 
     def table(self) -> RowTable:
         """Return what each picture scored; it is known once they are."""

@@ -14,10 +14,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
-from hwlit.errors import UsageError
+from hwlit.errors import DivergedError, UsageError
 from hwlit.exports.contact_sheet import contact_sheet
 from hwlit.exports.png import write_png
-from hwlit.networks.sampling import draw
+from hwlit.networks.sampling import draw, flaw_of
 
 COLUMNS = 4
 
@@ -38,6 +38,7 @@ class Samples(Callback):
         size: Side in pixels; None takes the pipeline's own.
         folder: Where a contact sheet per drawing is written.
         sampling: Gives the context in which pictures are drawn, such as a phase of the ledger.
+        remark: Is told in a sentence where samples cannot be drawn or show nothing.
     """
 
     def __init__(
@@ -51,11 +52,13 @@ class Samples(Callback):
         guidance: float,
         folder: Path,
         sampling: Callable[[], AbstractContextManager[Any]],
+        remark: Callable[[str], None],
         size: int | None = None,
     ) -> None:
         if every_n_steps < 1:
             raise UsageError(f"samples are drawn every {every_n_steps} steps; give at least 1")
         self._pipeline, self._folder, self._sampling = pipeline, folder, sampling
+        self._remark = remark
         self._prompts, self._seeds = tuple(prompts), tuple(seeds)
         self._every_n_steps = every_n_steps
         self._settings: dict[str, Any] = {"steps": steps, "guidance": guidance, "size": size}
@@ -69,8 +72,14 @@ class Samples(Callback):
         if step % self._every_n_steps or step == self._drawn_at or not trainer.is_global_zero:
             return
         self._drawn_at = step
-        with self._sampling(), untouched(pl_module), trainer.precision_plugin.forward_context():
-            pictures = draw(self._pipeline(), self._prompts, self._seeds, **self._settings)
+        try:
+            with self._sampling(), untouched(pl_module), trainer.precision_plugin.forward_context():
+                pictures = draw(self._pipeline(), self._prompts, self._seeds, **self._settings)
+        except DivergedError as error:  # the test draws by the best checkpoint, not by this one
+            self._remark(f"no sample was drawn at step {step}: {error}")
+            return
+        if flaw := flaw_of(pictures):
+            self._remark(f"of the samples of step {step} {flaw}")
         sheet = contact_sheet(pictures, self._prompts, COLUMNS)
         write_png(self._folder / f"step-{step:06d}.png", sheet, {"step": step})
         for logger in trainer.loggers:

@@ -29,11 +29,17 @@ from hwlit.metrics.similarity import (
     subject_fidelity,
     without_identifier,
 )
+from hwlit.networks.sampling import EQUAL, flaw_of, is_blank
 from hwlit.records import Reading, RowKind, RowTable, measured
 from hwlit.records.table import general
 from hwlit.statistics.student import Z_95
 
 CONCEPT, UNRELATED = "concept", "unrelated"  # kinds of test rows
+# What is measured on the pictures of the concept, by who drew them.
+OF_CONCEPT = {
+    "test": ("clip_i", "clip_t", "dino", "diversity", "memorising", "clip_kid"),
+    "base": ("clip_i", "clip_t", "clip_kid"),
+}
 FEW = 2048  # below it the spread of KID and its kin exceeds what methods usually differ by
 TestRows = Sequence[Mapping[str, Any]]
 
@@ -88,7 +94,30 @@ class Scores:
         ]
         self._prompts = [row["prompt"] for row in self._own]
         self._texts = [without_identifier(prompt, concept.identifier) for prompt in self._prompts]
+        self._images, self._meaningless = images, self._flaws(images)
         self._measure(images)
+
+    def _flaws(self, images: Mapping[int, Image.Image]) -> dict[str, str]:
+        """Return why readings would mean nothing, by name.
+
+        To an encoder two black pictures are alike: a set of them would be as near to the class as
+        can be, and would have drifted from nothing.
+        """
+        base, classes = self._concept.base, flaw_of(load() for load in self._concept.classes)
+        found: dict[str, str] = {}
+        for phase, drawn in (("test", images), ("base", base)):
+            own, others = (
+                flaw_of(drawn[row["row_id"]] for row in rows if row["row_id"] in drawn)
+                for rows in (self._own, self._unrelated)
+            )
+            whose = "test pictures" if phase == "test" else "untuned model's pictures"
+            if own:
+                found |= {f"{phase}/{name}": f"of the {whose} {own}" for name in OF_CONCEPT[phase]}
+            elif classes:
+                found[f"{phase}/clip_kid"] = f"of the class pictures {classes}"
+            if others:
+                found["test/drift"] = f"of the {whose} of unrelated prompts {others}"
+        return found
 
     def _measure(self, images: Mapping[int, Image.Image]) -> None:
         clip, photos = self._clip, self._clip.images(self._concept.photos)
@@ -185,7 +214,8 @@ class Scores:
                 f"mean of 1 - cosine to the untuned model's picture of the same unrelated prompt "
                 f"and seed, CLIP {clip}",
             )
-        return found | self._distances
+        found |= self._distances
+        return {name: reading for name, reading in found.items() if name not in self._meaningless}
 
     def _diversity(self) -> Reading:
         """Return how far pictures of one prompt lie apart."""
@@ -218,9 +248,9 @@ class Scores:
         values = {
             name.partition("/")[2]: (own, [None if v != v else v for v in found.tolist()])
             for name, found in self._values.items()
-            if name.startswith("test/")
+            if name.startswith("test/") and name not in self._meaningless
         }
-        if others:
+        if others and "test/drift" not in self._meaningless:
             values["drift"] = others, self._drift.tolist()
         columns = {
             name: [
@@ -244,21 +274,24 @@ class Scores:
                 "it compares two pictures of the concept or more with as many of the class; the "
                 f"run had {len(self._own)} and {len(self._concept.classes)}"
             )
-        return reasons
+        return reasons | {name: f"{why}: see samples/" for name, why in self._meaningless.items()}
 
     def details(self) -> dict[str, Any]:
         """Return the table by prompt, and which encoders looked."""
-        table = []
+        table, own = [], self._values.items()
+        shown = {k: v for k, v in own if k.startswith("test/") and k not in self._meaningless}
         for prompt, places in places_of(self._prompts).items():
             means = {
-                name.partition("/")[2]: float(values[places].mean())
-                for name, values in self._values.items()
-                if name.startswith("test/") and not values[places].isnan().any()
+                name.partition("/")[2]: float(
+                    values[places].max() if name == "test/memorising" else values[places].mean()
+                )
+                for name, values in shown.items()
+                if not values[places].isnan().any()
             }
-            means["memorising"] = float(self._values["test/memorising"][places].max())
             table.append({"prompt": prompt, "kind": CONCEPT, "n": len(places), **means})
         for prompt, places in places_of([row["prompt"] for row in self._unrelated]).items():
             moved = {"drift": float(self._drift[places].mean())}
+            moved = {} if "test/drift" in self._meaningless else moved
             table.append({"prompt": prompt, "kind": UNRELATED, "n": len(places), **moved})
         encoders = {"clip": self._clip, "dino": self._dino}
         return {
@@ -270,7 +303,8 @@ class Scores:
 
     def _remarks(self) -> list[str]:
         """Return what a reader should know of the measures, a sentence each."""
-        own, classes, told = len(self._own), len(self._concept.classes), []
+        own, classes = len(self._own), len(self._concept.classes)
+        told = self._degenerate()
         if self._enough and min(own, classes) < FEW:
             told.append(
                 f"test/clip_kid rests on {own} pictures of the concept and {classes} of the class; "
@@ -284,10 +318,40 @@ class Scores:
             )
         return told
 
+    def _degenerate(self) -> list[str]:
+        """Return what is wrong with the pictures themselves."""
+        told, rows = [], [*self._own, *self._unrelated]
+        for why, names in _by_value(self._meaningless).items():
+            told.append(
+                f"{why}, so that {', '.join(names)} would mean nothing and are left out; look at "
+                "samples/test.png"
+            )
+        if blank := [row for row in rows if is_blank(self._images[row["row_id"]])]:
+            told.append(
+                f"{len(blank)} of {len(rows)} test pictures are of one colour, the first of seed "
+                f"{blank[0]['seed']} for {blank[0]['prompt'][:60]!r}; look at samples/test.png"
+            )
+        by_prompt = places_of(row["prompt"] for row in rows)
+        sets = {p: [self._images[rows[i]["row_id"]] for i in at] for p, at in by_prompt.items()}
+        if same := [prompt for prompt, drawn in sets.items() if flaw_of(drawn) == EQUAL]:
+            told.append(
+                f"the test pictures of {len(same)} of {len(sets)} prompts are equal, whatever the "
+                f"seed; the first: {same[0][:60]!r}"
+            )
+        return told
+
     @property
     def _cut(self) -> list[str]:
         """The texts of which CLIP does not read the end."""
         return sorted(set(self._clip.too_long(self._texts)))
+
+
+def _by_value(found: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the names of each value."""
+    names: dict[str, list[str]] = {}
+    for name, value in found.items():
+        names.setdefault(value, []).append(name)
+    return names
 
 
 def places_of(prompts: Iterable[str]) -> dict[str, list[int]]:

@@ -26,12 +26,13 @@ from tqdm.auto import tqdm
 from hwlit.data.captions import read_captions
 from hwlit.data.files import read_bytes
 from hwlit.data.picture_folder import list_folder
-from hwlit.data.pictures import MOST_BYTES, Corrupt, Picture, Pictures, read_folder
+from hwlit.data.pictures import MOST_BYTES, Corrupt, Picture, Pictures, decode, read_folder
 from hwlit.data.tokens import PROGRESS_DELAY_S
-from hwlit.errors import IntegrityError, Interrupted
+from hwlit.errors import IntegrityError, Interrupted, UsageError
 from hwlit.networks.diffusion import load_pipeline
 from hwlit.networks.pipelines import pipeline_folder, weights_sha256
-from hwlit.networks.sampling import draw
+from hwlit.networks.sampling import draw, is_blank
+from hwlit.plain_text import say
 from hwlit.storage import cache_directory, replacing, sha256
 
 SCHEMA = 1
@@ -39,6 +40,9 @@ FLAG = "--data.class_images_path"
 SAID = ("prompt", "steps", "guidance")  # in the text chunks of a picture
 OURS = re.compile(r"(\d+)-([0-9a-f]{40})\.(?:png|jpg)")
 DRAWN_AT_ONCE = 4
+LARGEST_BLANK = (
+    1 << 18
+)  # bytes; of one colour, 4,000 x 4,000 pixels take 56 kB as PNG, 251 kB as JPEG
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +88,12 @@ class ClassImages:
     def complete(self, device: torch.device | str) -> int:
         """Draw what is missing, one process at a time; return how many were drawn.
 
+        A picture of one colour is neither kept nor used: it is what a pipeline that is broken
+        draws. One that an earlier version kept is drawn anew.
+
         Raises:
             DataError: A picture or caption of the user's cannot be read.
+            UsageError: The pipeline draws pictures of one colour, or numbers that are not finite.
             IntegrityError: A picture that was drawn before is damaged.
             ResourceError: The folder cannot be written.
         """
@@ -181,7 +189,7 @@ class ClassImages:
         numbers = self._numbers(theirs)
         if not numbers or not self.folder.is_dir():
             return numbers
-        present = set()
+        present, blank = set(), []
         for file in list_folder(self.folder, FLAG).pictures:
             if match := OURS.fullmatch(file.name):
                 content = read_bytes(file, MOST_BYTES, "a picture")
@@ -189,7 +197,18 @@ class ClassImages:
                     raise IntegrityError(
                         f"the class picture {file} is damaged; remove it, and it is drawn again"
                     )
+                if _is_blank(file):
+                    blank.append(file)
+                    continue
                 present.add(int(match[1]))
+        if blank:
+            say(
+                f"hwlit: {len(blank)} class pictures in {self.folder} were of one colour, as a "
+                "broken pipeline draws them; they are drawn anew",
+                error=True,
+            )
+            for file in blank:
+                file.unlink()
         return [number for number in numbers if number not in present]
 
     def _draw(self, numbers: list[int], device: torch.device | str) -> None:
@@ -206,7 +225,14 @@ class ClassImages:
                     steps=self.steps,
                     guidance=self.guidance,
                     size=self.size,
+                    learned=False,
                 )
+                if any(map(is_blank, drawn)):
+                    raise UsageError(
+                        f"of the class pictures that {self.pretrained} draws for {self.prompt!r} "
+                        "some are of one colour, which would be trained on; give another pipeline "
+                        f"by --model.pretrained, or pictures of the class by {FLAG}"
+                    )
                 for number, picture in zip(some, drawn, strict=True):
                     self._save(number, picture)
                 bar.update(len(some))
@@ -222,6 +248,13 @@ class ClassImages:
         name = f"{number}-{hashlib.sha1(content.getvalue(), usedforsecurity=False).hexdigest()}.png"
         with replacing(self.folder / name) as file:
             file.write(content.getvalue())
+
+
+def _is_blank(file: Path) -> bool:
+    """Return whether a picture is of one colour; what is large is none, and is not decoded."""
+    if file.stat().st_size > LARGEST_BLANK:
+        return False
+    return is_blank(decode(read_bytes(file, MOST_BYTES, "a picture"), file.name))
 
 
 def _number(name: str) -> int | None:

@@ -171,6 +171,7 @@ class ConceptImages(ResumableData):
             self.prepare_class_images()
             self._encoded = encode_once(
                 self.pretrained,
+                self.concept.pictures[0],
                 distinct(self._prompts(), self.random_size),
                 self._pictures() if self.cache_latents else None,
                 self.size,
@@ -260,6 +261,7 @@ class ConceptImages(ResumableData):
                 *self._remarks_on_classes(),
                 *remarks_on_prompts(tokenizers, told, self.identifier),
                 *self._remarks_on_identifier(),
+                *(self._encoded.remarks if self._encoded else ()),
             ],
         }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from lightning.pytorch import Trainer
@@ -33,10 +33,12 @@ class Encoded:
             (prompts, width); or `input_ids` (prompts, tokens) and for SDXL `input_ids_2`.
         latents: Of each picture, fp32: `latent_mean` and `latent_std` (pictures, channels, height,
             width), and `time_ids` (pictures, 6); None where pictures are encoded at each step.
+        remarks: What a reader of the record should know of the latents, a sentence each.
     """
 
     said: dict[str, Tensor]
     latents: dict[str, Tensor] | None
+    remarks: list[str] = field(default_factory=list)
 
 
 def device_of(trainer: Trainer | None) -> torch.device:
@@ -51,6 +53,7 @@ def dtype_of(trainer: Trainer | None) -> torch.dtype:
 
 def encode_once(
     pretrained: str,
+    first: Picture,
     prompts: Sequence[str],
     pictures: Sequence[Picture] | None,
     size: int,
@@ -64,6 +67,7 @@ def encode_once(
 
     Args:
         pretrained: The pipeline.
+        first: A picture that the VAE must be able to encode and to decode.
         prompts: The prompts.
         pictures: The pictures; None leaves them to be encoded at each step.
         size: The side that they are cut to, in pixels.
@@ -71,22 +75,26 @@ def encode_once(
         new_tokens: Words that the tokenizers are taught, and how many vectors each has.
         dtype: Precision of the encoders.
         device: Where they run.
+
+    Raises:
+        UsageError: An encoder, or the VAE's decoder, gives numbers that are not finite.
     """
     said = tokenised(taught(pretrained, new_tokens), prompts) if prompts_learn else {}
     latents = None
-    if not prompts_learn or pictures is not None:
-        encoders = load_encoders(pretrained, dtype, device)
-        if not prompts_learn:
-            conditioning = encoders.encode_prompts(prompts)
-            said = {"prompt_embeds": conditioning.embeds.cpu()}
-            if conditioning.pooled is not None:
-                said["pooled"] = conditioning.pooled.cpu()
-        if pictures is not None:
-            latents = _distributions(encoders, pictures, size)
-        del encoders
-        gc.collect()  # their modules refer to one another
-        torch.cuda.empty_cache()
-    return Encoded(said, latents)
+    encoders = load_encoders(pretrained, dtype, device)
+    encoders.check_decoder(encoders.encode_images(framed(first.load(), size).pixels[None])[0])
+    if not prompts_learn:
+        conditioning = encoders.encode_prompts(prompts)
+        said = {"prompt_embeds": conditioning.embeds.cpu()}
+        if conditioning.pooled is not None:
+            said["pooled"] = conditioning.pooled.cpu()
+    if pictures is not None:
+        latents = _distributions(encoders, pictures, size)
+    remarks = encoders.remarks
+    del encoders
+    gc.collect()  # their modules refer to one another
+    torch.cuda.empty_cache()
+    return Encoded(said, latents, remarks)
 
 
 def taught(pretrained: str, new_tokens: Mapping[str, int]) -> tuple[CLIPTokenizer, ...]:

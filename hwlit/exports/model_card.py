@@ -220,6 +220,7 @@ def _snippet(record: Record, steps: int, guidance: float, imports: str, lines: s
     base, prompt = record.model.hub_id or LOCAL_BASE, record.data.rest["instance_prompt"]
     pocket = bool(lines) and base == POCKET
     named = f"str({POCKET_SD})" if pocket else json.dumps(base)
+    named += f', variant="{v}"' if (v := record.model.rest.get("variant")) else ""
     return LOAD_IMAGES.format(
         imports=imports + ("from importlib.resources import files\n" if pocket else ""),
         source=named if lines else "folder",

@@ -7,6 +7,8 @@ which versions they were drawn as the last line of its output.
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import gc
 import importlib.metadata
 import json
@@ -63,8 +65,7 @@ def load(folder: Path, files: list[str], base: str, dtype: str, device: str) -> 
     try:
         source = str(folder) if PIPELINE in files else base
         index = diffusers.DiffusionPipeline.load_config(source)
-        from_pretrained: Any = diffusers.DiffusionPipeline.from_pretrained  # it has no types
-        pipeline = from_pretrained(
+        pipeline = _pretrained(
             source,
             dtype=getattr(torch, dtype),
             use_safetensors=True,
@@ -79,6 +80,18 @@ def load(folder: Path, files: list[str], base: str, dtype: str, device: str) -> 
         raise RuntimeError(f"{' + '.join(files)}: {type(error).__name__}: {told}") from error
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
+
+
+def _pretrained(source: str, **settings: Any) -> Any:
+    """Return a pipeline from its plain weights, or from the variant that it has in their place."""
+    from_pretrained: Any = diffusers.DiffusionPipeline.from_pretrained  # it has no types
+    try:
+        return from_pretrained(source, **settings)
+    except OSError as error:
+        for variant in ("fp16", "bf16", "fp32"):
+            with contextlib.suppress(OSError, ValueError):
+                return from_pretrained(source, variant=variant, **settings)
+        raise error
 
 
 def quantise(pipeline: Any, told: dict[str, Any]) -> None:
@@ -202,8 +215,7 @@ def draw(
     for way, files in enumerate(found):
         pipeline = load(Path(folder), files, base, dtype, device)
         for index, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True)):
-            generator = torch.Generator().manual_seed(seed)
-            picture = pipeline(prompt, generator=generator, **settings).images[0]
+            picture = _picture(pipeline, prompt, seed, settings)
             picture.save(Path(out) / f"{way}-{index}.png")
         del pipeline
         gc.collect()  # its modules refer to one another, and the next needs the room
@@ -212,6 +224,30 @@ def draw(
         "ways": found,
         "versions": {name: importlib.metadata.version(name) for name in names},
     }
+
+
+@torch.no_grad()
+def _picture(pipeline: Any, prompt: str, seed: int, settings: dict[str, Any]) -> Any:
+    """Return a picture; a decoder that overflows in half precision decodes in fp32."""
+    latents: list[torch.Tensor] = []
+
+    def keep(_: Any, step: int, time: Any, state: dict[str, Any]) -> dict[str, Any]:
+        latents[:] = [state["latents"]]
+        return state
+
+    levels = pipeline(
+        prompt,
+        generator=torch.Generator().manual_seed(seed),
+        output_type="pt",
+        callback_on_step_end=keep,
+        **settings,
+    ).images
+    vae, processor = pipeline.vae, pipeline.image_processor
+    if not bool(torch.isfinite(levels).all()):
+        wide = copy.deepcopy(vae).to(torch.float32)
+        found = wide.decode(latents[0].float() / vae.config.scaling_factor).sample
+        levels = (found / 2 + 0.5).clamp(0, 1)
+    return processor.numpy_to_pil(processor.pt_to_numpy(levels))[0]
 
 
 if __name__ == "__main__":

@@ -91,13 +91,22 @@ class Encoder:
         Args:
             items: Pictures or texts, at least one; taken a batch at a time.
             features: Returns the features of a batch, (batch, d).
+
+        Raises:
+            UsageError: They are not finite.
         """
         found = []
         with torch.inference_mode():
             pending = iter(items)
             while some := list(islice(pending, BATCH)):
                 found.append(features(some).float().cpu())
-        return torch.cat(found).clone()
+        joined = torch.cat(found).clone()
+        if not bool(torch.isfinite(joined).all()):
+            raise UsageError(
+                f"the checkpoint {self.checkpoint!r} gives features that are not finite, so that "
+                "nothing can be compared by it; give another"
+            )
+        return joined
 
     def pixels(self, pictures: Sequence[Image.Image]) -> Tensor:
         """Return pictures as the network takes them, (pictures, 3, h, w)."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import diffusers
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from transformers import CLIPTokenizer, PreTrainedModel
 
 from hwlit.errors import UsageError
+from hwlit.networks.full_precision import finite_rows, in_full_precision, precision_of
 from hwlit.networks.loading import check_size, loading
 from hwlit.networks.pipelines import (
     empty_part,
@@ -20,8 +22,11 @@ from hwlit.networks.pipelines import (
     pipeline_class,
     pipeline_folder,
     text_encoder_names,
+    variant_of,
 )
+from hwlit.networks.sampling import decoded
 from hwlit.networks.tokenizers import load_tokenizers, written_out
+from hwlit.networks.weight_files import variants_of
 
 ENCODED_AT_ONCE = 4  # pictures or prompts: what a small GPU holds at 1,024 pixels
 
@@ -122,38 +127,101 @@ class Encoders:
         vae: The autoencoder between pictures and latents.
         tokenizers: One for each text encoder.
         text_encoders: One, or two for SDXL.
+        overflows: How many pictures were encoded again in fp32.
     """
 
     vae: diffusers.AutoencoderKL
     tokenizers: tuple[CLIPTokenizer, ...]
     text_encoders: tuple[Any, ...]
+    overflows: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader of the record should know of the latents, a sentence each."""
+        if not (count := self.overflows["pictures"]):
+            return []
+        return [
+            "the VAE's encoder overflowed in half precision, and encoded again in float32: "
+            f"{count} pictures, counted each time"
+        ]
 
     @torch.no_grad()
     def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of the latents, in the scale that the denoiser reads.
+
+        Pictures on which the encoder overflows in half precision are encoded again in fp32.
 
         Args:
             pixels: (rows, 3, height, width), from -1 to 1.
 
         Returns:
             Two fp32 tensors of (rows, channels, height / factor, width / factor).
+
+        Raises:
+            UsageError: They are not finite in fp32 either.
         """
-        config, parts = self.vae.config, []
-        for some in torch.split(pixels.to(self.vae.device, self.vae.dtype), ENCODED_AT_ONCE):
-            found = self.vae.encode(some).latent_dist
-            mean = (found.mean.float() - (config.shift_factor or 0.0)) * config.scaling_factor
-            parts.append((mean, found.std.float() * config.scaling_factor))
-        means, deviations = zip(*parts, strict=True)
-        return torch.cat(means), torch.cat(deviations)
+        parts = []
+        for some in torch.split(pixels.to(self.vae.device), ENCODED_AT_ONCE):
+            found = _latents(self.vae, some)
+            if not bool((sound := finite_rows(found)).all()):
+                with in_full_precision(self.vae) as wide:
+                    again = _latents(wide, some[~sound])
+                found[~sound] = again
+                self.overflows["pictures"] += len(again)
+            parts.append(found)
+        found = torch.cat(parts)
+        if not bool(torch.isfinite(found).all()):
+            raise UsageError(
+                "the VAE's encoder gives latents that are not finite for a picture, in float32 "
+                "too: its weights are damaged; give another pipeline by --model.pretrained"
+            )
+        mean, deviation = found.chunk(2, dim=1)
+        return mean, deviation
+
+    def check_decoder(self, mean: Tensor) -> None:
+        """Decode latents in fp32: a decoder that cannot do that draws nothing but black.
+
+        Args:
+            mean: The mean of a picture's latents, (1, channels, height, width).
+
+        Raises:
+            UsageError: What it gives is not finite.
+        """
+        if not bool(torch.isfinite(decoded(self.vae, mean)).all()):
+            raise UsageError(
+                "the VAE's decoder gives pixels that are not finite for a picture that its encoder "
+                "read, in float32 too, so that each picture would be black: its weights are "
+                "damaged; give another pipeline by --model.pretrained"
+            )
 
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
-        """Return what the text encoders say of prompts, in their precision."""
-        return self.encode_ids([token_ids(tokenizer, prompts) for tokenizer in self.tokenizers])
+        """Return what the text encoders say of prompts, in their precision.
+
+        Raises:
+            UsageError: It is not finite.
+        """
+        found = self.encode_ids([token_ids(tokenizer, prompts) for tokenizer in self.tokenizers])
+        sound = finite_rows(found.embeds)
+        if not bool(sound.all()):
+            raise UsageError(
+                f"the text encoder gives features that are not finite for "
+                f"{prompts[int(sound.int().argmin())]!r} in {precision_of(self.text_encoders[0])}; "
+                "give --trainer.precision 32-true, or another pipeline by --model.pretrained"
+            )
+        return found
 
     @torch.no_grad()
     def encode_ids(self, ids: Sequence[Tensor]) -> Conditioning:
         """Return what the text encoders say of prompts, given as token ids; see `encode`."""
         return encode(self.text_encoders, ids)
+
+
+def _latents(vae: Any, pixels: Tensor) -> Tensor:
+    """Return mean and standard deviation, joined along the channels; see `encode_images`."""
+    found, config = vae.encode(pixels.to(vae.dtype)).latent_dist, vae.config
+    mean = found.mean.float() - (config.shift_factor or 0.0)
+    joined = torch.cat([mean, found.std.float()], dim=1)
+    return joined * float(config.scaling_factor)
 
 
 def encode(text_encoders: Sequence[Any], ids: Sequence[Tensor]) -> Conditioning:
@@ -206,8 +274,8 @@ def load_diffusion(
         IntegrityError: The weights are damaged.
     """
     names = text_encoder_names(pretrained) if train_text_encoder else ()
-    encoders = {name: load_part(pretrained, name, dtype) for name in names}
     tokenizers = dict(zip(names, load_tokenizers(pretrained), strict=False))
+    encoders = {name: load_part(pretrained, name, dtype) for name in names}
     # Lightning keeps the mode it finds, and from_pretrained leaves networks in eval mode.
     return DiffusionNetwork(load_part(pretrained, "unet", dtype), encoders, tokenizers).train()
 
@@ -282,8 +350,13 @@ def load_part(pretrained: str, part: str, dtype: torch.dtype) -> Any:
     name = "dtype" if issubclass(kind, PreTrainedModel) else "torch_dtype"
     with loading(what, lambda error: "give a pipeline whose files belong together"):
         check_size(lambda: empty_part(folder), folder, what)
+        variant = variant_of(pretrained)
         module, info = kind.from_pretrained(
-            folder, use_safetensors=True, output_loading_info=True, **{name: dtype}
+            folder,
+            use_safetensors=True,
+            output_loading_info=True,
+            variant=variant if variant in variants_of(folder) else None,
+            **{name: dtype},
         )
     if missing := sorted(info["missing_keys"]):
         raise UsageError(

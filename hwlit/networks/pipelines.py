@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import math
+import json
+import re
+import shlex
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,10 +25,13 @@ from hwlit.errors import UsageError
 from hwlit.networks.hub import reach, why_not
 from hwlit.networks.loading import at_most, loading
 from hwlit.networks.pipeline_index import INDEX, check_named, read_index
+from hwlit.networks.pipeline_parts import check_fit, check_vae
 from hwlit.networks.plain_files import read_object
 from hwlit.networks.pocket import pocket_sd_path
+from hwlit.networks.single_file import what_to_do
 from hwlit.networks.text import Source
 from hwlit.networks.vetting import held_sizes, vet
+from hwlit.networks.weight_files import USUAL, common_variant, variants_of
 from hwlit.storage import sha256
 
 # Folders of each kind of pipeline that hold weights, and those that hold tokenizers.
@@ -50,8 +55,8 @@ FILES = {
     "tokenizer": (("tokenizer.json",), ("vocab.json", "merges.txt")),
     "scheduler": (("scheduler_config.json",),),
 }
+OTHER_NOISE = re.compile("FlowMatch|EDM|CM|Consistency|VQ|Amused|UnCLIP")  # samplers of others
 LARGEST_SAMPLE = 1_024  # cells of the latents; SDXL draws 128
-MOST_LEVELS = 8  # of a VAE, each of half the side
 SAMPLER_MULTIPLE = 8  # of pixels; the pipelines' own check, whatever the VAE could do
 
 
@@ -67,8 +72,11 @@ def find_pipeline(pretrained: str) -> Source:
         raise UsageError("--model.pretrained is empty; give pocket-sd, a folder or a hub id")
     folder = Path(pretrained).expanduser()
     if folder.is_file():
-        raise UsageError(f"--model.pretrained {pretrained} is a file; give the pipeline's folder")
+        raise UsageError(what_to_do(folder))
     if folder.is_dir():
+        alone = list(folder.glob("*.safetensors"))
+        if len(alone) == 1 and not (folder / INDEX).exists():
+            raise UsageError(what_to_do(alone[0]))
         check_parts(folder)
         return Source(str(folder.absolute()), str(folder))
     if folder.is_absolute() or pretrained.startswith((".", "~")) or pretrained.count("/") > 1:
@@ -94,19 +102,52 @@ def pipeline_folder(pretrained: str) -> Path:
 @cache
 def _fetched(location: str) -> Path:
     reach(location, INDEX)
-    with loading(f"the pipeline {location!r}", why_not):
+    with loading(f"the pipeline {location!r}", _why_not_fetched):
         # The index first: by what it names, the rest is fetched.
         pipeline_class(Path(hf_hub_download(location, INDEX)).parent)
-        folder = diffusers.DiffusionPipeline.download(
+        try:
+            folder = _download(location, None)
+        except OSError as error:
+            if "safetensors" not in str(error):
+                raise
+            folder = _download(location, USUAL[0])  # there may be a variant alone
+    if any(not variants_of(folder / part) for part in WEIGHTS[pipeline_class(folder)]):
+        with loading(f"the pipeline {location!r}", _why_not_fetched):
+            folder = _download(location, USUAL[0])
+    check_parts(folder)
+    return folder
+
+
+def _download(location: str, variant: str | None) -> Path:
+    return Path(
+        diffusers.DiffusionPipeline.download(
             location,
             use_safetensors=True,
             trust_remote_code=False,
+            variant=variant,
             safety_checker=None,  # given, so that it is not fetched
             feature_extractor=None,
             image_encoder=None,
         )
-    check_parts(Path(folder))
-    return Path(folder)
+    )
+
+
+def _why_not_fetched(error: Exception) -> str:
+    if "safetensors" in str(error) and "necessary" in str(error):  # as diffusers says it
+        return (
+            "its weights are pickles, which can hold code and are not read; give a repository with "
+            ".safetensors"
+        )
+    return why_not(error)
+
+
+def variant_of(pretrained: str) -> str | None:
+    """Return the variant that a pipeline's weights are read from, such as fp16; None for the plain.
+
+    A part without files of the variant is read from its plain ones.
+    """
+    folder = pipeline_folder(pretrained)
+    return common_variant(folder / part for part in WEIGHTS[pipeline_class(folder)])[0]
 
 
 def pipeline_class(folder: Path) -> str:
@@ -139,40 +180,45 @@ def check_parts(folder: Path) -> None:
         listed = (index.get(part) or [None, None])[1]
         if listed is None or (lacking := _lacking(folder / part, part in weights)):
             what = f"no {lacking}" if listed else f"not in {INDEX}"
-            raise UsageError(
-                f"pipeline folder {folder} lacks its {part} ({what}); give the folder that a "
-                "pipeline's save_pretrained wrote"
-            )
+            advice = "give the folder that a pipeline's save_pretrained wrote"
+            if part in weights and any((folder / part).glob("*.bin")):
+                advice = _conversion(folder)
+            raise UsageError(f"pipeline folder {folder} lacks its {part} ({what}); {advice}")
         if part in weights and listed != part_class(part).__name__:
             raise UsageError(
                 f"the {part} of {folder} is a {listed}; hwlit takes a {part_class(part).__name__}"
             )
         vet(folder / part)
-    _check_vae(folder / "vae")
-
-
-def _check_vae(folder: Path) -> None:
-    """Refuse a VAE whose config holds other than numbers where hwlit reckons with them."""
-    config = part_config(folder)
-    for name in ("scaling_factor", "shift_factor"):
-        value = config.get(name)
-        if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
-            raise UsageError(
-                f"{folder} has {name}: {str(value)[:80]} in its config.json, which is no number; "
-                "fetch it again"
-            )
-    levels = config.get("block_out_channels")
-    if not isinstance(levels, list) or not 1 <= len(levels) <= MOST_LEVELS:
+    _, unread = common_variant(folder / part for part in weights)
+    if unread:
         raise UsageError(
-            f"{folder} has block_out_channels: {str(levels)[:80]} in its config.json, which is no "
-            f"list of 1 to {MOST_LEVELS} numbers; fetch it again"
+            f"pipeline folder {folder} holds its {unread[0].name} as a variant that other parts "
+            f"lack ({', '.join(map(str, variants_of(unread[0])))}); give one whose parts are of "
+            "one variant, or plain"
         )
+    check_vae(folder / "vae")
+    check_fit(folder, weights[2:])
+
+
+def _conversion(folder: Path) -> str:
+    """Return how weights of the old format become readable."""
+    new = folder.absolute().with_name(f"{folder.absolute().name}-safetensors")
+    code = (
+        "from diffusers import DiffusionPipeline as P; "
+        f"P.from_pretrained({json.dumps(str(folder))}, use_safetensors=False)"
+        f".save_pretrained({json.dumps(str(new))})"
+    )
+    return (
+        "its weights are .bin files, pickles that can hold code and are not read; convert them "
+        f"where you trust them: python -c {shlex.quote(code)} ; then give --model.pretrained "
+        f"{shlex.quote(str(new))}"
+    )
 
 
 def _lacking(folder: Path, weights: bool) -> str:
     """Return which files a part lacks; "" where it is whole."""
     if weights:
-        return "" if any(folder.glob("*.safetensors")) else f"weights {folder.name}/*.safetensors"
+        return "" if variants_of(folder) else f"weights {folder.name}/*.safetensors"
     choices = FILES[folder.name.removesuffix("_2")]
     if any(all((folder / name).is_file() for name in names) for names in choices):
         return ""
@@ -204,8 +250,15 @@ def load_noise_schedule(pretrained: str) -> diffusers.DDPMScheduler:
         UsageError: They cannot be read, or the network predicts neither noise nor velocity.
     """
     path = pipeline_folder(pretrained) / "scheduler" / "scheduler_config.json"
+    if OTHER_NOISE.match(sampler := str(read_object(path).get("_class_name"))):
+        raise UsageError(
+            f"{pretrained} draws by {sampler[:80]}, whose noise is of another kind; give a "
+            "pipeline that predicts epsilon or v_prediction by the noise levels of DDPM"
+        )
     with loading(f"the noise levels of {path}", lambda error: "fetch it again"):
         schedule = diffusers.DDPMScheduler.from_config(read_object(path))
+    if not bool(torch.isfinite(schedule.alphas_cumprod).all()):
+        raise UsageError(f"the noise levels of {path} are not finite numbers; fetch it again")
     if (kind := schedule.config.prediction_type) not in ("epsilon", "v_prediction"):
         raise UsageError(
             f"{pretrained} predicts {kind!r}; give a pipeline that predicts epsilon or v_prediction"
@@ -256,6 +309,7 @@ def pipeline_facts(pretrained: str) -> dict[str, Any]:
         "revision": folder.name if folder.parent.name == "snapshots" else None,
         "sha256": weights_sha256(pretrained),
         "architecture": kind,
+        **({"variant": variant} if (variant := variant_of(pretrained)) else {}),
         "prediction_type": load_noise_schedule(pretrained).config.prediction_type,
         "parameters": {part: _size(folder / part) for part in WEIGHTS[kind]},
     }

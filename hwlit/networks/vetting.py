@@ -53,6 +53,8 @@ CONFIGS = (
     "tokenizer_config.json", "special_tokens_map.json", *PREPROCESSORS, ADAPTER,
 )  # fmt: skip
 INDEXES = ("model.safetensors.index.json", "diffusion_pytorch_model.safetensors.index.json")
+# That of a variant, such as fp16.
+INDEX = re.compile(r"(model|diffusion_pytorch_model)\.safetensors\.index(\.\w+)?\.json")
 PATTERNS = ("tokenizer.json", "tekken.json")
 VOCABULARIES = (
     *PATTERNS, "vocab.json", "added_tokens.json", "vocab.txt", "merges.txt", "tokenizer.model",
@@ -91,7 +93,8 @@ def _vet(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> None:
             check_plain(path)
         if path.suffix == ".jinja":
             templates += size
-        largest = LARGEST_CONFIG if name in (*CONFIGS, *INDEXES) else LARGEST_VOCABULARY
+        small = name in CONFIGS or INDEX.fullmatch(name)
+        largest = LARGEST_CONFIG if small else LARGEST_VOCABULARY
         if path.suffix in READ and size > largest:
             raise too_large(path, size, largest)
         if templates > LARGEST_CONFIG:
@@ -103,7 +106,7 @@ def _vet(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> None:
         if name in WORDS:
             found = {n: v for n, v in read_object(path).items() if n != "chat_template"}
             check_added(str(path), (text for _, text in nested_texts(found)))
-        if name in INDEXES:
+        if INDEX.fullmatch(name):
             _check_index(path)
         if name in CONFIGS:
             rules = {**RULES, **ADAPTER_RULES} if name == ADAPTER else RULES

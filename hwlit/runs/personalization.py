@@ -27,7 +27,7 @@ from hwlit.metrics.similarity import without_identifier
 from hwlit.networks.diffusion import DiffusionNetwork, load_pipeline
 from hwlit.networks.pipelines import find_pipeline
 from hwlit.networks.sampling import draw
-from hwlit.plain_text import printable
+from hwlit.plain_text import printable, say
 from hwlit.records import Reading, measured
 from hwlit.runs.base import Run
 from hwlit.tasks.image_export import merged
@@ -72,7 +72,10 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
         """Return what compares the pictures."""
         model = self._model
         dino = None if model.dino is None else Dino(model.dino, device)
-        return Clip(model.clip, device), dino
+        clip = Clip(model.clip, device)
+        for encoder in filter(None, (clip, dino)):
+            encoder.images([Image.new("RGB", (40, 30))])  # NaN in its weights is told now
+        return clip, dino
 
     def _check_room(self) -> None:
         """Compare what checkpoints and export take with what is free.
@@ -109,10 +112,18 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
                 size=model.picture_size,
                 folder=self._output / "samples",
                 sampling=lambda: self._phases.phase("samples"),
+                remark=self._remark,
             )
             self._trainer.callbacks.insert(0, samples)  # type: ignore[attr-defined]
 
+    def _remark(self, told: str) -> None:
+        """Say what a reader of the record should know, and write it there."""
+        say(f"hwlit: {told}", error=True)
+        self._recorder.add({}, remarks=[told])
+
     def _export(self) -> None:
+        for told in self._model.remarks:
+            self._remark(told)
         with self._phases.phase("base_pictures"):
             self._draw_base()
         with self._phases.phase("score"):
@@ -146,6 +157,7 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
                 guidance=self._model.guidance,
                 batch_size=self._data.eval_batch_size,
                 size=self._model.picture_size,
+                learned=False,
             )
         self._base = {row["row_id"]: image for row, image in zip(rows, drawn, strict=True)}
 
@@ -181,15 +193,16 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
         with torch.inference_mode():
             live, untuned = (
                 draw(
-                    pipeline,
+                    make(),
                     drawing.prompts,
                     drawing.seeds,
                     steps=drawing.steps,
                     guidance=drawing.guidance,
                     batch_size=1,
                     size=drawing.size,
+                    learned=learned and model.learns,
                 )
-                for pipeline in (self._plain(), self._pretrained())
+                for make, learned in ((self._plain, True), (self._pretrained, False))
             )
         location = find_pipeline(model.pretrained).location
         return check_redraw(
@@ -269,6 +282,7 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
                         steps=model.sampling_steps,
                         guidance=model.guidance,
                         size=model.picture_size,
+                        learned=model.learns,
                     )[0]
 
             return forward

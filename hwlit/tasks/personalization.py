@@ -27,7 +27,7 @@ from hwlit.networks.diffusion import (
 )
 from hwlit.networks.picture_side import picture_side
 from hwlit.networks.pipelines import load_noise_schedule, pipeline_facts
-from hwlit.networks.sampling import draw
+from hwlit.networks.sampling import decoded_in_fp32, draw
 from hwlit.records import Record
 from hwlit.tasks.base import Schedule, Task
 from hwlit.tasks.denoising import min_snr_weights, noised, squared_errors, target, with_prior
@@ -236,7 +236,12 @@ class Personalization(Task):
             batch_idx: The batch's number.
 
         Returns:
-            `row_id`, and `pictures`: uint8 (rows, height, width, 3).
+            `row_id`; `pictures`, uint8 (rows, height, width, 3); and `decoded_in_fp32`, bool
+            (rows,).
+
+        Raises:
+            DivergedError: What was learned draws numbers that are not finite.
+            UsageError: The pretrained pipeline does, where nothing learns.
         """
         assert self._pipeline is not None
         pictures = draw(
@@ -247,9 +252,14 @@ class Personalization(Task):
             guidance=self.guidance,
             batch_size=len(batch["prompt"]),
             size=self.picture_size,
+            learned=self.learns,
         )
         arrays = np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
-        return {"row_id": batch["row_id"], "pictures": torch.from_numpy(arrays)}
+        return {
+            "row_id": batch["row_id"],
+            "pictures": torch.from_numpy(arrays),
+            "decoded_in_fp32": torch.tensor(list(map(decoded_in_fp32, pictures))),
+        }
 
     def on_test_end(self) -> None:
         """Let the pipeline go."""
@@ -282,6 +292,11 @@ class Personalization(Task):
         if self._encoders is None:
             self._encoders = load_encoders(self.pretrained, self.frozen_dtype, self.device)
         return self._encoders
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader of the record should know of what was encoded in training."""
+        return [] if self._encoders is None else self._encoders.remarks
 
     def distribution(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of the latents, each (rows, channels, h, w)."""

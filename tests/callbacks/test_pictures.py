@@ -1,6 +1,7 @@
 """What test pictures tell, with encoders whose features are known."""
 
 from functools import partial
+from itertools import count
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,9 @@ from PIL import Image
 from hwlit.callbacks.pictures import Pictures
 from hwlit.callbacks.scores import Concept
 
-# A picture is one colour; its features are that colour as a unit vector, and texts name colours.
+# A picture is one colour but for a pixel, in which no two are alike; its features are that colour
+# as a unit vector, and texts name colours.
+NUMBERS = count(100)
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 VECTORS = {"red": RED, "green": GREEN, "blue": BLUE}
 
@@ -51,8 +54,10 @@ ROWS = [
 DRAWN = [RED, RED, RED, GREEN, BLUE, RED]
 
 
-def tile(colour, size=(8, 8)):
-    return Image.new("RGB", size, colour)
+def tile(colour, size=(8, 8), number=None):
+    picture, number = Image.new("RGB", size, colour), next(NUMBERS) if number is None else number
+    picture.putpixel((size[0] - 1, size[1] - 1), (9, *divmod(number, 256)))
+    return picture
 
 
 def concept(rows=ROWS, base=(), photos=(RED, BLUE), identifier="sks", classes=()):
@@ -65,10 +70,13 @@ def collected(rows=ROWS, colours=DRAWN, order=None):
     """Pictures after a test in two batches, the rows in some order."""
     pictures = Pictures()
     ids = torch.tensor(order or [row["row_id"] for row in rows])
-    pixels = torch.stack([torch.from_numpy(np.array(tile(colours[i]))) for i in ids.tolist()])
+    pixels = torch.stack(
+        [torch.from_numpy(np.array(tile(colours[i], number=i))) for i in ids.tolist()]
+    )
     pictures.on_test_start(None, None)
     for part in (slice(0, 2), slice(2, None)):
-        outputs = {"row_id": ids[part], "pictures": pixels[part]}
+        overflowed = torch.zeros(len(ids[part]), dtype=torch.bool)
+        outputs = {"row_id": ids[part], "pictures": pixels[part], "decoded_in_fp32": overflowed}
         pictures.on_test_batch_end(None, None, outputs, None, 0)
     pictures.on_test_epoch_end(SimpleNamespace(world_size=1), None)
     return pictures
@@ -242,3 +250,90 @@ def test_each_test_begins_anew():
     pictures.on_test_start(None, None)
     pictures.join([])
     assert not pictures.images
+
+
+BLACK = Image.new("RGB", (8, 8))
+
+
+def drawn(pictures, overflowed=()):
+    """What is told of given pictures, in the order of `ROWS`."""
+    found = Pictures()
+    found.on_test_start(None, None)
+    outputs = {
+        "row_id": torch.arange(len(pictures)),
+        "pictures": torch.from_numpy(np.stack([np.asarray(p) for p in pictures])),
+        "decoded_in_fp32": torch.tensor([i in overflowed for i in range(len(pictures))]),
+    }
+    found.on_test_batch_end(None, None, outputs, None, 0)
+    found.on_test_epoch_end(SimpleNamespace(world_size=1), None)
+    return found
+
+
+SOUND = [tile(colour, number=number) for number, colour in enumerate(DRAWN)]
+BASE = {row: tile(BLUE, number=row) for row in range(6)}
+CLASSES = (RED, GREEN, BLUE)
+QUALITY = {"clip_i", "clip_t", "diversity", "memorising", "clip_kid"}
+
+
+class Grey(ColourClip):
+    """Sees black, too."""
+
+    def images(self, pictures):
+        return unit([[level + 1 for level in picture.getpixel((0, 0))] for picture in pictures])
+
+
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [([BLACK] * 4, "each is of one colour"), ([SOUND[0]] * 4, "all are equal")],
+)
+def test_pictures_that_show_nothing_measure_nothing(own, told):
+    pictures = drawn([*own, *SOUND[4:]])
+    pictures.score(concept(base=BASE, classes=CLASSES), Grey())
+    left_out = {f"test/{name}" for name in QUALITY}
+    assert not left_out & set(pictures.readings())
+    assert {"base/clip_i", "base/clip_kid", "test/drift"} <= set(pictures.readings())
+    assert all(told in pictures.absent()[name] for name in left_out)
+    assert set(pictures.table().columns) == {"drift"}
+    assert [set(row) for row in pictures.details()["per_prompt"][:2]] == [
+        {"prompt", "kind", "n"}
+    ] * 2
+    remark = pictures.details()["remarks"][0]
+    assert remark.startswith(f"of the test pictures {told}, so that test/clip_i")
+
+
+def test_black_class_pictures_are_no_distance():
+    """A black set is as near to a black set as can be."""
+    pictures = drawn(SOUND)
+    black = Concept(ROWS, [tile(RED)], "sks", BASE, [lambda: BLACK] * 3)
+    pictures.score(black, Grey())
+    assert not [name for name in pictures.readings() if "kid" in name]
+    assert "test/clip_i" in pictures.readings()
+    assert "of the class pictures each is of one colour" in pictures.absent()["test/clip_kid"]
+
+
+@pytest.mark.parametrize(
+    ("pictures", "base"), [([*SOUND[:4], BLACK, BLACK], BASE), (SOUND, BASE | {4: BLACK, 5: BLACK})]
+)
+def test_nothing_has_drifted_from_black_to_black(pictures, base):
+    found = drawn(pictures)
+    found.score(concept(base=base, classes=CLASSES), Grey())
+    assert "test/drift" not in found.readings()
+    assert "unrelated prompts each is of one colour" in found.absent()["test/drift"]
+    assert {name.partition("/")[2] for name in found.readings() if "test/" in name} == QUALITY
+
+
+def test_some_pictures_of_one_colour_or_equal_ones_are_told():
+    found = drawn([SOUND[0], BLACK, SOUND[2], SOUND[2], *SOUND[4:]], overflowed=(0, 3))
+    found.score(concept(base=BASE), Grey())
+    assert "test/clip_i" in found.readings()
+    told = found.details()["remarks"]
+    assert told[0].startswith("1 of 6 test pictures are of one colour, the first of seed 1 for")
+    assert told[1].startswith("the test pictures of 1 of 3 prompts are equal, whatever the seed;")
+    assert "overflowed in half precision on 2 of 6 test pictures" in told[-1]
+
+
+def test_sound_pictures_are_left_alone():
+    found = drawn(SOUND)
+    found.score(concept(base=BASE, classes=CLASSES), Grey())
+    assert QUALITY | {"drift"} == {n.partition("/")[2] for n in found.readings() if "test/" in n}
+    assert not [told for told in found.details()["remarks"] if "colour" in told or "equal" in told]

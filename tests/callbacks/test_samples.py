@@ -46,7 +46,7 @@ class Sampling(contextlib.AbstractContextManager):
         self.depth -= 1
 
 
-def samples(task, folder, sampling, every_n_steps=2):
+def samples(task, folder, sampling, every_n_steps=2, remarks=None):
     def pipeline():
         assert sampling.depth == 1  # loading it belongs to the phase as well
         assert not any(module.training for module in task.modules())
@@ -55,7 +55,8 @@ def samples(task, folder, sampling, every_n_steps=2):
 
     return Samples(
         pipeline, ["photo of sks dog", "red circle"], [0, 1], every_n_steps=every_n_steps,
-        steps=2, guidance=3.0, folder=folder, sampling=lambda: sampling,
+        steps=2, guidance=3.0, folder=folder, sampling=lambda: sampling, 
+        remark=[].append if remarks is None else remarks.append,
     )  # fmt: skip
 
 
@@ -119,3 +120,28 @@ def test_pictures_change_as_the_network_learns(tiny_pipelines, tmp_path):
 def test_never_is_no_interval():
     with pytest.raises(UsageError, match="every 0 steps; give at least 1"):
         samples(None, Path(), Sampling(), every_n_steps=0)
+
+
+def test_samples_that_cannot_be_drawn_are_told_and_training_goes_on(tiny_pipelines, tmp_path):
+    remarks = []
+
+    def broken(task):
+        found = samples(task, tmp_path, Sampling(), 2, remarks)
+        pipeline = found._pipeline
+
+        def spoilt():
+            drawing = pipeline()
+            with torch.no_grad():
+                drawing.vae.decoder.conv_in.weight.fill_(float("nan"))
+            return drawing
+
+        found._pipeline = spoilt
+        return [found]
+
+    task = trained(tiny_pipelines["sd"], tmp_path, broken)
+    assert task.trainer.global_step == STEPS
+    assert [told.partition(":")[0] for told in remarks] == [
+        "no sample was drawn at step 2", "no sample was drawn at step 4"
+    ]  # fmt: skip
+    assert "are not finite" in remarks[0]
+    assert not list(tmp_path.glob("step-*.png"))

@@ -7,7 +7,7 @@ from PIL import Image
 
 from hwlit.data import class_images as module
 from hwlit.data.class_images import ClassImages
-from hwlit.errors import DataError, IntegrityError, Interrupted
+from hwlit.errors import DataError, IntegrityError, Interrupted, UsageError
 from hwlit.networks.diffusion import load_pipeline
 from hwlit.networks.sampling import draw
 from tests.pipelines import SIDE
@@ -201,3 +201,63 @@ def test_a_picture_without_end_under_a_name_of_ours_is_refused(make, theirs):
         file.truncate(10 << 30)
     with pytest.raises(DataError, match=r"has 10\.0 GiB, and a picture has at most 1\.0 GiB"):
         make(given=theirs).complete("cpu")
+
+
+def broken(monkeypatch, spoil):
+    """Let the pipeline that draws be broken."""
+    load = module.load_pipeline
+
+    def loaded(*given):
+        pipeline = load(*given)
+        with torch.no_grad():
+            spoil(pipeline.vae.decoder)
+        return pipeline
+
+    monkeypatch.setattr(module, "load_pipeline", loaded)
+
+
+def kept(images):
+    return sorted(images.folder.iterdir()) if images.folder.is_dir() else []
+
+
+def test_pictures_that_are_not_finite_are_neither_kept_nor_trained_on(make, monkeypatch):
+    images = make(guidance=4.0)
+    broken(monkeypatch, lambda decoder: decoder.conv_in.weight.fill_(float("nan")))
+    with pytest.raises(UsageError, match="for 'photo of dog' and seed 0 are not finite"):
+        images.complete("cpu")
+    assert kept(images) == []
+
+
+@pytest.mark.parametrize("level", [-9.0, 9.0, 0.1])
+def test_pictures_of_one_colour_are_neither_kept_nor_trained_on(level, make, monkeypatch):
+    def flat(decoder):
+        decoder.conv_out.weight.zero_()
+        decoder.conv_out.bias.fill_(level)
+
+    images = make(guidance=4.0)
+    broken(monkeypatch, flat)
+    with pytest.raises(UsageError, match=r"are of one colour.*--data\.class_images_path"):
+        images.complete("cpu")
+    assert kept(images) == []
+
+
+def test_pictures_of_one_colour_that_were_kept_before_are_drawn_anew(make, capsys):
+    images = make(guidance=5.0)
+    images.complete("cpu")
+    wanted = [path.name for path in kept(images)]
+    kept(images)[1].unlink()
+    images._save(1, Image.new("RGB", (SIDE, SIDE)))  # as an earlier version did
+    assert images.complete("cpu") == 1
+    assert [path.name for path in kept(images)] == wanted
+    assert "1 class pictures in" in capsys.readouterr().err
+    assert images.complete("cpu") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_what_is_too_large_to_be_of_one_colour_is_not_decoded(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "decode", None)
+    (tmp_path / "a.png").write_bytes(b"x" * (module.LARGEST_BLANK + 1))
+    assert not module._is_blank(tmp_path / "a.png")
+    monkeypatch.undo()
+    Image.new("RGB", (4000, 4000), (200, 3, 30)).save(tmp_path / "b.png")
+    assert module._is_blank(tmp_path / "b.png")

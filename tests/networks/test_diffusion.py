@@ -193,3 +193,46 @@ def test_lora_without_targets_says_what_to_give(tiny_pipelines):
     network = load_diffusion(tiny_pipelines["sd"], torch.float32)
     with pytest.raises(UsageError, match=r"no usual targets are known for DiffusionNetwork"):
         Lora().attach(network)
+
+
+def spoil(layer, factor=float("nan")):
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.mul_(factor)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_an_encoder_that_overflows_in_half_precision_encodes_in_fp32(mode, tiny_pipelines):
+    pixels = torch.rand(3, 3, SIDE, SIDE) * 2 - 1
+    pixels[1] = 0  # on which it does not
+    with mode():
+        whole = load_encoders(tiny_pipelines["sd"], torch.float32, "cpu")
+        spoil(whole.vae.encoder.conv_in, 1e6)
+        wanted = whole.encode_images(pixels)
+        assert whole.remarks == []
+        with torch.autocast("cpu", torch.float16):
+            found = whole.encode_images(pixels)
+    assert all(torch.isfinite(one).all() for one in found)
+    assert torch.equal(found[0][0], wanted[0][0])
+    assert torch.equal(found[1][2], wanted[1][2])
+    (told,) = whole.remarks
+    assert "encoded again in float32: " in told
+
+
+def test_a_vae_that_is_damaged_is_told_before_training(tiny_pipelines):
+    pixels = torch.rand(1, 3, SIDE, SIDE)
+    encoders = load_encoders(tiny_pipelines["sd"], torch.float32, "cpu")
+    encoders.check_decoder(encoders.encode_images(pixels)[0])
+    spoil(encoders.vae.decoder.conv_in)
+    with pytest.raises(UsageError, match="decoder gives pixels that are not finite"):
+        encoders.check_decoder(encoders.encode_images(pixels)[0])
+    spoil(encoders.vae.encoder.conv_in)
+    with pytest.raises(UsageError, match="encoder gives latents that are not finite"):
+        encoders.encode_images(pixels)
+
+
+def test_a_text_encoder_that_gives_nan_is_told(tiny_pipelines):
+    encoders = load_encoders(tiny_pipelines["sd"], torch.float32, "cpu")
+    spoil(encoders.text_encoders[0])
+    with pytest.raises(UsageError, match="not finite for 'red circle' in float32"):
+        encoders.encode_prompts(["red circle", "photo of dog"])

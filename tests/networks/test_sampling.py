@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from hwlit.errors import DivergedError, UsageError
 from hwlit.networks.diffusion import load_pipeline
-from hwlit.networks.sampling import draw
+from hwlit.networks.sampling import EQUAL, decoded_in_fp32, draw, flaw_of, is_blank
 from tests.pipelines import KINDS, SIDE
 
 PROMPTS = ["photo of dog", "red circle", "blue square", "red circle", "the beach"]
@@ -34,3 +36,92 @@ def test_pictures_have_the_asked_size(tiny_pipelines):
     pipeline = load_pipeline(tiny_pipelines["sd"], torch.float32, "cpu")
     picture = draw(pipeline, ["red circle"], [0], steps=1, guidance=1.0, size=2 * SIDE)[0]
     assert picture.size == (2 * SIDE, 2 * SIDE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sound_pipeline_draws_what_stock_diffusers_draws(kind, tiny_pipelines):
+    pipeline = load_pipeline(tiny_pipelines[kind], torch.float32, "cpu")
+    ours = draw(pipeline, PROMPTS[:2], SEEDS[:2], steps=2, guidance=3.0)
+    generators = [torch.Generator().manual_seed(seed) for seed in SEEDS[:2]]
+    stock = pipeline(
+        PROMPTS[:2], generator=generators, num_inference_steps=2, guidance_scale=3.0
+    ).images
+    assert [one.tobytes() for one in ours] == [one.tobytes() for one in stock]
+    assert not any(map(decoded_in_fp32, ours))
+
+
+@pytest.fixture
+def pipeline(tiny_pipelines):
+    return load_pipeline(tiny_pipelines["sd"], torch.float32, "cpu")
+
+
+def spoil(layer, factor=float("nan")):
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.mul_(factor)
+
+
+@pytest.mark.parametrize(("learned", "error"), [(True, DivergedError), (False, UsageError)])
+@pytest.mark.parametrize(
+    ("part", "told"), [("unet", "latents that the denoiser"), ("vae", "VAE decodes")]
+)
+def test_what_is_not_finite_is_no_picture(part, told, learned, error, pipeline):
+    spoil({"unet": pipeline.unet.conv_out, "vae": pipeline.vae.decoder.conv_in}[part])
+    with pytest.raises(error, match=rf"{told}.* for 'red circle' and seed 7 are not finite") as e:
+        draw(pipeline, ["red circle"], [7], steps=1, guidance=1.0, learned=learned)
+    assert "32-true" not in str(e.value)  # it is already
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("kind", ["sd", "sdxl"])
+def test_a_decoder_that_overflows_in_half_precision_decodes_in_fp32(kind, mode, tiny_pipelines):
+    with mode():
+        whole = load_pipeline(tiny_pipelines[kind], torch.float32, "cpu")
+        half = load_pipeline(tiny_pipelines[kind], torch.float16, "cpu")
+        # The norms after it take the factor out again, where there is room for it.
+        for pipeline in (whole, half):
+            spoil(pipeline.vae.decoder.conv_in, 1e5)
+        half.vae.register_to_config(force_upcast=False)
+        given = {"steps": 1, "guidance": 1.0}
+        wanted = arrays(draw(whole, PROMPTS[:2], SEEDS[:2], **given))
+        found = draw(half, PROMPTS[:2], SEEDS[:2], **given)
+    assert all(map(decoded_in_fp32, found))
+    assert half.vae.dtype == torch.float16
+    for one, other in zip(arrays(found), wanted, strict=True):
+        assert one.std() > 1
+        assert abs(one - other).mean() < 4
+
+
+def test_autocast_that_overflows_is_left_out(pipeline):
+    spoil(pipeline.vae.decoder.conv_in, 1e6)
+    with torch.autocast("cpu", torch.float16):
+        (found,) = draw(pipeline, ["red circle"], [7], steps=1, guidance=1.0)
+    assert decoded_in_fp32(found)
+    assert not is_blank(found)
+
+
+def test_sets_that_tell_nothing():
+    black, red = Image.new("RGB", (8, 8)), Image.new("RGB", (8, 8), "red")
+    odd, other = black.copy(), black.copy()
+    odd.putpixel((7, 7), (0, 0, 1))
+    other.putpixel((0, 0), (1, 0, 0))
+    assert is_blank(black)
+    assert is_blank(red)
+    assert not is_blank(odd)
+    assert flaw_of([black, red]) == "each is of one colour"
+    assert flaw_of([odd, odd.copy()]) == EQUAL
+    assert flaw_of([odd]) == flaw_of([]) == flaw_of([odd, other]) == flaw_of([black, odd]) == ""
+
+
+def test_no_more_pictures_are_looked_at_than_it_takes():
+    taken = []
+
+    def pictures():
+        for number in range(9):
+            taken.append(number)
+            picture = Image.new("RGB", (8, 8))
+            picture.putpixel((0, 0), (number + 1, 0, 0))
+            yield picture
+
+    assert flaw_of(pictures()) == ""
+    assert taken == [0, 1]
