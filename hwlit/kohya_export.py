@@ -123,7 +123,7 @@ def header(record: Record, target: Path) -> dict[str, str]:
     if isinstance(side := data.get("resolution"), int):
         told |= {"ss_resolution": f"({side}, {side})", "modelspec.resolution": f"{side}x{side}"}
     if prompt := printable(str(data.get("instance_prompt") or "")):
-        trigger = printable(str(data.get("identifier") or prompt))
+        trigger = printable(record.data.identifier or prompt)
         count = dict(data.get("rows") or {}).get("train", 1)
         told["modelspec.trigger_phrase"] = trigger
         told["ss_tag_frequency"] = json.dumps({trigger: {prompt: count}})
