@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from hwlit.exports.kohya_lora import write_kohya_lora
 from hwlit.inference import export_merged
+from hwlit.kohya_export import export_kohya
 from hwlit.plain_text import say
 from hwlit.shifts import export_lora
 from hwlit.uploads import export_for_hub
@@ -24,7 +24,12 @@ def export(asked: Namespace) -> int:
         error = export_lora(asked.run, asked.lora, asked.rank)
         say(f"written: {asked.lora}/, relative error {error:.4f} at rank {asked.rank}")
     elif asked.kohya is not None:
-        say(f"written: {write_kohya_lora(asked.run / 'adapter', asked.kohya)}")
+        unread = export_kohya(asked.run, asked.kohya, asked.device or "cpu")
+        say(
+            f"written: {asked.kohya}" + (", read back by stock diffusers" if unread is None else "")
+        )
+        if unread is not None:
+            say(f"hwlit: {unread}", error=True)
     elif asked.for_hub is not None:
         remarks = export_for_hub(asked.run, asked.for_hub, asked.base_id)
         say(f"written: {asked.for_hub}/", *remarks)

@@ -95,6 +95,8 @@ def export_options(arguments: list[str]) -> argparse.Namespace:
         raise UsageError("--lora and --rank go together: hwlit export RUN --lora DIR --rank 16")
     if asked.base_id is not None and asked.for_hub is None:
         raise UsageError("--base-id goes with --for-hub: hwlit export RUN --for-hub DIR")
+    if asked.device is not None and asked.kohya is None:
+        raise UsageError("--device goes with --kohya: hwlit export RUN --kohya FILE --device cuda")
     return asked
 
 
@@ -120,6 +122,9 @@ def _export_parser() -> Parser:
         "machine; new or empty",
     )  # fmt: skip
     options.add_argument("--rank", type=int, help="with --lora: its rank, such as 16")
+    options.add_argument(
+        "--device", help="with --kohya: where the file is read back: cpu, cuda, ... (default: cpu)"
+    )
     options.add_argument(
         "--base-id", metavar="ORG/NAME",
         help="with --for-hub: the hub id of the pretrained model, where that was a folder",

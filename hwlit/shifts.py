@@ -14,7 +14,7 @@ from hwlit.errors import IntegrityError, UsageError
 from hwlit.exports.diffusers_lora import write_diffusers_lora
 from hwlit.networks.diffusion import DiffusionNetwork, load_diffusion
 from hwlit.networks.pipelines import weights_sha256
-from hwlit.paths import last_name
+from hwlit.paths import is_local
 from hwlit.records import Record, need, read_run, using
 
 CLASS = f"{SVDiff.__module__}.{SVDiff.__qualname__}"
@@ -85,8 +85,10 @@ def export_lora(run: Path, folder: Path, rank: int) -> float:
         )
     _, network = shifted(run, record)
     lora = as_lora(network, rank)
+    base = str(record.model.hub_id)
+    local = is_local(str(record.model.pretrained))  # where a folder has its whole path
     facts = {
-        "base_model": last_name(str(record.model.hub_id)),
+        **({} if local else {"base_model": base}),
         "made_from": f"SVDiff shifts, rank {rank}",
         "relative_error": f"{lora.relative_error:.6g}",
     }

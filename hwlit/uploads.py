@@ -137,7 +137,7 @@ def _card(run: Path, record: Record, base: Base, files: Collection[str]) -> str:
     sources = [_public_source(source) for source in _sources(record)]
     told = dataclasses.replace(
         record,
-        model=dataclasses.replace(record.model, hub_id=base.name),
+        model=dataclasses.replace(record.model, hub_id=base.name, pretrained=base.name),
         data=dataclasses.replace(record.data, source=sources),
         adapter=_without_folders(record.adapter),
         encoders={

@@ -43,7 +43,7 @@ ALLOWED = {
     "networks": {"allowed_classes", "errors", "storage"},
     "exports": {"errors", "paths", "records", "run_directory", "storage"},
     "devices": {"errors", "records"},
-    "tasks": LEAVES,
+    "tasks": LEAVES | {"paths"},
     "data": LEAVES,
     "callbacks": LEAVES | {"paths", "signals"},
     "study": FILES_OF_RUNS - {"checkpoint_file"}
@@ -52,7 +52,8 @@ ALLOWED = {
     | {"yaml_files"},
     "inference": LEAVES | {"data"},
     "uploads": {"errors", "exports", "paths", "records", "storage", "yaml_files"},
-    "exporting": {"errors", "exports", "inference", "options", "shifts", "uploads"},
+    "exporting": {"inference", "kohya_export", "shifts", "uploads"},
+    "kohya_export": LEAVES | {"generation"},
     "shifts": LEAVES | {"paths"},
     "generation": LEAVES | {"data", "paths", "shifts", "yaml_files"},
     "yaml_files": {"bounded_files", "errors"},
@@ -78,7 +79,15 @@ ALLOWED = {
     | {"cli", "parsing", "signals", "trainer_settings"},
 }
 NEVER_LIGHTNING = LEAVES | {"study", "shipped", "quiet", "options", "inference", "generation"}
-NEVER_LIGHTNING |= {"exporting", "paths", "shifts", "surroundings", "uploads", *PLAIN}
+NEVER_LIGHTNING |= {
+    "exporting",
+    "kohya_export",
+    "paths",
+    "shifts",
+    "surroundings",
+    "uploads",
+    *PLAIN,
+}
 # Optional back ends, each in the one file that owns it.
 LOCAL_IMPORTS = {
     "devices/nvml.py": {"pynvml"},

@@ -227,6 +227,19 @@ def test_pictures_are_drawn_as_the_card_says(method, base_id, picture_run, tmp_p
         assert "lora_adapter_metadata" in header
 
 
+@pytest.mark.parametrize("base_id", [None, "org/base"])
+def test_a_pipeline_given_from_the_working_directory_has_no_public_name(
+    base_id, picture_run, tmp_path
+):
+    """As in `--model.pretrained pipes/sdxl`, which is written like ORG/NAME."""
+    run, _ = picture_run(METHODS["lora"])
+    changed(run, model={"hub_id": "pipes/sdxl"})
+    export_for_hub(run, tmp_path / "up", base_id)
+    assert b"pipes/sdxl" not in everything(tmp_path / "up")
+    card = (tmp_path / "up" / "README.md").read_text()
+    assert yaml.safe_load(card.split("---")[1]).get("base_model") == base_id
+
+
 def test_pocket_sd_is_named_in_the_snippet_alone(picture_run, tmp_path):
     run, _ = picture_run(METHODS["lora"])
     changed(run, model={"pretrained": "pocket-sd", "hub_id": "pocket-sd"})

@@ -23,6 +23,7 @@ PiSSA: Meng et al. 2024, https://arxiv.org/abs/2404.02948. The layers are PEFT's
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -41,7 +42,8 @@ class Lora(Injected):
 
     Args:
         learning_rate: Learning rate of the update and the heads.
-        rank: Width of the update; at most the smaller side of every target layer.
+        rank: Width of the update; at most the smaller side of every target layer, which for a
+            convolution is that of its outputs, or of its inputs times its kernel.
         alpha: Strength; the update is scaled by alpha / rank.
         dropout: Share of the update's input that is dropped in training.
         targets: Globs over module names, such as `*.query`; null takes PEFT's usual ones for the
@@ -144,7 +146,14 @@ class Lora(Injected):
 
 
 def _width(layer: nn.Module) -> int:
-    """Return the smaller side of a layer: the most that the rank of an update can be."""
+    """Return the smaller side of a layer's matrix: the most that the rank of an update can be.
+
+    A convolution's matrix has a row per output, and a column per input and place of the kernel.
+    Where its outputs are grouped, the update has B by group, but each group's A sees all inputs.
+    """
     if isinstance(layer, nn.Linear):  # whose weight has another shape where it is quantised
         return min(layer.in_features, layer.out_features)
+    if isinstance(layer, nn.Conv1d | nn.Conv2d):
+        columns = layer.in_channels * math.prod(layer.kernel_size)
+        return min(layer.groups * columns, layer.out_channels)
     return min(layer.get_parameter("weight").shape[:2])

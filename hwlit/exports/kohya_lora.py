@@ -2,14 +2,17 @@
 
 Layout: one tensor `lora_unet_<layer>.lora_down.weight` and `.lora_up.weight` per layer, dots of its
 name as underscores, and a scalar `.alpha` beside them, in a safetensors file. Text encoders are
-`lora_te_`, and on SDXL `lora_te1_` and `lora_te2_`. Source:
-https://github.com/kohya-ss/sd-scripts/blob/main/networks/lora.py. Of a text encoder's attention,
-diffusers 0.42 reads such a file only where `out_proj` is among the targets; other tools read all.
+`lora_te_`, and on SDXL `lora_te1_` and `lora_te2_`. The header has the keys of kohya, `ss_...`, and
+of ModelSpec: by them tools tell files for SDXL from others, and show the words to prompt with.
+Source: https://github.com/kohya-ss/sd-scripts/blob/main/networks/lora.py and
+https://github.com/Stability-AI/ModelSpec. Of a text encoder's attention diffusers 0.42 reads such a
+file only where it holds an `out_proj`: where none was trained, one of zeros is written.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -23,24 +26,26 @@ from hwlit.run_directory import check_plain
 from hwlit.storage import replacing
 
 DOWN = (".lora_A.weight", ".lora_linear_layer.down.weight")
+ATTENTION = ".self_attn."  # of a text encoder
+MIXED = "Dynamic"  # kohya's word for layers of different sizes
 UP = (".lora_B.weight", ".lora_linear_layer.up.weight")
 
 
-def write_kohya_lora(source: Path, target: Path) -> Path:
+def write_kohya_lora(source: Path, target: Path, facts: Mapping[str, str] | None = None) -> Path:
     """Write a LoRA file of diffusers anew, as kohya's scripts name its tensors.
 
     Args:
         source: The folder of `pytorch_lora_weights.safetensors`, the settings in its header.
         target: The file to write; none is overwritten.
+        facts: What the header says beside the network's size.
 
     Returns:
         The file.
 
     Raises:
-        IntegrityError: Its header or a tensor is none of a LoRA file.
-        UsageError: The target exists or ends otherwise, the source holds no such file, or its
-            layers are not plain LoRA's.
-        IntegrityError: The source holds a link.
+        IntegrityError: Its header or a tensor is none of a LoRA file, or the source holds a link.
+        UsageError: The target exists or ends otherwise, the source holds no such file, or has
+            layers that such a file has no place for.
     """
     if target.suffix != ".safetensors" or target.exists():
         raise UsageError(f"{target} must be a new file that ends in .safetensors")
@@ -58,22 +63,77 @@ def write_kohya_lora(source: Path, target: Path) -> Path:
         settings = dict(json.loads(header.get("lora_adapter_metadata", "{}")))
     except (ValueError, TypeError, RecursionError) as error:
         raise IntegrityError(f"{source / WEIGHTS} is damaged ({error}); train again") from error
+    found = _renamed(tensors, settings, source / WEIGHTS)
+    told = {"format": "pt", "ss_network_module": "networks.lora", **_size(found), **(facts or {})}
+    with replacing(target) as out:
+        out.write(save(found, metadata=told))
+    return target
+
+
+def _renamed(
+    tensors: Mapping[str, Tensor], settings: dict[str, object], file: Path
+) -> dict[str, Tensor]:
+    """Return the tensors by kohya's names, each layer's alpha beside them."""
     xl = any(name.startswith("text_encoder_2.") for name in tensors)
     prefixes = {"unet": "lora_unet", "text_encoder": "lora_te1" if xl else "lora_te"}
     prefixes["text_encoder_2"] = "lora_te2"
     found: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
+    for name, tensor in (dict(tensors) | _out_proj(tensors)).items():
         part, _, inner = name.partition(".")
         if part not in prefixes or not tensor.ndim:
-            raise IntegrityError(f"{source / WEIGHTS} is damaged ({name}); train again")
+            raise IntegrityError(f"{file} is damaged ({name}); train again")
         layer, kind = _layer(inner)
+        if layer.endswith("text_projection"):
+            raise UsageError(
+                f"{part}.text_projection was trained, which stock diffusers passes over in a file "
+                "for kohya; train with targets that leave it out, or use RUN/adapter, which has it"
+            )
         key = f"{prefixes[part]}_{layer.replace('.', '_')}"
         found[f"{key}.{kind}.weight"] = tensor
         if kind == "lora_down":
             found[f"{key}.alpha"] = torch.tensor(_alpha(settings, part, len(tensor)))
-    with replacing(target) as out:
-        out.write(save(found, metadata={"format": "pt", "ss_network_module": "networks.lora"}))
-    return target
+    return found
+
+
+def _out_proj(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return an `out_proj` of zeros for each text encoder whose attention was trained without."""
+    found: dict[str, Tensor] = {}
+    for part in sorted({name.partition(".")[0] for name in tensors}):
+        own = [name for name in tensors if name.startswith(f"{part}.") and ATTENTION in name]
+        if own and part != "unet" and not any(f"{ATTENTION}out_proj." in name for name in own):
+            layer = min(own).partition(ATTENTION)[0] + ATTENTION
+            for name in own:  # of one layer; all its matrices have the same shape
+                inner = name.removeprefix(layer).partition(".")[2]
+                if name.startswith(layer):
+                    found[f"{layer}out_proj.{inner}"] = torch.zeros_like(tensors[name])
+    return found
+
+
+def _size(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Return what a header says of rank and alpha, those of convolutions apart."""
+    linear, convolutions = _sizes(tensors, False), _sizes(tensors, True)
+    rank, alpha = linear or convolutions or ("", "")
+    told = {"ss_network_dim": rank, "ss_network_alpha": alpha}
+    if convolutions is not None:
+        sizes = dict(zip(("conv_dim", "conv_alpha"), convolutions, strict=True))
+        told["ss_network_args"] = json.dumps(sizes)
+    return told
+
+
+def _sizes(tensors: Mapping[str, Tensor], convolutions: bool) -> tuple[str, str] | None:
+    """Return rank and alpha of layers with kernels, or of the others; None where there are none."""
+    own = [
+        (len(tensor), float(tensors[name.replace(".lora_down.weight", ".alpha")]))
+        for name, tensor in tensors.items()
+        if name.endswith(".lora_down.weight") and (tensor[0, 0].numel() > 1) == convolutions
+    ]
+    if not own:
+        return None
+    ranks, alphas = ({str(value) for value in values} for values in zip(*own, strict=True))
+    return (
+        ranks.pop() if len(ranks) == 1 else MIXED,
+        alphas.pop() if len(alphas) == 1 else MIXED,
+    )
 
 
 def _layer(name: str) -> tuple[str, str]:
@@ -82,8 +142,11 @@ def _layer(name: str) -> tuple[str, str]:
         for ending in endings:
             if name.endswith(ending):
                 return name.removesuffix(ending), kind
+    if "lora_magnitude_vector" in name:
+        raise UsageError("DoRA has no place in a file for kohya; train without dora")
     raise UsageError(
-        f"{name} belongs to no plain LoRA, all that is written for kohya; train without dora"
+        f"{name} belongs to no linear layer and no convolution, all that a file for kohya holds; "
+        "train with targets that leave it out"
     )
 
 

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from huggingface_hub import ModelCardData
 
 from hwlit.exports import stock_pipeline
+from hwlit.paths import is_local
 from hwlit.plain_text import code, in_markdown, printable
 from hwlit.records import Adapter, Data, Model, Reading, Record
 from hwlit.records.decoding import encoded
@@ -71,14 +72,15 @@ NAMELESS = (
 )
 
 
-# What pocket-sd holds is in fp16, and of one precision a pipeline must be.
+# What pocket-sd holds is in fp16, and of one precision a pipeline must be; how `from_pretrained`
+# calls that differs by version.
 LOAD_IMAGES = """```python
 import torch
 from diffusers import DiffusionPipeline
 {imports}
 folder = "."  # this folder
-pipeline = DiffusionPipeline.from_pretrained({source}, dtype=torch.float32)
-{lines}pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
+pipeline = DiffusionPipeline.from_pretrained({source})
+{lines}pipeline.to("cuda" if torch.cuda.is_available() else "cpu", torch.float32)
 picture = pipeline(
     {prompt},
     num_inference_steps={steps},
@@ -119,7 +121,7 @@ def text_model_card(record: Record, peft: bool, quantised: bool = False) -> str:
     """
     model, adapter, data = record.model, record.adapter, record.data
     front = ModelCardData(
-        base_model=model.hub_id,
+        base_model=public_base(model),
         library_name="peft" if peft else "transformers",
         pipeline_tag="text-classification",
         tags=["hwlit", re.sub(r"[^\w.+ -]+", " ", adapter.name.lower()).strip()],
@@ -165,7 +167,7 @@ def image_model_card(
     """
     model, adapter, data = record.model, record.adapter, record.data
     front = ModelCardData(
-        base_model=None if model.hub_id == POCKET else model.hub_id,
+        base_model=public_base(model),
         library_name="diffusers",
         pipeline_tag="text-to-image",
         instance_prompt=printable(data.rest["instance_prompt"]),
@@ -193,6 +195,15 @@ def image_model_card(
     return "\n\n".join(lines) + "\n"
 
 
+def public_base(model: Model) -> str | None:
+    """Return the id that a base has at the hub: none for pocket-sd, none for a folder.
+
+    A folder may be called like ORG/NAME; in `pretrained` it has its whole path.
+    """
+    names = [name for name in (model.hub_id, model.pretrained) if name is not None]
+    return None if POCKET in names or any(map(is_local, names)) else model.hub_id
+
+
 def _title(adapter: Adapter, model: Model) -> str:
     on = f" on {in_markdown(model.hub_id)}" if model.hub_id else ""
     return f"# {in_markdown(adapter.name)}{on}"
@@ -217,7 +228,9 @@ def _nameless(model: Model) -> Iterator[str]:
 
 def _snippet(record: Record, steps: int, guidance: float, imports: str, lines: str) -> str:
     """Return the code that draws: of the folder's pipeline, or of the base after further lines."""
-    base, prompt = record.model.hub_id or LOCAL_BASE, record.data.rest["instance_prompt"]
+    model, prompt = record.model, record.data.rest["instance_prompt"]
+    folder = model.pretrained if model.pretrained and is_local(model.pretrained) else None
+    base = folder or model.hub_id or LOCAL_BASE
     pocket = bool(lines) and base == POCKET
     named = f"str({POCKET_SD})" if pocket else json.dumps(base)
     named += f', variant="{v}"' if (v := record.model.rest.get("variant")) else ""

@@ -62,8 +62,8 @@ def write_public(source: Path, target: Path, base: Base) -> None:
 def _named(header: Mapping[str, str], base: Base) -> dict[str, str]:
     """Return the header of a safetensors file, the base by its public name."""
     told = dict(header)
-    if "base_model" in told:
-        del told["base_model"]
+    if not told.keys().isdisjoint(("base_model", "lora_adapter_metadata")):  # of LoRA
+        told.pop("base_model", None)
         told |= {} if base.name is None else {"base_model": base.name}
     return told
 

@@ -100,7 +100,7 @@ def check_redraw(
     Drawn from is each file that stock diffusers can read: see `stock_pipeline.ways`.
 
     Args:
-        folder: The exported folder.
+        folder: The exported folder, or a LoRA file alone.
         base: Location of the pretrained pipeline.
         drawing: What to draw.
         live: What the network in memory drew.
@@ -199,7 +199,7 @@ def _compared(
 def _unread(folder: Path, read: set[str]) -> dict[str, str]:
     """Say why nothing was drawn from the other files of weights."""
     found = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir() if folder.is_dir() else ()):
         if path.suffix in (".safetensors", ".bin") and path.name not in read:
             told = (why for start, why in UNREAD.items() if path.name.startswith(start))
             found[path.name] = next(told, PART)

@@ -30,11 +30,13 @@ UNREADABLE = (SHIFTS, "learned.")  # diffusers has no loader for these
 
 
 def ways(folder: Path) -> list[list[str]]:
-    """Return for each way to draw from a folder the files that are loaded together.
+    """Return for each way to draw from a folder, or a LoRA file, what is loaded together.
 
     A whole pipeline comes first; then, on the base, the files of new words with the weights of the
     attention, once by each word's own file and once by the usual name where there is one.
     """
+    if folder.is_file():
+        return [[folder.name]]
     if not (folder / PIPELINE).is_file():
         return [[LORA]]
     found, names = [[PIPELINE]], sorted(path.name for path in folder.iterdir() if path.is_file())
@@ -53,7 +55,7 @@ def load(folder: Path, files: list[str], base: str, dtype: str, device: str) -> 
     """Return the exported pipeline, loaded in one of its ways.
 
     Args:
-        folder: The exported folder.
+        folder: The exported folder, or a LoRA file.
         files: What to load of it.
         base: Location of the pretrained pipeline, for files that are not a whole one.
         dtype: Precision that its weights are loaded in, as torch calls it.
@@ -146,7 +148,9 @@ def _by_half(linear: Any, settings: dict[str, Any]) -> Any:
 
 
 def _add(pipeline: Any, folder: Path, name: str) -> None:
-    if name == LORA:
+    if folder.is_file():
+        pipeline.load_lora_weights(str(folder.parent), weight_name=name)
+    elif name == LORA:
         pipeline.load_lora_weights(str(folder))
     elif name.endswith(".bin"):
         # Without `_pipeline` diffusers reads the file and installs nothing.
@@ -199,7 +203,7 @@ def draw(
     """Write the pictures of the prompts as PNG, `<way>-<prompt>.png`, both numbers from 0.
 
     Args:
-        folder: The exported folder.
+        folder: The exported folder, or a LoRA file.
         base: Location of the pretrained pipeline.
         dtype: Precision.
         device: Device of torch.

@@ -27,7 +27,7 @@ from hwlit.networks.loading import at_most, loading
 from hwlit.networks.pipeline_index import INDEX, check_named, read_index
 from hwlit.networks.pipeline_parts import check_fit, check_vae
 from hwlit.networks.plain_files import read_object
-from hwlit.networks.pocket import pocket_sd_path
+from hwlit.networks.pocket import FORMER_SHA256, pocket_sd_path
 from hwlit.networks.single_file import what_to_do
 from hwlit.networks.text import Source
 from hwlit.networks.vetting import held_sizes, vet
@@ -289,7 +289,8 @@ def latent_factor(pretrained: str) -> int:
 def _digest(folder: Path, parts: tuple[str, ...]) -> str:
     """Return one hash over all weight files; some gigabytes, so read once."""
     files = [file for part in parts for file in sorted((folder / part).glob("*.safetensors"))]
-    return hashlib.sha256("".join(sha256(file) for file in files).encode()).hexdigest()
+    hashes = [FORMER_SHA256.get(found, found) for found in map(sha256, files)]
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def weights_sha256(pretrained: str) -> str:

@@ -16,7 +16,7 @@ from hwlit.storage import sha256
 ASSETS = Path(__file__).parents[1] / "assets"
 WEIGHTS_SHA256 = {
     "pocket-sd/text_encoder/model.safetensors": (
-        "fc38c0c9136b678bb2a06815f8f107b30ee5393b5e3d0832b30c3e6e6c865f98"
+        "65a2449d9a5aa2f03305358246e8f2f597aee6554657df6abaea76b1a15ee291"
     ),
     "pocket-sd/unet/diffusion_pytorch_model.safetensors": (
         "6f9dfd94e11324d79dfe44ce8241105d6b87f03a9a46789389e5afa871a602b3"
@@ -26,6 +26,14 @@ WEIGHTS_SHA256 = {
     ),
     "pocket-clip/model.safetensors": (
         "05a1d36b1e3ed0e945caad507cb89811717d336730ea17228deb3504276cbb8c"
+    ),
+}
+# Files whose tensors were given other names, by the hash that they have now: the one that they had.
+# Runs of then and now know the weights by that: what they drew, and what they can be compared with,
+# is the same. The text encoder's names lacked `text_model.`, and so transformers 4 read none.
+FORMER_SHA256 = {
+    "65a2449d9a5aa2f03305358246e8f2f597aee6554657df6abaea76b1a15ee291": (
+        "fc38c0c9136b678bb2a06815f8f107b30ee5393b5e3d0832b30c3e6e6c865f98"
     ),
 }
 

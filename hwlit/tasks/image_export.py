@@ -9,17 +9,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from peft import LoraConfig
 from safetensors.torch import save
 from torch import Tensor
 
 from hwlit.adapters.base import Adapter
 from hwlit.adapters.quantized import quantised_layers
-from hwlit.exports.diffusers_lora import write_diffusers_lora
+from hwlit.exports.diffusers_lora import is_lora, write_diffusers_lora
+from hwlit.exports.model_card import POCKET
 from hwlit.exports.pipeline_folder import write_pipeline_folder
 from hwlit.exports.stock_pipeline import QUANTIZED
 from hwlit.networks.diffusion import DiffusionNetwork, load_pipeline
 from hwlit.networks.pipelines import find_pipeline
+from hwlit.paths import is_local
 from hwlit.storage import replacing, write_text
 
 
@@ -51,10 +52,10 @@ def write_export(
     Raises:
         NotMergeableError: What was learned is neither LoRA nor can be folded into the weights.
     """
-    hub_id, config = find_pipeline(pretrained).hub_id, adapter.peft_config(network)
-    if isinstance(config, LoraConfig):
-        state = adapter.peft_state(network)
-        weights = write_diffusers_lora(folder, config, state, {"base_model": hub_id})
+    base, config = _public_name(pretrained), adapter.peft_config(network)
+    if is_lora(config):
+        facts = {} if base is None else {"base_model": base}
+        weights = write_diffusers_lora(folder, config, adapter.peft_state(network), facts)
         if adapter.rounds:
             how, layers = adapter.base_config(network), quantised_layers(network)
             told = {"quantization_config": how, "layers": layers}
@@ -62,10 +63,17 @@ def write_export(
         return (weights,)
     plain = merged(adapter, network) if adapter.wraps else network
     pipeline = load_pipeline(pretrained, dtype, device, plain)
-    paths = write_pipeline_folder(folder, pipeline, learned, hub_id)
+    paths = write_pipeline_folder(folder, pipeline, learned, base)
     for name, tensors in adapter.files(network).items():
         _write(folder / name, tensors)
     return paths
+
+
+def _public_name(pretrained: str) -> str | None:
+    """Return what strangers know a pipeline by; None for a folder of this machine."""
+    source = find_pipeline(pretrained)
+    own = pretrained != POCKET and is_local(source.location)  # a folder has its whole path there
+    return None if own else source.hub_id
 
 
 def merged(adapter: Adapter, network: DiffusionNetwork) -> DiffusionNetwork:

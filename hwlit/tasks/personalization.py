@@ -10,12 +10,12 @@ import diffusers
 import numpy as np
 import torch
 from lightning.pytorch.cli import OptimizerCallable
-from peft import LoraConfig
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from hwlit.adapters.base import Adapter
 from hwlit.errors import UsageError
+from hwlit.exports.diffusers_lora import is_lora
 from hwlit.exports.model_card import image_model_card
 from hwlit.networks.diffusion import (
     Conditioning,
@@ -282,7 +282,7 @@ class Personalization(Task):
 
     def card(self, record: Record) -> str:
         """Return the model card for a run's record."""
-        lora = isinstance(self.adapter.peft_config(self.network), LoraConfig)
+        lora = is_lora(self.adapter.peft_config(self.network))
         files = self.adapter.files(self.network)
         return image_model_card(record, lora, self.sampling_steps, self.guidance, files)
 

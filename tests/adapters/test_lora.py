@@ -1,11 +1,13 @@
 import pytest
 import torch
+from torch import nn
 from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
     DistilBertConfig,
     LlamaConfig,
 )
+from transformers.pytorch_utils import Conv1D
 
 from hwlit.adapters.base import NoSiteError, unfreeze
 from hwlit.adapters.frozen import Frozen
@@ -72,6 +74,27 @@ def test_one_of_two_targets_that_matches_nothing_is_refused():
 def test_rank_above_the_layer_is_refused():
     with pytest.raises(UsageError, match=r"rank is 769, but .*q_lin is only 768 wide"):
         Lora(rank=769).attach(on_meta(DistilBertConfig()))
+
+
+@pytest.mark.parametrize(
+    ("layer", "width"),
+    [
+        (nn.Conv2d(4, 64, 3), 36),
+        (nn.Conv2d(64, 4, 3), 4),
+        (nn.Conv2d(4, 320, (3, 1)), 12),
+        (nn.Conv1d(6, 40, 5), 30),
+        (nn.Conv2d(16, 16, 3, groups=16), 16),
+        (nn.Conv2d(2, 40, 1, groups=2), 4),
+        (Conv1D(7, 5), 5),
+        (nn.Embedding(9, 6), 6),
+    ],
+    ids=str,
+)
+def test_the_rank_goes_up_to_that_of_the_layer_s_matrix(layer, width):
+    network = nn.Sequential(layer)
+    with pytest.raises(UsageError, match=f"rank is {width + 1}, but 0 is only {width} wide"):
+        Lora(rank=width + 1, targets=("0",)).attach(network)
+    Lora(rank=width, targets=("0",)).attach(network)
 
 
 @pytest.mark.parametrize(

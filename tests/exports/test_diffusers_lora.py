@@ -5,13 +5,14 @@ from itertools import product
 
 import numpy as np
 import pytest
-from peft import LoHaConfig
+from peft import AdaLoraConfig, LoHaConfig, LoraConfig
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from hwlit.adapters.lora import Lora
+from hwlit.adapters.peft import Peft
 from hwlit.errors import UsageError
-from hwlit.exports.diffusers_lora import WEIGHTS, write_diffusers_lora
+from hwlit.exports.diffusers_lora import WEIGHTS, is_lora, write_diffusers_lora
 from tests.drawing import drawn, learnable, loaded, moved
 
 ATTENTION = ("unet.*.to_[qkv]", "unet.*.to_out.0")
@@ -42,7 +43,12 @@ def test_every_variant_draws_the_same_after_the_stock_loader(switches, tiny_pipe
 @pytest.mark.parametrize("kind", ["sd", "sdxl"])
 @pytest.mark.parametrize(
     "targets",
-    [("*.q_proj", "*.k_proj", "*.v_proj", "*.out_proj"), ("*.fc1",), ("*.q_proj", "*.fc[12]")],
+    [
+        ("*.q_proj", "*.k_proj", "*.v_proj", "*.out_proj"),
+        ("*.fc1",),
+        ("*.q_proj", "*.fc[12]"),
+        ("*.q_proj", "*.v_proj"),
+    ],
     ids=str,
 )
 def test_text_encoders_travel_in_the_same_file(kind, targets, tiny_pipelines, tmp_path):
@@ -60,6 +66,16 @@ def test_text_encoders_travel_in_the_same_file(kind, targets, tiny_pipelines, tm
         keys = [key for key in load_file(tmp_path / WEIGHTS) if key.startswith(f"{part}.")]
         assert keys
         assert all(key.startswith(f"{part}.text_model.encoder.layers.") for key in keys)
+
+
+def test_the_projection_lies_beside_the_text_model(tiny_pipelines, tmp_path):
+    adapter = Lora(rank=2, targets=("text_encoder_2.*.q_proj", "text_encoder_2.text_projection"))
+    live = exported(loaded(tiny_pipelines["sdxl"]), adapter, ["text_encoder_2"], tmp_path)
+    pipeline = loaded(tiny_pipelines["sdxl"])
+    pipeline.load_lora_weights(tmp_path)
+    assert np.abs(drawn(pipeline) - live).max() < 1e-4
+    name = "text_encoder_2.text_projection.lora_linear_layer.up.weight"
+    assert name in load_file(tmp_path / WEIGHTS)
 
 
 @pytest.mark.parametrize("kind", ["sd", "sdxl"])
@@ -92,9 +108,10 @@ def test_strength_goes_from_the_base_to_what_was_learned(tiny_pipelines, tmp_pat
         assert np.abs(drawn(pipeline) - wanted).max() < 1e-4
 
 
-def test_the_header_holds_alpha_and_facts(tiny_pipelines, tmp_path):
+def test_every_loader_finds_the_strength(tiny_pipelines, tmp_path):
+    """One that reads the tensors alone takes alpha = rank, and so does who reads the header."""
     network = learnable(loaded(tiny_pipelines["sd"]), "unet")
-    adapter = Lora(rank=4, alpha=6, targets=ATTENTION)
+    adapter = Lora(rank=4, alpha=6, targets=ATTENTION, rslora=True)
     adapter.attach(network)
     config, state = adapter.peft_config(network), adapter.peft_state(network)
     write_diffusers_lora(tmp_path, config, state, {"base_model": "some/base"})
@@ -102,7 +119,7 @@ def test_the_header_holds_alpha_and_facts(tiny_pipelines, tmp_path):
         header = file.metadata()
     settings = json.loads(header["lora_adapter_metadata"])
     assert header["base_model"] == "some/base"
-    assert (settings["unet.r"], settings["unet.lora_alpha"]) == (4, 6)
+    assert (settings["unet.r"], settings["unet.lora_alpha"]) == (4, 4)
     assert not any(name.startswith("unet.") for name in settings["unet.target_modules"])
     # An older PEFT refuses the names of settings that it does not know.
     assert {name.removeprefix("unet.") for name in settings} == {
@@ -110,6 +127,40 @@ def test_the_header_holds_alpha_and_facts(tiny_pipelines, tmp_path):
         "lora_alpha",
         "target_modules",
     }
+
+
+@pytest.mark.filterwarnings("ignore:.lora_bias")
+@pytest.mark.parametrize("told", [True, False], ids=["header", "tensors"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"lora_alpha": 6},
+        {"lora_alpha": 6, "use_rslora": True},
+        {"lora_alpha": 6, "use_dora": True},
+        {"lora_alpha": 3, "lora_bias": True},
+        {"rank_pattern": {"to_q": 2}, "alpha_pattern": {"attn1.to_k": 9}, "use_rslora": True},
+    ],
+    ids=str,
+)
+def test_the_update_is_the_same_with_and_without_the_header(
+    settings, told, tiny_pipelines, tmp_path
+):
+    adapter = Peft(
+        config=LoraConfig(r=4, **settings),
+        targets=("unet.*.to_[qk]", "unet.*.conv1", "text_encoder.*.q_proj"),
+    )
+    parts = ["unet", "text_encoder"]
+    live = exported(loaded(tiny_pipelines["sd"]), adapter, parts, tmp_path)
+    if not told:
+        save_file(load_file(tmp_path / WEIGHTS), tmp_path / WEIGHTS, {"format": "pt"})
+    pipeline = loaded(tiny_pipelines["sd"])
+    pipeline.load_lora_weights(tmp_path)
+    assert np.abs(drawn(pipeline) - live).max() < 1e-4
+
+
+def test_adalora_is_no_lora():
+    assert is_lora(LoraConfig())
+    assert not is_lora(AdaLoraConfig(total_step=9))
 
 
 def test_what_diffusers_could_not_read_is_refused(tiny_pipelines, tmp_path):

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -114,11 +115,29 @@ def test_a_card_is_tagged_as_what_was_trained(lora, files, prior, tags):
 
 def test_pocket_sd_is_found_where_hwlit_is_installed():
     code = snippet(image_model_card(record("pocket-sd", Lora()), True, 2, 3.0))
-    expression = re.search(r"from_pretrained\((.*), dtype", code)[1]
+    expression = re.search(r"from_pretrained\((.*)\)\n", code)[1]
     imports = "\n".join(line for line in code.splitlines() if "importlib" in line)
     names = {}
     exec(f"{imports}\nfound = {expression}", names)
     assert names["found"].endswith("hwlit/assets/pocket-sd")
+
+
+@pytest.mark.parametrize(
+    ("hub_id", "pretrained", "told"),
+    [
+        ("org/base", "org/base", "org/base"),
+        ("pipes/sdxl", "/home/me/pipes/sdxl", None),  # given as a path from where it was run
+        ("/home/me/sdxl", "/home/me/sdxl", None),
+        ("sdxl", r"C:\\Users\\me\\sdxl", None),
+        ("pocket-sd", "pocket-sd", None),
+    ],
+)
+def test_only_an_id_of_the_hub_is_a_base_model(hub_id, pretrained, told):
+    facts = record(hub_id, Lora(), majority_class_accuracy=1, source=["a"])
+    facts = replace(facts, model=replace(facts.model, pretrained=pretrained))
+    facts.data.rest["rows"]["test"] = 1
+    for card in (image_model_card(facts, True, 2, 3.0), text_model_card(facts, peft=True)):
+        assert yaml.safe_load(card.split("---")[1]).get("base_model") == told
 
 
 def test_a_card_says_what_was_learned_and_how_well():

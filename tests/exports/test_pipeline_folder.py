@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import CLIPTokenizer
 
 from hwlit.adapters.bitfit import BitFit
 from hwlit.adapters.full import Full
@@ -52,6 +53,40 @@ def test_no_path_of_this_machine_is_written(tiny_pipelines, tmp_path):
     texts = [path.read_text() for path in (tmp_path / "own").rglob("*.json")]
     assert not any(tiny_pipelines["sd"] in text for text in texts)
     assert sum('"_name_or_path": "some/base"' in text for text in texts) == 3
+
+
+def test_a_folder_of_this_machine_has_no_name(tiny_pipelines, tmp_path):
+    write_pipeline_folder(tmp_path / "own", loaded(tiny_pipelines["sd"]), {}, None)
+    texts = [path.read_text() for path in (tmp_path / "own").rglob("*.json")]
+    assert not any("_name_or_path" in text for text in texts)
+
+
+@pytest.mark.parametrize("kind", ["sd", "sdxl"])
+def test_the_text_encoders_have_the_names_that_transformers_4_reads(kind, tiny_pipelines, tmp_path):
+    live, *_ = exported(Full(), tiny_pipelines[kind], tmp_path, ("text_encoder",))
+    for path in tmp_path.glob("text_encoder*/*.safetensors"):
+        names = set(load_file(path)) - {"text_projection.weight"}
+        assert names
+        assert all(name.startswith("text_model.") for name in names)
+        assert sum(name.startswith("text_model.text_model.") for name in names) == 0
+    assert np.array_equal(drawn(loaded(tmp_path)), live)
+
+
+@pytest.mark.parametrize("kind", ["sd", "sdxl"])
+def test_vocabulary_and_merges_alone_give_the_same_ids(kind, tiny_pipelines, tmp_path):
+    pipeline = loaded(tiny_pipelines[kind])
+    pipeline.tokenizer.add_tokens(["<new1>"])
+    write_pipeline_folder(tmp_path, pipeline, {}, None)
+    prompts = ["photo of <new1> dog", "a red circle, on the beach!", "Mug ktn sks 12 o'clock"]
+    for part in sorted(tmp_path.glob("tokenizer*")):
+        whole = CLIPTokenizer.from_pretrained(part)
+        (part / "tokenizer.json").unlink()
+        older = CLIPTokenizer.from_pretrained(part)
+        if part.name == "tokenizer":
+            assert whole.convert_tokens_to_ids("<new1>") == len(older)  # transformers 4 has it from
+            older.add_tokens(["<new1>"])  # tokenizer.json, the one thing that it takes from there
+        assert [older(p).input_ids for p in prompts] == [whole(p).input_ids for p in prompts]
+        assert older.pad_token == whole.pad_token
 
 
 def test_a_disk_without_room_is_told_before_anything_is_written(

@@ -21,6 +21,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from hwlit.exports.pipeline_folder import write_for_older_loaders
 from hwlit.storage import replacing
 from tools.pocket import autoencoder, tokenizer
 from tools.pocket.pictures import load, to_pixels
@@ -131,6 +132,7 @@ def export(pipe: diffusers.StableDiffusionPipeline, folder: Path) -> None:
     for part in (saved.unet, saved.vae, saved.text_encoder):
         part.config._name_or_path = ""
     saved.save_pretrained(folder, safe_serialization=True)
+    write_for_older_loaders(folder, saved)
     tokenizer.make(folder / "tokenizer")
     load_in_float32(folder / "text_encoder" / "config.json")
 
