@@ -117,7 +117,7 @@ def test_numbers_and_words_for_one_class_are_refused(make, tmp_path):
         _ = make(tmp_path / "x.jsonl").labels
     rows[7]["topic"] = [1]
     (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    with pytest.raises(DataError, match=r"line 8 has the label \[1\] \(list is no label\)"):
+    with pytest.raises(DataError, match=r"line 8 has the topic \[1\], which is no text"):
         _ = make(tmp_path / "x.jsonl").labels
 
 
@@ -175,7 +175,7 @@ def test_real_files_are_read_as_by_their_own_class(
     )  # fmt: skip
     assert ours.labels == own.labels
     assert ours.test_rows() == own.test_rows()
-    more = ("text_column", "label_column", "label_names", "before")
+    more = ("text_column", "label_column", "label_names", "before", "missing_labels_policy")
     reports = [
         {key: value for key, value in data.report().items() if key not in more}
         for data in (own, ours)
