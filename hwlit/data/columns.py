@@ -84,12 +84,25 @@ def check_header(
 def other_delimiter(names: Sequence[str], wanted: Collection[str], delimiter: str) -> str | None:
     """Return another delimiter that parts the header as wanted, or seems to part its one field."""
     header = delimiter.join(names)
-    for mark in DELIMITERS.values() if wanted else ():
-        if mark != delimiter and {name.strip(' "') for name in header.split(mark)} >= {*wanted}:
-            return mark
+    if (found := delimiter_by_names(header, wanted, delimiter)) is not None or len(names) > 1:
+        return found
     counts = {mark: header.count(mark) for mark in DELIMITERS.values()}
     likely = max(counts, key=lambda mark: counts[mark])
-    return likely if len(names) == 1 and counts[likely] else None
+    return likely if counts[likely] else None
+
+
+def delimiter_by_names(header: str, wanted: Collection[str], but: str) -> str | None:
+    """Return the delimiter that parts a line into names among which are all wanted ones, if any.
+
+    Args:
+        header: The line.
+        wanted: The names.
+        but: A delimiter that does not.
+    """
+    for mark in DELIMITERS.values() if wanted else ():
+        if mark != but and {name.strip(' "\r\n') for name in header.split(mark)} >= {*wanted}:
+            return mark
+    return None
 
 
 def told_names(names: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hwlit.data.columns import other_delimiter
+from hwlit.data.columns import delimiter_by_names, other_delimiter
 from hwlit.data.dialects import DELIMITERS, Dialect, delimiter_name
 from hwlit.errors import DataError
 
@@ -86,7 +86,7 @@ def read_records(
     delimiter = stated or dialect.delimiter or usual
     notes = [f"columns parted by {delimiter_name(delimiter)}, as line 1 says"] if stated else []
     with _fields_of_any_size():
-        parsed = _parsed(path, lines, 0 if stated is None else 1, delimiter, dialect)
+        parsed = _parsed(path, lines, 0 if stated is None else 1, delimiter, dialect, wanted)
         first = next((r for r in parsed if dialect.columns or not _is_blank(r, lines)), None)
         if first is None:
             raise DataError(f"{path} has no rows; give a file with at least one row")
@@ -227,7 +227,12 @@ def _stated_delimiter(path: Path, lines: list[str], dialect: Dialect) -> str | N
 
 
 def _parsed(
-    path: Path, lines: list[str], start: int, delimiter: str, dialect: Dialect
+    path: Path,
+    lines: list[str],
+    start: int,
+    delimiter: str,
+    dialect: Dialect,
+    wanted: Collection[str],
 ) -> Iterator[Record]:
     """Yield the records from a line on, less lines of nothing."""
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if dialect.quotes == "standard" else csv.QUOTE_NONE
@@ -241,10 +246,14 @@ def _parsed(
                 yield Record(first, last, fields)
             first = last + 1
     except csv.Error as error:
+        remedy = 'remove the stray quote or double it ("")'
+        remedy += dialect.or_flag("quotes", "none where quotes are part of the texts")
+        if (other := delimiter_by_names(lines[start], wanted, delimiter)) is not None:
+            remedy = "part its columns by commas (.csv) or tabs (.tsv)"
+            remedy += dialect.or_flag("delimiter", delimiter_name(other))
         raise DataError(
             f"{path}: the quotes of the record that starts on line {first} do not match at line "
-            f'{start + reader.line_num} ({error}); remove the stray quote or double it ("")'
-            + dialect.or_flag("quotes", "none where quotes are part of the texts")
+            f"{start + reader.line_num} ({error}); {remedy}"
         ) from error
 
 

@@ -19,7 +19,7 @@ from hwlit.errors import DataError
 NAMES_KEPT = 1000  # of columns, to say what there is instead of one that is not
 NAMES_SHOWN, DEPTH_SHOWN = 60, 10  # of values within values
 # Memory that a document takes beyond its text, measured: for each brace and bracket, each comma.
-BRACE_TAKES, COMMA_TAKES = 300, 60
+BRACE_TAKES, COMMA_TAKES = 250, 35
 ABSENT = object()
 KINDS = {dict: "an object", list: "a list", str: "a text", bool: "a truth value"}
 KINDS |= {int: "a number", float: "a number"}
