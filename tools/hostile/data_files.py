@@ -97,13 +97,24 @@ def _texts() -> list[Hostile]:
         _case("a quote that is never closed", "quotes", "x.csv",
               _bytes(HEADER + b'"a,1\n' + b"b,0\n" * 300_000)),
         _case("300,000 columns", "no column 'text'", "x.csv", _bytes(many + b"\n" + many)),
-        _case("300,000 columns of one name", "twice", "x.csv", _bytes(many + b",c7\n" + many)),
+        _case("300,000 columns of one name", "no column 'text'", "x.csv",
+              _bytes(many + b",c7\n" + many)),
+        _case("300,000 columns, two of them read", "'text' twice", "x.csv",
+              _bytes(b"text,text," + many + b"\n" + many)),
         _case("300,000 columns and a row of one", "has 1 fields instead of 300000", "x.csv",
               _bytes(many + b"\n1\n")),
         _case("a NUL byte in a text", "NUL byte at byte 13", "x.csv", _bytes(HEADER + b"a\0b,1\n")),
         _case("a NUL byte behind a million", "NUL byte", "x.csv",
               _bytes(HEADER + b"a,1\n" * 300_000 + b"\0,1\n")),
-        _case("UTF-16", "not UTF-8: byte 0", "x.csv", _bytes("text\na\n".encode("utf-16"))),
+        _case("half a character in UTF-16", "not UTF-16: byte 10", "x.csv",
+              _bytes("text\n".encode("utf-16")[:10] + b"\0\xd8\n\0")),
+        _case("UTF-16 without its mark", "iconv -f UTF-16LE", "x.csv",
+              _bytes("text\na\n".encode("utf-16-le"))),
+        _case("an encoding that unpacks", "no text encoding", "x.csv", _bytes(HEADER + b"a,1\n"),
+              "fit", "SMALL", "--config", "text/files", "--data.encoding", "bz2", "--data.path"),
+        _case("a delimiter that nobody reads", "parts its columns", "x.csv",
+              _bytes(b"sep=\x1b\n" + HEADER + b"a,1\n"), kind="screen"),
+        _case("a file of one stated delimiter", "has no rows", "x.csv", _bytes(b"sep=;\n")),
     ]  # fmt: skip
 
 
@@ -115,8 +126,24 @@ def _json_lines() -> list[Hostile]:
         _case("brackets 200,000 deep", "line 1 is no JSON", "x.jsonl", _bytes(deep)),
         _case("a number of 5,000 digits", "line 1 is no JSON", "x.jsonl",
               _bytes(b'{"text": "a", "target": ' + b"1" * 5000 + b"}\n")),
-        _case("200,000 keys of which one comes twice", "'k7' twice", "x.jsonl",
+        _case("200,000 keys of which one comes twice", "no column 'text'", "x.jsonl",
               _bytes(f'{{{keys}, "k7": 1}}\n'.encode())),
+        _case("200,000 keys, one of them read and twice", "'text' twice", "x.jsonl",
+              _bytes(f'{{{keys}, "text": 1, "text": 1}}\n'.encode())),
+        *(
+            _case(f"{what}, as a list of rows", told, "x.json", _bytes(content))
+            for what, told, content in (
+                ("brackets 200,000 deep", "line 1 is no JSON", b"[" * 200_000),
+                ("objects 200,000 deep", "line 1 is no JSON", b'{"data":' * 200_000),
+                ("objects 500 deep", "no column 'text'",
+                 b"[" + b'{"a":' * 500 + b"1" + b"}" * 500 + b"]"),
+                ("a million lists of nothing", "holds a list",
+                 b"[" + b"[]," * 1_000_000 + b"[]]"),
+                ("two lists of rows", "cannot be told", b'{"a": [{"text": "x"}], "b": [{"text": 1}]}'),
+                ("columns of two lengths", "has no column", b'{"text": ["a"], "b\x1b": ["a", "b"]}'),
+                ("a list that ends nowhere", "line 1 is no JSON", b'[{"text": "a"},' * 100_000),
+            )
+        ),
         _case("half a character", "half a character", "x.jsonl",
               _bytes(b'{"text": "a\\ud800", "target": 1}\n')),
         *(
