@@ -15,7 +15,7 @@ import torch
 import yaml
 
 from hwlit.__main__ import main, with_shipped_configs
-from hwlit.errors import DataError, Interrupted, UsageError
+from hwlit.errors import DataError, IntegrityError, Interrupted, UsageError
 from hwlit.inference import read_texts
 from hwlit.records import SCHEMA, Data, read_record
 from hwlit.shipped import config_names, config_root

@@ -22,7 +22,15 @@ Write = Callable[[Path], object]
 
 def cases() -> list[Hostile]:
     """Return every case."""
-    return [*_no_files(), *_texts(), *_json_lines(), *_parquet(), *_places(), *_numbers()]
+    return [
+        *_no_files(),
+        *_texts(),
+        *_json_lines(),
+        *_ways_to_read(),
+        *_parquet(),
+        *_places(),
+        *_numbers(),
+    ]
 
 
 def _case(
@@ -110,8 +118,6 @@ def _texts() -> list[Hostile]:
               _bytes("text\n".encode("utf-16")[:10] + b"\0\xd8\n\0")),
         _case("UTF-16 without its mark", "iconv -f UTF-16LE", "x.csv",
               _bytes("text\na\n".encode("utf-16-le"))),
-        _case("an encoding that unpacks", "no text encoding", "x.csv", _bytes(HEADER + b"a,1\n"),
-              "fit", "SMALL", "--config", "text/files", "--data.encoding", "bz2", "--data.path"),
         _case("a delimiter that nobody reads", "parts its columns", "x.csv",
               _bytes(b"sep=\x1b\n" + HEADER + b"a,1\n"), kind="screen"),
         _case("a file of one stated delimiter", "has no rows", "x.csv", _bytes(b"sep=;\n")),
@@ -139,8 +145,8 @@ def _json_lines() -> list[Hostile]:
                  b"[" + b'{"a":' * 500 + b"1" + b"}" * 500 + b"]"),
                 ("a million lists of nothing", "holds a list",
                  b"[" + b"[]," * 1_000_000 + b"[]]"),
-                ("two lists of rows", "cannot be told", b'{"a": [{"text": "x"}], "b": [{"text": 1}]}'),
-                ("columns of two lengths", "has no column", b'{"text": ["a"], "b\x1b": ["a", "b"]}'),
+                ("two lists of rows", "cannot be told",
+                 b'{"a": [{"text": "x"}], "b": [{"text": 1}]}'),
                 ("a list that ends nowhere", "line 1 is no JSON", b'[{"text": "a"},' * 100_000),
             )
         ),
@@ -151,6 +157,23 @@ def _json_lines() -> list[Hostile]:
                   _bytes(f'{{"text": "a", "target": {value}}}\n'.encode()), *FILES)
             for name, value in odd.items()
         ),
+    ]  # fmt: skip
+
+
+def _ways_to_read() -> list[Hostile]:
+    """Return what the flags and a record say of how files are written."""
+    told = {
+        "encoding": ("bz2", "no text encoding"),
+        "delimiter": ("\x1b[2J", "give comma"),
+        "columns": ("[]", "is empty"),
+    }
+    return [
+        Hostile(f"--data.{name} {value}", "screen",
+                ("fit", "SMALL", "--config", "text/files", f"--data.{name}", value), (2,), sentence)
+        for name, (value, sentence) in told.items()
+    ] + [
+        _case("columns of two lengths", "differ in their rows", "x.json",
+              _bytes(b'{"text": ["a"], "target": [1, 2]}'), *FILES),
     ]  # fmt: skip
 
 
