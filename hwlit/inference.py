@@ -21,7 +21,8 @@ from transformers.utils import logging as transformers_logging
 from hwlit.adapters.quantized import dequantize
 from hwlit.adapters.quantized_state import restore
 from hwlit.bounded_files import told_size
-from hwlit.data.content import check_length
+from hwlit.data.content import check_length, decoded
+from hwlit.data.dialects import USUAL, dialect_in
 from hwlit.data.files import read_bytes
 from hwlit.data.reading import with_fields
 from hwlit.data.tables import read_table
@@ -239,6 +240,7 @@ def read_texts(path: Path, record: Record, column: str | None = None) -> list[st
 
     Raises:
         DataError: The file cannot be read, or has no such column.
+        IntegrityError: The record tells no longer how the run read its files.
     """
     if path.suffix == ".txt":
         return read_lines(read_bytes(path, MOST_BYTES, "a file of texts"), str(path))
@@ -246,7 +248,8 @@ def read_texts(path: Path, record: Record, column: str | None = None) -> list[st
     column, before = column or data.text_column or "text", data.before
     wanted = dict.fromkeys(before, f"the run reads {', '.join(before)} too: add it, if only empty")
     wanted[column] = "name the column of the texts by --column"
-    table = read_table(path, wanted, data.label_column)
+    dialect = dialect_in(data.rest.get("dialect"))
+    table = read_table(path, wanted, data.label_column, dialect)
     fields = {name: table.texts(name) for name in before}
     return [
         with_fields(text, {name: values[row] for name, values in fields.items()})
@@ -255,21 +258,16 @@ def read_texts(path: Path, record: Record, column: str | None = None) -> list[st
 
 
 def read_lines(content: bytes, source: str) -> list[str]:
-    """Return the lines of a UTF-8 text, one text a line; only line feeds end a line.
+    """Return the lines of a text, one text a line; only line feeds end a line.
 
     Args:
-        content: The text as read.
+        content: The text as read, UTF-8 or with a byte order mark.
         source: What to call it in an error.
 
     Raises:
-        DataError: It is not UTF-8, or a line is too long.
+        DataError: It is no text, or a line is too long.
     """
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{source} is not UTF-8: byte {error.start} cannot be decoded; convert it first"
-        ) from error
+    text = decoded(source, content, "text", USUAL).text
     # str.splitlines would also cut at form feeds and at Unicode's line separators.
     lines = text.replace("\r\n", "\n").split("\n")
     lines = lines[:-1] if lines[-1] == "" else lines

@@ -45,8 +45,8 @@ def predict_parser() -> Parser:
     source.add_argument("--text", action="append", help="a text; may be repeated")
     source.add_argument(
         "--file", type=Path,
-        help="a .csv, .tsv, .jsonl or .parquet file with a column of texts, or one text a line "
-        "(.txt)",
+        help="a .csv, .tsv, .json, .jsonl or .parquet file with a column of texts, read as the run "
+        "read its own, or one text a line (.txt)",
     )  # fmt: skip
     source.add_argument(
         "stdin", nargs="?", choices=["-"], help="one text a line from standard input"

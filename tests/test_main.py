@@ -15,7 +15,7 @@ import torch
 import yaml
 
 from hwlit.__main__ import main, with_shipped_configs
-from hwlit.errors import DataError, Interrupted, UsageError
+from hwlit.errors import DataError, IntegrityError, Interrupted, UsageError
 from hwlit.inference import read_texts
 from hwlit.records import SCHEMA, Data, read_record
 from hwlit.shipped import config_names, config_root
@@ -457,6 +457,9 @@ def test_an_empty_text_is_read_alike_where_the_tokenizer_adds_nothing(
     [
         ("body,topic\nx,a\ny,b\n", ["--data.text_column", "text"], 3, "by --data.text_column"),
         ("body,topic\nx,a\ny,\n", [], 3, "line 3 has no label"),
+        ("body;topic\nx;a\ny;b\n", [], 3, "or set --data.delimiter semicolon"),
+        (NUMBERED, ["--data.delimiter", "::"], 2, "--data.delimiter is '::'; give comma"),
+        (NUMBERED, ["--data.encoding", "klingon"], 2, "no text encoding of Python"),
         ("body,topic\nx,a\ny,a\n", [], 3, "has the one label 'a'"),
         ("body,topic\nx,a\ny,b\n", [], 3, "2 different labels in 2 rows"),
         (NUMBERED, ["--data.class_weights", "{c: 2}"], 2, "has 'c', which is no class"),
@@ -492,6 +495,27 @@ def test_predict_reads_what_the_run_put_before_its_texts(tmp_path):
     with pytest.raises(DataError, match=r"no column 'keyword', .*the run reads keyword too"):
         read_texts(path, record)
     assert read_texts(path, NO_RECORD) == ["calm"]
+
+
+def test_predict_reads_files_as_the_run_read_its_own(tmp_path):
+    dialect = {"encoding": "cp1252", "delimiter": None, "quotes": "none"}
+    columns = {"columns": ["id", "label", "body"]}
+    data = Data(text_column="body", rest={"dialect": dialect | columns})
+    record, path = replace(NO_RECORD, data=data), tmp_path / "x.tsv"
+    for content in ('7\t1\t"café\n', 'body\n"café\n', 'id\tbody\n7\t"café\n'):
+        for encoding in ("utf-8", "cp1252", "utf-16"):
+            path.write_bytes(content.encode(encoding))
+            assert read_texts(path, record) == ['"café']
+    (tmp_path / "x.json").write_text('[{"body": "a"}]')
+    assert read_texts(tmp_path / "x.json", record) == ["a"]
+    (tmp_path / "x.txt").write_bytes("café\n\nb\n".encode("utf-16"))
+    assert read_texts(tmp_path / "x.txt", record) == ["café", "", "b"]
+    path.write_text("id;body\n7;a\n")
+    with pytest.raises(DataError, match=r"part its columns by commas \(\.csv\) or tabs \(\.tsv\)$"):
+        read_texts(path, NO_RECORD, "body")
+    damaged = replace(NO_RECORD, data=Data(rest={"dialect": {"quotes": 5}}))
+    with pytest.raises(IntegrityError, match=r"data\.dialect is damaged"):
+        read_texts(path, damaged)
 
 
 def test_a_loss_that_is_no_number_stops_before_the_update(tiny_fit, tmp_path, monkeypatch, capsys):

@@ -199,7 +199,7 @@ class TextData(ResumableData, ABC):
         return self._prepared
 
     def _divided(self, files: Sequence[Rows]) -> Split:
-        """Divide the files, less the rows whose text is empty where these are to be dropped."""
+        """Divide the files, less the rows that are dropped for want of a text or a label."""
         kept = [self._kept(rows) for rows in files]
         texts = [[rows.keys[row] for row in rest] for rows, rest in zip(files, kept, strict=True)]
         labels = [
@@ -214,19 +214,19 @@ class TextData(ResumableData, ABC):
             train_size=self.train_size,
             test_part=(texts[1], labels[1]) if len(files) > 1 else None,
         )
-        empty = sum(len(rows.texts) - len(rest) for rows, rest in zip(files, kept, strict=True))
+        empty = sum(len(r.labelled) - len(rest) for r, rest in zip(files, kept, strict=True))
         return division.renumbered(kept[0], kept[-1], empty)
 
     def _kept(self, rows: Rows) -> list[int]:
-        """Return the numbers of the rows that are not dropped for an empty text."""
-        empty = [row for row, text in enumerate(rows.keys) if not text.strip()]
+        """Return the numbers of the rows that are not dropped for want of a text or a label."""
+        empty = [row for row in rows.labelled if not rows.keys[row].strip()]
         if empty and self.empty_texts == "error":
             raise DataError(
                 f"{rows.source} has {len(empty)} empty texts, the first in row {empty[0]} (rows "
                 "are counted from 0); fill or remove them, or set --data.empty_texts drop or keep"
             )
         left_out = set(empty) if self.empty_texts == "drop" else set()
-        return [row for row in range(len(rows.texts)) if row not in left_out]
+        return [row for row in rows.labelled if row not in left_out]
 
     def _tokenised(
         self, files: Sequence[Rows], division: Split

@@ -1,18 +1,30 @@
-"""The content of a data file as text: UTF-8 and nothing else, or a refusal that says what it is."""
+"""The content of a data file as text: by its byte order mark, as UTF-8, or as the user says.
+
+What is none of these is refused with what it seems to be and the command that converts it.
+"""
 
 from __future__ import annotations
 
 import codecs
 import os
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from hwlit.bounded_files import told_size
+from hwlit.data.dialects import USUAL, Dialect
 from hwlit.data.files import check_memory, open_file
 from hwlit.errors import DataError
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# The mark of UTF-32 begins as that of UTF-16 does, hence comes first.
+BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF8: ("utf_8", "UTF-8"),
+    codecs.BOM_UTF32_LE: ("utf_32_le", "UTF-32"),
+    codecs.BOM_UTF32_BE: ("utf_32_be", "UTF-32"),
+    codecs.BOM_UTF16_LE: ("utf_16_le", "UTF-16"),
+    codecs.BOM_UTF16_BE: ("utf_16_be", "UTF-16"),
+}
 KINDS = {
     b"PK\x03\x04": "a zip archive or an Excel file",
     b"\xd0\xcf\x11\xe0": "an old Excel file",
@@ -34,39 +46,67 @@ class Content:
 
     Args:
         text: What it holds, without a byte order mark, line ends as they are.
-        encoding: "UTF-8", or "UTF-8 with a byte order mark".
+        encoding: "UTF-8", "UTF-16 with a byte order mark", or the codec that the user named.
     """
 
     text: str
     encoding: str
 
 
-def read_content(path: Path, kind: str) -> Content:
-    """Read a text file in UTF-8.
+def read_content(path: Path, kind: str, dialect: Dialect = USUAL) -> Content:
+    """Read a text file.
 
     Args:
         path: The file.
         kind: What it should be, for the refusal: "CSV" or "JSON lines".
+        dialect: How it is written.
 
     Raises:
-        DataError: It cannot be read, is empty or is no text in UTF-8; the message names the byte.
+        DataError: It cannot be read, is empty or is no text; the message names the byte.
         ResourceError: It takes more memory than is free.
     """
     with open_file(path) as file:
         try:
             size, head = os.fstat(file.fileno()).st_size, file.read(HEAD)
-            _check_head(path, head, kind)
+            _check_head(path, head, kind, dialect)
             check_memory(path, BYTE_TAKES * size, told_size(size))
             content = head + file.read()
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     lines = content.count(b"\n") + content.count(b"\r")
     check_memory(path, _taken(content, lines), f"{lines:,} lines in {told_size(len(content))}")
-    start = _start(content)
-    text = _decoded(path, content, start, kind)
-    if not text.strip("\r\n"):
+    found = decoded(str(path), content, kind, dialect)
+    if not found.text.strip("\r\n"):
         raise DataError(f"{path} is empty; give a file with at least one row")
-    return Content(text, "UTF-8 with a byte order mark" if start else "UTF-8")
+    return found
+
+
+def decoded(
+    source: str, content: bytes, kind: str, dialect: Dialect, final: bool = True
+) -> Content:
+    """Return bytes as text.
+
+    Args:
+        source: Where they come from, for the refusal.
+        content: The bytes.
+        kind: What they should be, for the refusal.
+        dialect: How they are written.
+        final: Whether these are all; else the last character may be cut.
+
+    Raises:
+        DataError: They are no text.
+    """
+    codec, mark, told = _codec(content, dialect.encoding, final)
+    try:
+        text = codecs.getincrementaldecoder(codec)().decode(content[mark:], final)
+    except UnicodeDecodeError as error:
+        at = mark + error.start
+        raise DataError(_undecodable(source, content, at, told, kind, dialect)) from error
+    except UnicodeError as error:
+        raise DataError(f"{source} is not {told}: {error}; save it as UTF-8 {kind}") from error
+    if "\0" in text:
+        raise DataError(_with_nul(source, content, text, codec, kind, dialect))
+    return Content(text, f"{told} with a byte order mark" if mark else told)
 
 
 def check_length(path: Path, place: str, text: str) -> None:
@@ -87,12 +127,12 @@ def check_length(path: Path, place: str, text: str) -> None:
         )
 
 
-def _check_head(path: Path, head: bytes, kind: str) -> None:
+def _check_head(path: Path, head: bytes, kind: str, dialect: Dialect) -> None:
     """Refuse what its first bytes show to be no text."""
     for magic, what in KINDS.items():
         if head.startswith(magic):
             raise DataError(f"{path} is {what}; unpack it or save it as UTF-8 {kind}")
-    text = _decoded(path, head, _start(head), kind, final=len(head) < HEAD)
+    text = decoded(str(path), head, kind, dialect, final=len(head) < HEAD).text
     if text[:1000].lstrip().lower().startswith(("<!doctype html", "<html")):
         raise DataError(
             f"{path} is a web page, perhaps in place of a download that failed; "
@@ -100,25 +140,70 @@ def _check_head(path: Path, head: bytes, kind: str) -> None:
         )
 
 
-def _start(content: bytes) -> int:
-    return len(BYTE_ORDER_MARK) if content.startswith(BYTE_ORDER_MARK) else 0
+def _codec(content: bytes, asked: str | None, final: bool) -> tuple[str, int, str]:
+    """Return by which codec bytes are text, the length of the byte order mark, and a name for both.
+
+    Text in another encoding that has any letter beyond ASCII is next to never valid UTF-8.
+    """
+    for mark, (codec, name) in BYTE_ORDER_MARKS.items():
+        if content.startswith(mark):
+            return codec, len(mark), name
+    if asked is None or (not content.isascii() and _is_utf8(content, final)):
+        return "utf_8", 0, "UTF-8"
+    return asked, 0, asked
 
 
-def _decoded(path: Path, content: bytes, start: int, kind: str, final: bool = True) -> str:
-    """Return the text from a byte on; where it is not the final part, a character may be cut."""
+def _is_utf8(content: bytes, final: bool) -> bool:
     try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(content[start:], final)
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is not UTF-8: byte {start + error.start} cannot be decoded; "
+        codecs.getincrementaldecoder("utf_8")().decode(content, final)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _undecodable(
+    source: str, content: bytes, at: int, name: str, kind: str, dialect: Dialect
+) -> str:
+    told = (
+        f"{source} is not {name}: byte {at} ({content[at]:#04x}) cannot be decoded; save the file "
+        f"as UTF-8 {kind}"
+    )
+    if name != "UTF-8" or not content[:at].isascii():
+        return told if name != "UTF-8" else f"{told} (the text before it is UTF-8: look there)"
+    start = max(content.rfind(end, 0, at) for end in b"\r\n") + 1
+    try:
+        shown = content[max(start, at - 20) : at + 20].splitlines()[0].decode("cp1252")
+    except UnicodeDecodeError:  # five bytes mean nothing there
+        return told
+    return f"{told}; if {shown!r} is what it says there, it is Windows-1252: " + _converted(
+        source, "CP1252", dialect, "cp1252"
+    )
+
+
+def _with_nul(
+    source: str, content: bytes, text: str, codec: str, kind: str, dialect: Dialect
+) -> str:
+    if codec != "utf_8":
+        return (
+            f"{source} has a NUL at character {text.index(chr(0))}: it is damaged or not {codec}; "
             f"save the file as UTF-8 {kind}"
-        ) from error
-    if "\0" in text:
-        raise DataError(
-            f"{path} has a NUL byte at byte {content.index(0)}: "
-            f"it is damaged or not UTF-8; save the file as UTF-8 {kind}"
         )
-    return text
+    told = f"{source} has a NUL byte at byte {content.index(0)}: it is "
+    head = content[:HEAD]
+    shares = [head[start::2].count(0) / len(head) for start in (0, 1)]  # of high and low bytes
+    if max(shares) < 0.2 or min(shares) > 0.05:
+        return f"{told}damaged or not UTF-8; save the file as UTF-8 {kind}"
+    order = "BE" if shares[0] > shares[1] else "LE"
+    return (
+        f"{told}UTF-16 without a byte order mark, it seems; save the file as UTF-8 {kind}: "
+        + _converted(source, f"UTF-16{order}", dialect, f"utf_16_{order.lower()}")
+    )
+
+
+def _converted(source: str, name: str, dialect: Dialect, codec: str) -> str:
+    """Return the command that converts a file, and the flag that reads it as it is."""
+    command = f"iconv -f {name} -t UTF-8 {shlex.quote(source)} > utf8{Path(source).suffix}"
+    return command + dialect.or_flag("encoding", codec)
 
 
 def _taken(content: bytes, lines: int) -> int:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pyarrow import parquet
 
 from hwlit.bounded_files import told_size
-from hwlit.data.csv_records import check_columns, check_names
+from hwlit.data.columns import check_columns, check_names
 from hwlit.data.files import check_memory, open_file
 from hwlit.errors import DataError
 
@@ -44,7 +44,7 @@ def read_parquet(path: Path, wanted: Mapping[str, str]) -> dict[str, list[Any]]:
         try:
             with parquet.ParquetFile(source) as file:
                 schema, metadata = file.schema_arrow, file.metadata
-                check_names(path, schema.names)
+                check_names(path, schema.names, wanted)
                 check_columns(path, schema.names, wanted)
                 texts = [name for name in wanted if _is_text(path, schema.field(name))]
                 size = source.seek(0, 2)
@@ -84,9 +84,11 @@ def _is_text(path: Path, field: pa.Field) -> bool:
         return True
     numbers = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
     if not numbers and not pa.types.is_null(kind):
+        several = pa.types.is_list(kind) or pa.types.is_large_list(kind)
         raise DataError(
             f"{path} has the column {field.name!r} of type {str(kind)[:80]}; texts, numbers and "
             "true or false are read: choose another column or convert it"
+            + (" (several labels a row, multi-label, are not learnt)" if several else "")
         )
     return False
 

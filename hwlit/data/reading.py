@@ -6,9 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hwlit.data.columns import check_names, told_names
 from hwlit.data.content import check_length, read_content
-from hwlit.data.csv_records import Record, check_swallowed, read_records, split_lines, told_names
+from hwlit.data.csv_records import Record, check_swallowed, read_records, split_lines
+from hwlit.data.dialects import Dialect
 from hwlit.errors import DataError
+
+UNLABELLED = -1
 
 
 @dataclass(frozen=True)
@@ -17,12 +21,13 @@ class Rows:
 
     Args:
         texts: One text per row.
-        labels: One class id per row.
+        labels: One class id per row; `UNLABELLED` for a row that is in no part for want of one.
         source: The file or the hub data set that was read.
         revision: The commit of the hub data set, where known.
         bare: The texts without what was put before them, where something was: rows that agree in
             these are copies of one another. None where they are the texts.
         encoding: How the file was encoded, where that is known.
+        notes: How the file was read, where the file itself decided that.
     """
 
     texts: list[str]
@@ -31,6 +36,12 @@ class Rows:
     revision: str | None = None
     bare: list[str] | None = None
     encoding: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def labelled(self) -> list[int]:
+        """The numbers of the rows that have a label."""
+        return [row for row, label in enumerate(self.labels) if label != UNLABELLED]
 
     @property
     def keys(self) -> list[str]:
@@ -85,35 +96,35 @@ def read_rows(path: str | Path, forms: Sequence[Form]) -> Rows:
     Raises:
         DataError: See `read_csv`.
     """
-    rows, encoding = _read(Path(path), forms[0].columns, forms)
+    rows, encoding, notes = _read(Path(path), forms[0].columns, forms)
     form = next(form for form in forms if form.fits(list(rows[0])))
     bare = [" ".join(row[column] for column in form.text) for row in rows]
     labels = [form.values[row[form.label]] for row in rows]
     if not form.before:
-        return Rows(bare, labels, str(path), encoding=encoding)
+        return Rows(bare, labels, str(path), encoding=encoding, notes=notes)
     texts = [
         with_fields(text, {name: row[name] for name in form.before})
         for text, row in zip(bare, rows, strict=True)
     ]
-    return Rows(texts, labels, str(path), bare=bare, encoding=encoding)
+    return Rows(texts, labels, str(path), bare=bare, encoding=encoding, notes=notes)
 
 
 def read_csv(
     path: str | Path, columns: Sequence[str] | None = None, forms: Sequence[Form] = ()
 ) -> list[dict[str, str]]:
-    """Read a CSV file in UTF-8 without losing or changing a row.
+    """Read a CSV file without losing or changing a row.
 
     Args:
         path: The file.
         columns: The names of the columns of a file without a header; None takes the first record.
-        forms: The accepted forms. With them, missing columns, unknown labels and rows swallowed by
-            stray quotes are refused too.
+        forms: The accepted forms. With them, missing and doubled columns, unknown labels and rows
+            swallowed by stray quotes are refused too.
 
     Returns:
         One dict per row, column name to text as written ("NA", "None" and "" stay text).
 
     Raises:
-        DataError: The file cannot be read, is not UTF-8, is empty, or holds a record that is broken
+        DataError: The file cannot be read, is no text, is empty, or holds a record that is broken
             or ambiguous; the message names the line or byte.
     """
     return _read(Path(path), columns, forms)[0]
@@ -121,21 +132,28 @@ def read_csv(
 
 def _read(
     path: Path, columns: Sequence[str] | None, forms: Sequence[Form]
-) -> tuple[list[dict[str, str]], str]:
-    """Return the rows and the encoding of a CSV file."""
-    content = read_content(path, "CSV")
+) -> tuple[list[dict[str, str]], str, tuple[str, ...]]:
+    """Return the rows of a CSV file, its encoding, and how it was read."""
+    dialect = Dialect(columns=None if columns is None else tuple(columns))
+    content = read_content(path, "CSV", dialect)
     lines = split_lines(content.text)
-    names, records = read_records(path, lines, ",", columns)
+
+    def check(names: list[str], delimiter: str) -> None:
+        if forms:
+            form = _matching_form(path, names, forms)
+            check_names(path, names, (*form.before, *form.text, form.label))
+
+    found = read_records(path, lines, dialect, ",", columns or (), check)
+    names, records = found.names, found.records
     if forms:
         form = _matching_form(path, names, forms)
         label = names.index(form.label)
-        known = {label: form.values.__contains__}
-        check_swallowed(path, records, lines, ",", len(names), known)
+        check_swallowed(path, found, lines, {label: form.values.__contains__}, dialect)
         for record in records:
             _check_label(path, record, label, form)
             check_length(path, f"line {record.first}", max(record.fields, key=len))
     rows = [dict(zip(names, record.fields, strict=True)) for record in records]
-    return rows, content.encoding
+    return rows, content.encoding, found.notes
 
 
 def _matching_form(path: Path, names: list[str], forms: Sequence[Form]) -> Form:

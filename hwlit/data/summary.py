@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hwlit.data.reading import Rows
+from hwlit.data.reading import UNLABELLED, Rows
 from hwlit.data.splitting import Split, normalised
 from hwlit.data.tokens import TokenRows
 
@@ -15,12 +15,16 @@ FEW = 5  # test rows of a class; one of them moves its recall by 20 points or mo
 
 
 def fingerprint(files: Sequence[Rows], classes: Sequence[str]) -> str:
-    """Return the SHA-256 of all texts and class names of the files, in their order."""
+    """Return the SHA-256 of all texts and class names of the files, in their order.
+
+    The name of no class is the empty text, which no class has.
+    """
     digest = hashlib.sha256()
     for rows in files:
         digest.update(b"file %d " % len(rows.texts))
         for text, label in zip(rows.texts, rows.labels, strict=True):
-            for value in (text.encode(), classes[label].encode()):
+            name = "" if label == UNLABELLED else classes[label]
+            for value in (text.encode(), name.encode()):
                 digest.update(b"%d " % len(value) + value)
     return digest.hexdigest()
 
@@ -40,27 +44,32 @@ def summarise(
         Plain JSON. Counts are rows, lengths are tokens, shares lie between 0 and 1. `leakage` is
         the share of rows whose text, normalised, is in the training part; `test_in_file` is that of
         test rows before training rows with their text were dropped. `longest_text` is in
-        characters.
+        characters. Rows without a label are counted as read and as dropped, and nowhere else.
     """
     texts = [text for rows in files for text in rows.texts]
     keys = [[normalised(key) for key in rows.keys] for rows in files]
-    labels = [label for rows in files for label in rows.labels]
-    copies = [key for rows in files for key in rows.keys]
+    labels = [rows.labels[row] for rows in files for row in rows.labelled]
+    copies = [rows.keys[row] for rows in files for row in rows.labelled]
+    levelled = {
+        found[row] for rows, found in zip(files, keys, strict=True) for row in rows.labelled
+    }
     commonest = Counter(parts["train"].labels).most_common(1)[0][0]
     test = parts["test"].labels
     return {
         "source": [rows.source for rows in files],
         "revision": files[0].revision,
         "encoding": [rows.encoding for rows in files],
+        "notes": [list(rows.notes) for rows in files],
         "rows": {"read": len(texts)} | {name: len(part) for name, part in parts.items()},
         "duplicates": len(copies) - len(set(copies)),
-        "near_duplicates": len(copies) - len({key for found in keys for key in found}),
+        "near_duplicates": len(copies) - len(levelled),
         "texts_with_two_labels": _contradictions(copies, labels),
         "empty_texts": sum(not key.strip() for key in copies),
         "dropped": {
             "text_also_in_test": len(split.leaked),
             "beyond_asked_size": split.unused,
             "empty_text": split.empty,
+            "no_label": len(texts) - len(labels),
         },
         "leakage": {
             "test_in_file": _share(keys[-1], split.test, keys[0], split.train + split.leaked),
@@ -86,6 +95,7 @@ def remarks(report: dict[str, Any]) -> str:
         "copies of texts": report["near_duplicates"],
         "texts with two labels": report["texts_with_two_labels"],
         "rows dropped for an empty text": dropped["empty_text"],
+        "rows dropped for want of a label": dropped["no_label"],
         "empty texts kept": report["empty_texts"] - dropped["empty_text"],
         "training rows dropped because the test part has their text": dropped["text_also_in_test"],
     }
@@ -96,6 +106,7 @@ def remarks(report: dict[str, Any]) -> str:
         parts.append(f"texts cut to {report['max_length']} tokens {cut} ({share:.2g} %)")
     if any("byte order mark" in (encoding or "") for encoding in report["encoding"]):
         parts.append("a byte order mark left out")
+    parts += dict.fromkeys(note for notes in report["notes"] for note in notes)
     return f"data: {', '.join(parts)}" if parts else ""
 
 

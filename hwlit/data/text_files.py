@@ -2,34 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from hwlit.data.arguments import unquoted
 from hwlit.data.base import TextData
-from hwlit.data.labels import Classes, find_classes, is_missing, label_text
-from hwlit.data.reading import Rows
-from hwlit.data.tables import Table, read_table
+from hwlit.data.dialects import Dialect, dialect_of
+from hwlit.data.label_values import check_missing, label_values
+from hwlit.data.labels import Classes, find_classes
+from hwlit.data.reading import UNLABELLED, Rows
+from hwlit.data.tables import DELIMITED, Table, read_table
 from hwlit.errors import DataError, UsageError
 
-LONGEST_LABEL = 500  # characters; labels become names of classes
+NOT_GIVEN = Dialect(flags=True)
+TO_LABEL = "; to label it, use hwlit predict RUN --file"
 
 
 class TextFiles(TextData):
     """Your own labelled texts: `path`, and `test_path` where you have a test file.
 
     Files are read by their ending: .csv (commas), .tsv (tabs), .jsonl or .ndjson (one JSON object a
-    line), all in UTF-8, or .parquet. A label is what its column holds, as text; a whole number in
-    JSON or Parquet is written without its point (1.0 is "1"). Refused are empty labels (also "nan"
-    and "null", unless `label_names` names them), labels that differ only in case, white space or
-    the form of a number, and labels of the test file that the training file lacks.
+    line), .json (a list of objects, or one a line) or .parquet. Text is UTF-8, or UTF-16 with a
+    byte order mark. A label is what its column holds, as text; a whole number is written without
+    its point (1.0 is "1"). Refused are empty labels (also "nan" and "null", unless `label_names`
+    names them), labels that differ only in case, white space or the form of a number, labels of the
+    test file that the training file lacks, several labels in one row, and scores such as 3.5
+    (unless `label_names` names them).
 
     Args:
-        text_column: The column of the text; in double quotes where YAML would change the name.
+        text_column: The column of the text; in double quotes where YAML would change the name. In
+            JSON, a.b is the value b in the object a, and a.0 the only item of the list a.
         label_column: The column of the label; likewise.
         label_names: null takes the values found as names, sorted: numbers by size, others by code
             point. A list gives the values in the order of their ids or, where the values are 0, 1,
             2 and so on, their names. A mapping gives each value its name; values of one name are
             one class.
+        missing_labels: What to do with rows without a label, in the test file too: stop with an
+            "error", or "drop" them. The report counts them.
+        delimiter: What parts the columns of .csv and .tsv: comma, semicolon, tab or pipe. null
+            takes the comma for .csv and the tab for .tsv, unless the first line is sep=; or alike.
+        quotes: "standard" reads .csv and .tsv with quotes around texts that hold a delimiter, a
+            line end or a quote (doubled there). "none" takes quotes for letters, as in the files of
+            GLUE: a text cannot hold a delimiter or a line end then.
+        columns: The names of all columns in their order, for .csv and .tsv without a header, such
+            as [source, label, mark, sentence] for CoLA; null reads them from the first line.
+        encoding: The encoding of files that are not UTF-8 and have no byte order mark, by its name
+            in Python: cp1252 (Windows, western Europe), latin_1, utf_16_le, shift_jis, gb18030.
         max_length: Longer texts are cut to this many tokens.
         kwargs: See `TextData`.
     """
@@ -40,6 +58,11 @@ class TextFiles(TextData):
         text_column: str = "text",
         label_column: str = "label",
         label_names: list[str] | dict[str, str] | None = None,
+        missing_labels: Literal["error", "drop"] = "error",
+        delimiter: str | None = None,
+        quotes: Literal["standard", "none"] = "standard",
+        columns: list[str] | None = None,
+        encoding: str | None = None,
         max_length: int = 128,
         **kwargs: Any,
     ) -> None:
@@ -52,6 +75,9 @@ class TextFiles(TextData):
         self.text_column = unquoted(text_column)
         self.label_column = unquoted(label_column)
         self.label_names = label_names
+        self.missing_labels = missing_labels
+        self.dialect = dialect_of(encoding, delimiter, quotes, columns)
+        self._check_formats()
         self._classes: Classes | None = None
         self._train: Rows | None = None
 
@@ -70,18 +96,18 @@ class TextFiles(TextData):
         train, classes = self._training()
         if self.test_path is None:
             return train, None
-        table = self._table(self.test_path)
-        labels = []
-        for row, value in enumerate(self._values(table)):
-            if value not in classes.ids:
+        table = self._table(self.test_path, TO_LABEL)
+        values = self._values(table, TO_LABEL)
+        ids = [None if value is None else classes.id_of(value) for value in values]
+        for row, (value, label) in enumerate(zip(values, ids, strict=True)):
+            if value is not None and label is None:
                 known = ", ".join(map(repr, classes.ids))[:300]
+                hidden = "" if any(label is not None for label in ids) else TO_LABEL
                 raise DataError(
                     f"{self.test_path}: {table.place(row)} has the label {value[:80]!r}, which "
-                    f"{self.path} lacks (it has {known}); correct or remove the row"
+                    f"{self.path} lacks (it has {known}); correct or remove the row{hidden}"
                 )
-            labels.append(classes.ids[value])
-        texts = table.texts(self.text_column)
-        return train, Rows(texts, labels, self.test_path, encoding=table.encoding)
+        return train, self._rows(table, self.test_path, values, classes)
 
     def columns(self) -> dict[str, Any]:
         """Return which columns were read and the class name of each label."""
@@ -90,6 +116,8 @@ class TextFiles(TextData):
             "text_column": self.text_column,
             "label_column": self.label_column,
             "label_names": {value: classes.names[i] for value, i in classes.ids.items()},
+            "missing_labels_policy": self.missing_labels,
+            **({} if self.dialect == NOT_GIVEN else {"dialect": self.dialect.as_record()}),
         }
 
     def _training(self) -> tuple[Rows, Classes]:
@@ -100,44 +128,45 @@ class TextFiles(TextData):
             values = self._values(table)
             places: dict[str, str] = {}
             for row, value in enumerate(values):
-                if value not in places:
+                if value is not None and value not in places:
                     places[value] = table.place(row)
-            self._classes = find_classes(self.path, places, len(values), self.label_names)
-            labels = [self._classes.ids[value] for value in values]
-            texts = table.texts(self.text_column)
-            self._train = Rows(texts, labels, self.path, encoding=table.encoding)
+            labelled = len(values) - values.count(None)
+            self._classes = find_classes(self.path, places, labelled, self.label_names)
+            self._train = self._rows(table, self.path, values, self._classes)
         return self._train, self._classes
 
-    def _table(self, path: str) -> Table:
+    def _rows(self, table: Table, path: str, values: list[str | None], classes: Classes) -> Rows:
+        """Return the rows of a file whose labels are known."""
+        ids = [UNLABELLED if value is None else classes.id_of(value) for value in values]
+        labels = [label for label in ids if label is not None]
+        pointed = {v for v in set(values) if v is not None and v not in classes.ids}
+        notes = table.notes + (("labels such as 1.0 read as 1",) if pointed else ())
+        texts = table.texts(self.text_column)
+        return Rows(texts, labels, path, encoding=table.encoding, notes=notes)
+
+    def _table(self, path: str, hint: str = "") -> Table:
         wanted = {
             self.text_column: "name the column of the texts by --data.text_column",
-            self.label_column: "name the column of the labels by --data.label_column",
+            self.label_column: f"name the column of the labels by --data.label_column{hint}",
         }
-        return read_table(path, wanted, self.label_column)
+        return read_table(path, wanted, self.label_column, self.dialect)
 
-    def _values(self, table: Table) -> list[str]:
-        """Return the labels of a file as text, and refuse missing ones."""
-        named = self.label_names or ()
-        values = []
-        for row, values_of_row in enumerate(table.rows):
-            found = values_of_row[self.label_column]
-            try:
-                value = label_text(found)
-            except TypeError as error:
-                raise DataError(
-                    f"{table.path}: {table.place(row)} has the label {str(found)[:80]} ({error}); "
-                    "use text or numbers"
-                ) from error
-            if value is None or (is_missing(value) and value not in named):
-                raise DataError(
-                    f"{table.path}: {table.place(row)} has no label ({found!r}); add it or remove "
-                    "the row"
-                )
-            if len(value) > LONGEST_LABEL:
-                raise DataError(
-                    f"{table.path}: {table.place(row)} has a label of {len(value):,} characters, "
-                    f"and a label has at most {LONGEST_LABEL}; name the right column by "
-                    "--data.label_column"
-                )
-            values.append(value)
+    def _values(self, table: Table, hint: str = "") -> list[str | None]:
+        values = label_values(table, self.label_column, self.label_names or ())
+        check_missing(table, values, self.missing_labels == "drop", hint)
         return values
+
+    def _check_formats(self) -> None:
+        """Refuse settings of .csv and .tsv where no file is one."""
+        paths = [path for path in (self.path, self.test_path) if path is not None]
+        given = {
+            "delimiter": self.dialect.delimiter,
+            "columns": self.dialect.columns,
+            "quotes": self.dialect.quotes if self.dialect.quotes != "standard" else None,
+        }
+        if paths and not any(Path(path).suffix.lower() in DELIMITED for path in paths):
+            for name, value in given.items():
+                if value is not None:
+                    raise UsageError(
+                        f"--data.{name} is of .csv and .tsv, and {paths[0]} is none; leave it out"
+                    )

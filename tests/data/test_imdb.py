@@ -30,6 +30,7 @@ def test_the_hub_parts_are_used_as_they_are(tokenizer, monkeypatch):
         "text_also_in_test": 5,
         "beyond_asked_size": 10 + 85 - 50,
         "empty_text": 0,
+        "no_label": 0,
     }
     assert report["leakage"]["test"] == 0
     assert report["revision"] == "abc"

@@ -34,7 +34,7 @@ def test_missing_labels_are_known():
 
 def test_names_are_the_values_sorted():
     assert classes(["b", "B2", "a"]).names == ("B2", "a", "b")
-    assert classes(["10", "9", "-1", "2.5"]).names == ("-1", "2.5", "9", "10")
+    assert classes(["10", "9", "-1", "2"]).names == ("-1", "2", "9", "10")
     assert classes(["10", "9", "x"]).names == ("10", "9", "x")
     assert classes(["10", "9"]).ids == {"9": 0, "10": 1}
 
@@ -61,7 +61,9 @@ def test_a_mapping_names_and_joins_values():
         (["a", "b"], {"a": "x", "b": "x"}, "has the one label"),
         (["a", "a "], None, "line 3 has the label 'a ', line 2 'a'; write them alike"),
         (["Sport", "news", "sport"], None, "line 4 has the label 'sport', line 2 'Sport'"),
-        (["1", "0", "1.0"], None, "line 4 has the label '1.0', line 2 '1'"),
+        (["1", "x", "1.0"], None, "line 4 has the label '1.0', line 2 '1'"),
+        (["1.1", "x", "1.10"], None, "line 4 has the label '1.10', line 2 '1.1'"),
+        (["1.1", "1.10"], ["1.1", "1.10"], "line 3 has the label '1.10', line 2 '1.1'"),
         (["1", "0", "01"], ["0", "1", "01"], "line 4 has the label '01', line 2 '1'"),
         (["a", "b"], ["a", "c"], "line 3 has the label 'b', which --data.label_names lacks"),
         (["1", "2"], ["x", "y"], "line 2 has the label '1', which"),
@@ -93,3 +95,66 @@ def test_more_than_a_thousand_classes_are_refused():
 def test_names_that_are_none_are_refused(names, told):
     with pytest.raises(UsageError, match=told):
         classes(["a", "b"], names)
+
+
+def test_whole_numbers_are_read_without_their_point():
+    found = classes(["1.0", "0.0", "1"])
+    assert (found.names, found.ids) == (("0", "1"), {"0": 0, "1": 1})
+    assert [found.id_of(value) for value in ("1", "1.0", "1.00", "1.", "1.5", "x")] == [
+        1, 1, 1, 1, None, None,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("values", [["1.0", "0.0"], ["1", "0"], ["0.0", "1"]])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["bad", "good"],
+        {0: "bad", 1: "good"},
+        {0.0: "bad", 1.0: "good"},
+        {"0.0": "bad", "1": "good"},
+    ],
+)
+def test_names_of_numbers_hold_with_and_without_a_point(values, names):
+    found = classes(values, names)
+    assert found.names == ("bad", "good")
+    assert [found.id_of(value) for value in values] == [int(float(value)) for value in values]
+
+
+def test_names_that_are_written_as_the_values_are_taken_as_written():
+    assert classes(["1.0", "2.0"], ["2.0", "1.0"]).ids == {"2.0": 0, "1.0": 1}
+    assert classes(["1.0", "1.1", "x"]).names == ("1.0", "1.1", "x")
+
+
+@pytest.mark.parametrize("values", [["0.0", "0.5", "1.0"], ["4", "3", "2.5"], ["1e-3", "2"]])
+def test_scores_are_no_classes_unless_they_are_named(values):
+    with pytest.raises(DataError, match=r"as scores have.*\(regression\).*--data\.label_names '\["):
+        classes(values)
+    assert classes(values, values).names == tuple(values)
+    assert classes([*values, "unknown"]).ids.keys() == {*values, "unknown"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["27", "2,27"], ["2, 27", "2"], ["a", "b", "a|b"], ["a;b", "b"], ["[27]", "[2, 27]"],
+        ["['a', 'b']", "['b']"], ["2 27", "27"], ["[ 2 27]", "[27]"], ["a|b", "b|c"],
+    ],
+)  # fmt: skip
+def test_several_labels_in_one_are_refused_unless_they_are_named(values):
+    with pytest.raises(
+        DataError, match=r"several in one .*no multi-label.*--data\.label_names '\["
+    ):
+        classes(values)
+    assert classes(values, values).names == tuple(values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["Paris, France", "Lyon, France", "Rome, Italy"], ["fire, and smoke", "calm", "water"],
+        ["red wine", "red", "wine"], ["Sci/Tech", "World"], ["C++", "C"], ["a, ", "b"], [",", "a"],
+    ],
+)  # fmt: skip
+def test_labels_with_marks_in_them_are_classes(values):
+    assert set(classes(values).names) == set(values)

@@ -28,13 +28,14 @@ def test_every_number_is_the_one_counted_by_hand():
     assert summary == {
         "source": ["some.csv"],
         "revision": None,
+        "notes": [[]],
         "encoding": ["UTF-8"],
         "rows": {"read": 10, "train": 5, "validation": 3, "test": 2},
         "duplicates": 2,
         "near_duplicates": 3,
         "texts_with_two_labels": 1,
         "empty_texts": 1,
-        "dropped": {"text_also_in_test": 0, "beyond_asked_size": 3, "empty_text": 2},
+        "dropped": {"text_also_in_test": 0, "beyond_asked_size": 3, "empty_text": 2, "no_label": 0},
         "leakage": {"test_in_file": 0.0, "test": 0.0, "validation": pytest.approx(1 / 3)},
         "classes": {
             "train": {"no": 5, "yes": 0},

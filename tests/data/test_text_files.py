@@ -6,6 +6,7 @@ from pyarrow import parquet
 
 from hwlit.data.ag_news import AGNews
 from hwlit.data.imdb import IMDB
+from hwlit.data.summary import remarks
 from hwlit.data.text_files import TextFiles
 from hwlit.data.tweets import Tweets
 from hwlit.errors import DataError, UsageError
@@ -117,7 +118,7 @@ def test_numbers_and_words_for_one_class_are_refused(make, tmp_path):
         _ = make(tmp_path / "x.jsonl").labels
     rows[7]["topic"] = [1]
     (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    with pytest.raises(DataError, match=r"line 8 has the label \[1\] \(list is no label\)"):
+    with pytest.raises(DataError, match=r"line 8 has the topic \[1\], which is no text"):
         _ = make(tmp_path / "x.jsonl").labels
 
 
@@ -175,7 +176,7 @@ def test_real_files_are_read_as_by_their_own_class(
     )  # fmt: skip
     assert ours.labels == own.labels
     assert ours.test_rows() == own.test_rows()
-    more = ("text_column", "label_column", "label_names", "before")
+    more = ("text_column", "label_column", "label_names", "before", "missing_labels_policy")
     reports = [
         {key: value for key, value in data.report().items() if key not in more}
         for data in (own, ours)
@@ -198,3 +199,113 @@ def test_a_real_file_without_a_header_is_read_once_it_has_one(real_data, tokeniz
     assert len(read.labels) == 7600
     assert read.labels == wanted.labels
     assert all(text.endswith(f" {end}") for text, end in zip(wanted.texts, read.texts, strict=True))
+
+
+@pytest.fixture
+def gaps_csv(write_csv):
+    """90 rows of two topics; every ninth has no label, and of those the first no text either."""
+    rows = [(f"t{i}" if i else "", "" if i % 9 == 0 else "ab"[i % 2]) for i in range(90)]
+    return write_csv(["body", "topic"], rows)
+
+
+def test_rows_without_a_label_may_be_dropped_and_are_counted(make, gaps_csv, write_csv):
+    with pytest.raises(
+        DataError, match=r"line 2 has no label, as 10 of 90 rows;.*missing_labels dr"
+    ):
+        _ = make(gaps_csv).labels
+    data = make(gaps_csv, missing_labels="drop")
+    report = data.report()
+    assert (report["rows"]["read"], report["dropped"]["no_label"]) == (90, 10)
+    assert sum(report["rows"][part] for part in ("train", "validation", "test")) == 80
+    assert (report["empty_texts"], report["dropped"]["empty_text"]) == (0, 0)
+    assert report["missing_labels_policy"] == "drop"
+    assert "rows dropped for want of a label 10" in remarks(report)
+    rows = {row: (text, label) for row, text, label in data.test_rows()}
+    assert all((text, label) == (f"t{row}", row % 2) for row, (text, label) in rows.items())
+    assert not any(row % 9 == 0 for row in rows)
+    test = write_csv(["body", "topic"], [("x", "a"), ("y", "nan"), ("z", "b")], "test.csv")
+    data = make(gaps_csv, missing_labels="drop", test_path=str(test))
+    assert data.test_rows() == [(0, "x", 0), (2, "z", 1)]
+    assert data.report()["dropped"]["no_label"] == 11
+
+
+def test_unlabelled_rows_change_the_fingerprint_and_no_share(make, write_csv):
+    rows = [(f"t{i}", "ab"[i % 2]) for i in range(60)]
+    whole = make(write_csv(["body", "topic"], rows)).report()
+    more = [*rows, ("t0", ""), ("new", "")]
+    gaps = make(write_csv(["body", "topic"], more, "gaps.csv"), missing_labels="drop").report()
+    other = {"source", "fingerprint", "rows", "dropped", "missing_labels_policy"}
+    assert {k: v for k, v in gaps.items() if k not in other} == {
+        k: v for k, v in whole.items() if k not in other
+    }
+    assert gaps["fingerprint"] != whole["fingerprint"]
+
+
+def test_a_file_without_any_label_is_for_predict(make, topics_csv, write_csv):
+    hidden = write_csv(["body", "topic"], [("x", "-1"), ("y", "-1")], "hidden.csv")
+    none = write_csv(["body", "topic"], [("x", ""), ("y", "")], "none.csv")
+    lacks = write_csv(["body", "id"], [("x", "1"), ("y", "2")], "lacks.csv")
+    for test, told in ((hidden, "has the label '-1'"), (none, "none of its 2"), (lacks, "column")):
+        with pytest.raises(DataError) as caught:
+            make(topics_csv, test_path=str(test), missing_labels="drop").prepare_data()
+        assert told in str(caught.value)
+        assert "to label it, use hwlit predict RUN --file" in str(caught.value)
+    with pytest.raises(DataError, match=r"none of its 2 rows has a label; add labels"):
+        _ = make(none, missing_labels="drop").labels
+
+
+def test_labels_with_and_without_a_point_are_one_class_in_every_file(make, write_csv):
+    rows = [(f"t{i}", f"{i % 2}.0") for i in range(60)]
+    path = write_csv(["body", "topic"], rows)
+    test = write_csv(["body", "topic"], [("x", "1"), ("y", "0.0")], "test.csv")
+    data = make(path, test_path=str(test), label_names=["bad", "good"])
+    assert data.test_rows() == [(0, "x", 1), (1, "y", 0)]
+    assert data.report()["notes"] == [["labels such as 1.0 read as 1"]] * 2
+    assert "labels such as 1.0 read as 1" in remarks(data.report())
+    assert make(path).labels == ("0", "1")
+
+
+def test_lists_of_labels_get_one_sentence(make, tmp_path):
+    path = tmp_path / "x.jsonl"
+    rows = [{"body": f"t{i}", "topic": ["a", "b"][: 1 + i % 2]} for i in range(20)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(DataError, match=r"line 2 has 2 labels in topic, \['a', 'b'\].*multi-label"):
+        _ = make(path).labels
+    rows = [{"body": f"t{i}", "topic": [{"value": "ab"[i % 2]}]} for i in range(60)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(DataError, match=r"but holds topic\.0\.value; name one of these by"):
+        _ = make(path).labels
+    assert make(path, label_column="topic.0.value").labels == ("a", "b")
+    rows[3]["topic"] = []
+    path.write_text("\n".join(map(json.dumps, rows)))
+    data = make(path, label_column="topic.0.value", missing_labels="drop")
+    assert data.report()["dropped"]["no_label"] == 1
+
+
+def test_how_files_are_written_is_in_the_record(make, tmp_path):
+    lines = [f'x\t{"ab"[i % 2]}\t\t"t{i} café' for i in range(60)]
+    (tmp_path / "x.tsv").write_bytes("\n".join(lines).encode("latin-1"))
+    data = make(
+        tmp_path / "x.tsv", quotes="none", columns=["source", "topic", "mark", "body"],
+        encoding="latin-1",
+    )  # fmt: skip
+    report = json.loads(json.dumps(data.report()))
+    assert report["dialect"] == {
+        "encoding": "latin_1", "delimiter": None, "quotes": "none",
+        "columns": ["source", "topic", "mark", "body"],
+    }  # fmt: skip
+    assert report["encoding"] == ["latin_1"]
+    assert all(text == f'"t{row} café' for row, text, _ in data.test_rows())
+
+
+def test_the_dialect_is_in_the_record_only_where_it_was_given(make, topics_csv):
+    assert "dialect" not in make(topics_csv).report()
+
+
+@pytest.mark.parametrize(
+    "given", [{"delimiter": "tab"}, {"quotes": "none"}, {"columns": ["topic", "body"]}]
+)
+def test_settings_of_tables_of_text_are_refused_for_other_files(given, make, tmp_path):
+    with pytest.raises(UsageError, match=r"is of \.csv and \.tsv, and .*x\.json is none"):
+        make(tmp_path / "x.json", **given)
+    make(tmp_path / "x.json", test_path=str(tmp_path / "x.csv"), **given)

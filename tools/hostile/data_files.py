@@ -22,7 +22,15 @@ Write = Callable[[Path], object]
 
 def cases() -> list[Hostile]:
     """Return every case."""
-    return [*_no_files(), *_texts(), *_json_lines(), *_parquet(), *_places(), *_numbers()]
+    return [
+        *_no_files(),
+        *_texts(),
+        *_json_lines(),
+        *_ways_to_read(),
+        *_parquet(),
+        *_places(),
+        *_numbers(),
+    ]
 
 
 def _case(
@@ -97,13 +105,22 @@ def _texts() -> list[Hostile]:
         _case("a quote that is never closed", "quotes", "x.csv",
               _bytes(HEADER + b'"a,1\n' + b"b,0\n" * 300_000)),
         _case("300,000 columns", "no column 'text'", "x.csv", _bytes(many + b"\n" + many)),
-        _case("300,000 columns of one name", "twice", "x.csv", _bytes(many + b",c7\n" + many)),
+        _case("300,000 columns of one name", "no column 'text'", "x.csv",
+              _bytes(many + b",c7\n" + many)),
+        _case("300,000 columns, two of them read", "'text' twice", "x.csv",
+              _bytes(b"text,text," + many + b"\n" + many)),
         _case("300,000 columns and a row of one", "has 1 fields instead of 300000", "x.csv",
               _bytes(many + b"\n1\n")),
         _case("a NUL byte in a text", "NUL byte at byte 13", "x.csv", _bytes(HEADER + b"a\0b,1\n")),
         _case("a NUL byte behind a million", "NUL byte", "x.csv",
               _bytes(HEADER + b"a,1\n" * 300_000 + b"\0,1\n")),
-        _case("UTF-16", "not UTF-8: byte 0", "x.csv", _bytes("text\na\n".encode("utf-16"))),
+        _case("half a character in UTF-16", "not UTF-16: byte 10", "x.csv",
+              _bytes("text\n".encode("utf-16")[:10] + b"\0\xd8\n\0")),
+        _case("UTF-16 without its mark", "iconv -f UTF-16LE", "x.csv",
+              _bytes("text\na\n".encode("utf-16-le"))),
+        _case("a delimiter that nobody reads", "parts its columns", "x.csv",
+              _bytes(b"sep=\x1b\n" + HEADER + b"a,1\n"), kind="screen"),
+        _case("a file of one stated delimiter", "has no rows", "x.csv", _bytes(b"sep=;\n")),
     ]  # fmt: skip
 
 
@@ -115,8 +132,24 @@ def _json_lines() -> list[Hostile]:
         _case("brackets 200,000 deep", "line 1 is no JSON", "x.jsonl", _bytes(deep)),
         _case("a number of 5,000 digits", "line 1 is no JSON", "x.jsonl",
               _bytes(b'{"text": "a", "target": ' + b"1" * 5000 + b"}\n")),
-        _case("200,000 keys of which one comes twice", "'k7' twice", "x.jsonl",
+        _case("200,000 keys of which one comes twice", "no column 'text'", "x.jsonl",
               _bytes(f'{{{keys}, "k7": 1}}\n'.encode())),
+        _case("200,000 keys, one of them read and twice", "'text' twice", "x.jsonl",
+              _bytes(f'{{{keys}, "text": 1, "text": 1}}\n'.encode())),
+        *(
+            _case(f"{what}, as a list of rows", told, "x.json", _bytes(content))
+            for what, told, content in (
+                ("brackets 200,000 deep", "line 1 is no JSON", b"[" * 200_000),
+                ("objects 200,000 deep", "line 1 is no JSON", b'{"data":' * 200_000),
+                ("objects 500 deep", "no column 'text'",
+                 b"[" + b'{"a":' * 500 + b"1" + b"}" * 500 + b"]"),
+                ("a million lists of nothing", "holds a list",
+                 b"[" + b"[]," * 1_000_000 + b"[]]"),
+                ("two lists of rows", "cannot be told",
+                 b'{"a": [{"text": "x"}], "b": [{"text": 1}]}'),
+                ("a list that ends nowhere", "line 1 is no JSON", b'[{"text": "a"},' * 100_000),
+            )
+        ),
         _case("half a character", "half a character", "x.jsonl",
               _bytes(b'{"text": "a\\ud800", "target": 1}\n')),
         *(
@@ -124,6 +157,23 @@ def _json_lines() -> list[Hostile]:
                   _bytes(f'{{"text": "a", "target": {value}}}\n'.encode()), *FILES)
             for name, value in odd.items()
         ),
+    ]  # fmt: skip
+
+
+def _ways_to_read() -> list[Hostile]:
+    """Return what the flags and a record say of how files are written."""
+    told = {
+        "encoding": ("bz2", "no text encoding"),
+        "delimiter": ("\x1b[2J", "give comma"),
+        "columns": ("[]", "is empty"),
+    }
+    return [
+        Hostile(f"--data.{name} {value}", "screen",
+                ("fit", "SMALL", "--config", "text/files", f"--data.{name}", value), (2,), sentence)
+        for name, (value, sentence) in told.items()
+    ] + [
+        _case("columns of two lengths", "differ in their rows", "x.json",
+              _bytes(b'{"text": ["a"], "target": [1, 2]}'), *FILES),
     ]  # fmt: skip
 
 
