@@ -48,7 +48,10 @@ def settle_padding(
             raise UsageError(f"the tokenizer of {pretrained} has no token that could pad texts")
         tokenizer.pad_token = usable[0]
     # Elsewhere either side gives the same logits; the right one keeps positions as in pretraining.
-    tokenizer.padding_side = "left" if config.model_type in READ_LAST_PLACE else "right"
+    side = "left" if config.model_type in READ_LAST_PLACE else "right"
+    if tokenizer.init_kwargs.get("padding_side", "right") != side:
+        tokenizer.init_kwargs["padding_side"] = side  # by which it is saved beside an export
+    tokenizer.padding_side = side
     told = pad_id(config)
     if told in (None, tokenizer.pad_token_id) or not _is_row(config, told):
         return

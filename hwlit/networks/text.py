@@ -175,6 +175,8 @@ def load_classifier(
     made_by: Any = AutoModelForSequenceClassification
     with loading(what, _instead(pretrained)):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **names)
+        rows = getattr(config.get_text_config(), "vocab_size", None)
+        Limits(rows, None).check_tokenizer(pretrained, tokenizer)
         if (told := pad_id(config)) not in (None, tokenizer.pad_token_id):
             names["pad_token_id"] = config.pad_token_id = tokenizer.pad_token_id
         check_size(lambda: _made(config, dtype), folder, what)
@@ -193,14 +195,13 @@ def load_classifier(
     _keep_packing(network)
     network.config.problem_type = "single_label_classification"
     network.config.get_text_config().pad_token_id = tokenizer.pad_token_id
-    (limits := limits_of(network)).check_tokenizer(pretrained, tokenizer)
     mismatched = (key[0] for key in info["mismatched_keys"])
     fresh = sorted({*info["missing_keys"], *mismatched, *untrained_pooler(network)})
     heads = find_heads(network, tuple(fresh))
     head, renewed = settle_head(network, read_object(folder / "config.json"), heads, info, labels)
     # Lightning keeps the mode it finds, and from_pretrained leaves the network in eval mode.
     return Classifier(
-        network.train(), heads, (*fresh, *renewed), tokenizer, limits, head,
+        network.train(), heads, (*fresh, *renewed), tokenizer, limits_of(network), head,
         _remarks(head, told, tokenizer),
     )  # fmt: skip
 
