@@ -136,10 +136,18 @@ def load(run: Path, record: Record) -> tuple[Classifier, PreTrainedTokenizerBase
 
     Raises:
         UsageError: The run is none of text classification.
-        IntegrityError: The run holds no exported model, or its base model has changed.
+        IntegrityError: The run has not ended well, holds no exported model, or its base model has
+            changed.
     """
     if record.task not in (TASK, None):  # None is a damaged record, which lacks more
         raise UsageError(f"{run} labels no texts: it draws pictures, by hwlit generate")
+    if record.status != "ok":  # its export may be there, and not give what was tested
+        why = f" ({record.error})" if record.error else ""
+        on = f"go on with it: hwlit fit --resume {run}" if record.status == "interrupted" else ""
+        raise IntegrityError(
+            f"{run} is no finished run: its status is {record.status}{why}; "
+            f"{on or 'train it again'}"
+        )
     need(run, record, "model.labels", "model.pretrained", "model.sha256", "data.max_length")
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     folder = run / "adapter"
@@ -168,7 +176,7 @@ def load(run: Path, record: Record) -> tuple[Classifier, PreTrainedTokenizerBase
         )
     quantization = read_quantization(folder / BASE) if (folder / BASE).exists() else None
     try:
-        base = load_classifier(name, labels, quantization=quantization).network
+        base = load_classifier(name, labels, quantization=quantization, tokenizer=tokenizer).network
     except UsageError as error:
         if isinstance(error.__cause__, ImportError):  # of a package that quantises
             raise UsageError(MISSING.format(folder / BASE)) from error

@@ -103,6 +103,7 @@ def test_a_tpu_gets_the_same_but_for_torch():
         ("torch", "2.9.1"), ("filelock", "3.20.2"), ("ray", "2.53.0"), ("pillow", "12.3.0"),
         ("tqdm", "4.66.2"), ("jinja2", "3.1.5"), ("orjson", "3.11.5"), ("diffusers", "0.42.0"),
         ("lightning", "2.6.3"), ("pytest", "9.0.2"),
+        ("sentencepiece", "0.2.0"),
     ],
 )  # fmt: skip
 def test_no_version_with_a_known_hole_is_admitted(name, too_old):

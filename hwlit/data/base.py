@@ -193,6 +193,11 @@ class TextData(ResumableData, ABC):
             batches[size] = collate([part[int(order[int(place)])] for place in middles])
         return batches
 
+    def largest_token(self) -> int:
+        """Return the largest token id of all texts and of what pads them."""
+        ready = self._ready()
+        return max(ready.collate.pad_id, *(int(p.tokens.ids.max()) for p in ready.parts.values()))
+
     def _ready(self) -> _Prepared:
         self.prepare_data()
         assert self._prepared is not None

@@ -14,6 +14,7 @@ from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -22,15 +23,14 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 from hwlit.errors import UsageError
 from hwlit.networks import small_llama
 from hwlit.networks.hub import vetted, why_not
+from hwlit.networks.label_names import NO_HEAD, settle_head
+from hwlit.networks.limits import Limits, limits_of
 from hwlit.networks.loading import check_size, loading, try_tokenizer
 from hwlit.networks.minilm import HUB_ID, minilm_path
-from hwlit.networks.vetting import ADAPTER
+from hwlit.networks.no_model import lacks_sentencepiece, refuse_no_model
+from hwlit.networks.padding import pad_id, settle_padding
+from hwlit.networks.plain_files import read_object
 from hwlit.storage import sha256
-
-# Tokens that mean padding, in the order of preference. A token that ends texts is the last resort:
-# Llama-type classifiers read the last token that is not padding, by id.
-# Source of the first: Llama 3 tokenizer_config.json, reserved for this use.
-PAD_TOKENS = ("<|finetune_right_pad_id|>", "<pad>", "[PAD]", "<|pad|>", "<|endoftext|>", "<unk>")
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,19 @@ class Classifier:
         heads: Names of the modules that belong to the task: the classification head and whatever
             else has no pretrained weights (BERT's pooler, where it is fresh).
         fresh: Names of the parameters that have no pretrained weights.
+        tokenizer: Its tokenizer; it pads with the token that the network takes for padding.
+        limits: What the network can read.
+        head: What became of the pretrained head, in one sentence.
+        remarks: What a user should know about the model, one sentence each.
     """
 
     network: PreTrainedModel
     heads: tuple[str, ...]
     fresh: tuple[str, ...]
+    tokenizer: PreTrainedTokenizerBase
+    limits: Limits
+    head: str
+    remarks: tuple[str, ...]
 
 
 def find_pretrained(pretrained: str) -> Source:
@@ -79,11 +87,7 @@ def find_pretrained(pretrained: str) -> Source:
     if folder.is_file():
         raise UsageError(f"--model.pretrained {pretrained} is a file; give the model's folder")
     if folder.is_dir():
-        if (folder / ADAPTER).is_file():
-            raise UsageError(
-                f"model folder {folder} holds an adapter of PEFT; give the model that it belongs "
-                "to, or fold it in first: hwlit export RUN --merged DIR"
-            )
+        refuse_no_model(folder, pretrained)
         if not (folder / "config.json").is_file():
             raise UsageError(
                 f"model folder {folder} holds no config.json; give the folder that "
@@ -108,25 +112,26 @@ def load_tokenizer(pretrained: str) -> PreTrainedTokenizerBase:
     """
     location = find_pretrained(pretrained).location
     folder = vetted(location)
-    with loading(f"the tokenizer {pretrained!r}", _instead(pretrained)):
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            location, trust_remote_code=False, revision=_commit(folder)
-        )
-        try_tokenizer(tokenizer, folder)
+    refuse_no_model(folder, pretrained)
+    try:
+        with loading(f"the tokenizer {pretrained!r}", _instead(pretrained)):
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+                location, trust_remote_code=False, revision=_commit(folder)
+            )
+            try_tokenizer(tokenizer, folder)
+    except UsageError as error:
+        if (told := lacks_sentencepiece(folder)) is not None:
+            raise UsageError(f"the tokenizer of {pretrained} {told}") from error
+        raise
     files = set(tokenizer.vocab_files_names.values())
     if Path(location).is_dir() and not has_vocabulary(tokenizer, folder):
         raise UsageError(
             f"model folder {folder} holds no tokenizer ({', '.join(sorted(files))}); "
             "save one beside the weights with save_pretrained"
         )
-    if tokenizer.pad_token is None:
-        vocabulary = tokenizer.get_vocab()
-        usable = [token for token in (*PAD_TOKENS, tokenizer.eos_token) if token in vocabulary]
-        if not usable:
-            raise UsageError(f"the tokenizer of {pretrained} has no token that could pad texts")
-        tokenizer.pad_token = usable[0]
-    # Either side gives the same logits; the right one keeps positions as in pretraining.
-    tokenizer.padding_side = "right"
+    with loading(f"the model {pretrained!r}", _instead(pretrained)):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        settle_padding(tokenizer, pretrained, folder, config, lambda: _made(config))
     return tokenizer
 
 
@@ -143,6 +148,7 @@ def load_classifier(
     labels: tuple[str, ...],
     dtype: torch.dtype = torch.float32,
     quantization: QuantizationConfigMixin | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
 ) -> Classifier:
     """Load a sequence classifier with a head for the given labels.
 
@@ -151,14 +157,16 @@ def load_classifier(
         labels: Class names in id order; they go into the network's config.
         dtype: Precision of the weights, loaded directly.
         quantization: How transformers quantises the weights as it loads them.
+        tokenizer: The one that goes with it; None takes the model's own.
 
     Raises:
         UsageError: The model cannot be found, has no safetensors weights or those of another
-            network, is quantised already, or needs code of its own.
+            network, is quantised already, needs code of its own, or lacks tokens of its tokenizer.
         IntegrityError: The weights are damaged.
     """
     location, what = find_pretrained(pretrained).location, f"the model {pretrained!r}"
     folder = vetted(location)
+    tokenizer = tokenizer or load_tokenizer(pretrained)
     names: dict[str, Any] = {
         "num_labels": len(labels),
         "id2label": dict(enumerate(labels)),
@@ -167,7 +175,11 @@ def load_classifier(
     made_by: Any = AutoModelForSequenceClassification
     with loading(what, _instead(pretrained)):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **names)
-        check_size(lambda: made_by.from_config(config, dtype=dtype), folder, what)
+        rows = getattr(config.get_text_config(), "vocab_size", None)
+        Limits(rows, None).check_tokenizer(pretrained, tokenizer)
+        if (told := pad_id(config)) not in (None, tokenizer.pad_token_id):
+            names["pad_token_id"] = config.pad_token_id = tokenizer.pad_token_id
+        check_size(lambda: _made(config, dtype), folder, what)
         network, info = made_by.from_pretrained(
             location,
             dtype=dtype,
@@ -182,12 +194,39 @@ def load_classifier(
     _refuse_other_weights(network, info, pretrained)
     _keep_packing(network)
     network.config.problem_type = "single_label_classification"
-    if network.config.get_text_config().pad_token_id is None:
-        network.config.get_text_config().pad_token_id = load_tokenizer(pretrained).pad_token_id
+    network.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     mismatched = (key[0] for key in info["mismatched_keys"])
     fresh = sorted({*info["missing_keys"], *mismatched, *untrained_pooler(network)})
+    heads = find_heads(network, tuple(fresh))
+    head, renewed = settle_head(network, read_object(folder / "config.json"), heads, info, labels)
     # Lightning keeps the mode it finds, and from_pretrained leaves the network in eval mode.
-    return Classifier(network.train(), find_heads(network, tuple(fresh)), tuple(fresh))
+    return Classifier(
+        network.train(), heads, (*fresh, *renewed), tokenizer, limits_of(network), head,
+        _remarks(head, told, tokenizer),
+    )  # fmt: skip
+
+
+def _remarks(head: str, told: int | None, tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
+    """Return what was changed of the pretrained model.
+
+    Args:
+        head: What became of its head.
+        told: The padding id in its config.
+        tokenizer: Its tokenizer.
+    """
+    found = [] if head == NO_HEAD else [f"head: {head}"]
+    if told not in (None, tokenizer.pad_token_id):
+        found.append(
+            f"padding: the model's config has token {told}, its tokenizer pads with token "
+            f"{tokenizer.pad_token_id} ({tokenizer.pad_token}), which both have now"
+        )
+    return tuple(found)
+
+
+def _made(config: PreTrainedConfig, dtype: torch.dtype | None = None) -> nn.Module:
+    made_by: Any = AutoModelForSequenceClassification
+    network: nn.Module = made_by.from_config(config, dtype=dtype)
+    return network
 
 
 def find_heads(network: PreTrainedModel, fresh: tuple[str, ...] = ()) -> tuple[str, ...]:

@@ -42,7 +42,8 @@ class TextRun(Run[TextClassification, TextData]):
             self._data.setup("fit")
         with self._phases.phase("load"):
             self._model.configure_model()
-        return remarks(self._data.report())
+            self._model.check_data(self._data.max_length, self._data.largest_token())
+        return "\n".join([remarks(self._data.report()), *self._model.remarks])
 
     def _export(self) -> None:
         text = self._predictions.to_csv(self._texts())

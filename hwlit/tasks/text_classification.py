@@ -30,6 +30,7 @@ from hwlit.exports.peft_folder import write_peft_folder
 from hwlit.exports.quantized_folder import write_quantized_folder
 from hwlit.exports.reload import check_reload
 from hwlit.exports.transformers_folder import write_transformers_folder
+from hwlit.networks.limits import Limits
 from hwlit.networks.text import (
     find_pretrained,
     load_classifier,
@@ -39,6 +40,7 @@ from hwlit.networks.text import (
 )
 from hwlit.records import Record
 from hwlit.tasks.base import Schedule, Task
+from hwlit.tasks.padding_check import padding_remark, padding_share
 from hwlit.tasks.precision import computing_dtype
 from hwlit.tasks.quantized_check import batched_logits, check_quantized
 
@@ -84,6 +86,9 @@ class TextClassification(Task):
         self.labels = tuple(labels)
         self.gradient_checkpointing = gradient_checkpointing
         self.fresh: tuple[str, ...] = ()
+        self.head, self.remarks = "", list[str]()
+        self.limits = Limits(None, None)
+        self.reads_padding = False
         metrics = classification_metrics(len(labels))
         self.validation_metrics = metrics.clone(prefix="val/")
         self.test_metrics = metrics.clone(prefix="test/")
@@ -92,9 +97,19 @@ class TextClassification(Task):
         self.test_loss = MeanMetric()
 
     def build(self, dtype: torch.dtype) -> tuple[nn.Module, tuple[str, ...]]:
-        """Load the classifier with a fresh head for the labels."""
+        """Load the classifier with a head for the labels; the first time padding is tried.
+
+        Raises:
+            UsageError: It cannot be used, or reads padding as if it were text.
+        """
         loaded = load_classifier(self.pretrained, self.labels, dtype)
-        self.fresh = loaded.fresh
+        self.fresh, self.head, self.limits = loaded.fresh, loaded.head, loaded.limits
+        if not self._built:
+            network, tokenizer = loaded.network, loaded.tokenizer
+            share = padding_share(network, tokenizer, loaded.limits, self.pretrained)
+            told = padding_remark(share, dtype)
+            self.reads_padding = told is not None
+            self.remarks = [*loaded.remarks, *filter(None, [told])]
         if self.gradient_checkpointing:
             loaded.network.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
         return loaded.network, loaded.heads
@@ -117,9 +132,25 @@ class TextClassification(Task):
             "architecture": type(self.network).__name__,
             "labels": list(self.labels),
             "fresh": list(self.fresh),
+            "head": self.head,
+            "remarks": self.remarks,
             "dtype": str(self.frozen_dtype).removeprefix("torch."),
             "gradient_checkpointing": self.gradient_checkpointing,
         }
+
+    def check_data(self, max_length: int, largest_token: int) -> None:
+        """Compare what the data gives with what the network reads.
+
+        Args:
+            max_length: Tokens after which a text is cut.
+            largest_token: The largest token id of all texts and of what pads them.
+
+        Raises:
+            UsageError: The network has fewer positions, or no row for that token.
+        """
+        self.limits.check_length(self.pretrained, max_length)
+        if self.limits.tokens is not None and largest_token >= self.limits.tokens:
+            self.limits.check(self.pretrained, load_tokenizer(self.pretrained), [largest_token])
 
     def logits(self, network: nn.Module, batch: Batch) -> Tensor:
         """Return the logits of a network, (rows, labels) in fp32, for a padded batch."""
@@ -235,9 +266,9 @@ class TextClassification(Task):
             return check_quantized(folder, converted.float().eval(), texts, logits, max_length)
         location = find_pretrained(self.pretrained).location
         dtype = computing_dtype(self.trainer.precision)
-        if not self.adapter.rounds:
+        if not (self.adapter.rounds or self.reads_padding):
             return check_reload(folder, location, texts, logits, max_length, dtype, fresh=fresh)
-        if dtype == torch.float32:
+        if self.adapter.rounds and dtype == torch.float32:
             dtype = torch.bfloat16  # other kernels for a quantised base agree to as many digits
         network: nn.Module = self.network
         with self.trainer.precision_plugin.forward_context():

@@ -22,6 +22,12 @@ HEADS = {
 }
 
 
+def save(network, model, folder):
+    """Save a network beside the tokenizer of the model that it was made from."""
+    network.save_pretrained(folder)
+    load_tokenizer(model).save_pretrained(folder)
+
+
 @pytest.mark.parametrize("kind", HEADS)
 def test_heads_and_labels_of_every_shape(kind, tiny_models):
     loaded = load_classifier(tiny_models[kind], ("a", "b", "c"))
@@ -38,12 +44,13 @@ def test_heads_and_labels_of_every_shape(kind, tiny_models):
 def test_a_trained_pooler_stays_with_the_base(tiny_models, tmp_path):
     network = load_classifier(tiny_models["bert"], ("a", "b")).network
     torch.nn.init.normal_(network.bert.pooler.dense.bias)
-    network.save_pretrained(tmp_path)
+    save(network, tiny_models["bert"], tmp_path)
     assert load_classifier(str(tmp_path), ("a", "b")).heads == ("classifier",)
 
 
 def test_a_head_for_other_labels_is_made_anew(tiny_models, tmp_path):
-    load_classifier(tiny_models["distilbert"], ("a", "b", "c")).network.save_pretrained(tmp_path)
+    network = load_classifier(tiny_models["distilbert"], ("a", "b", "c")).network
+    save(network, tiny_models["distilbert"], tmp_path)
     loaded = load_classifier(str(tmp_path), ("x", "y"))
     assert set(loaded.fresh) == {"classifier.weight", "classifier.bias"}
 
