@@ -30,6 +30,7 @@ from hwlit.errors import DataError, IntegrityError, ResourceError, UsageError, w
 from hwlit.exports.peft_folder import BASE
 from hwlit.exports.quantized_folder import is_quantized, read_quantized
 from hwlit.exports.stock_classifier import encode
+from hwlit.exports.transformers_folder import write_whole
 from hwlit.networks.empty import empty_classifier
 from hwlit.networks.exported import adapted, again, whole_classifier
 from hwlit.networks.loading import loading, try_tokenizer
@@ -123,8 +124,7 @@ def export_merged(run: Path, folder: Path) -> None:
         network = _merged(network, run, record)
     dequantize(network)
     with writing(folder), replacing_folder(folder) as staged:
-        network.save_pretrained(staged)
-        tokenizer.save_pretrained(staged)
+        write_whole(staged, network, tokenizer)
 
 
 def load(run: Path, record: Record) -> tuple[Classifier, PreTrainedTokenizerBase]:
@@ -151,7 +151,7 @@ def load(run: Path, record: Record) -> tuple[Classifier, PreTrainedTokenizerBase
     need(run, record, "model.labels", "model.pretrained", "model.sha256", "data.max_length")
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     folder = run / "adapter"
-    if not (folder / "config.json").is_file():
+    if not any((folder / name).is_file() for name in ("config.json", ADAPTER)):
         raise IntegrityError(f"{run} holds no exported model: its status is {record.status}")
     vet(folder)
     with loading(f"the tokenizer of {run}", again, IntegrityError):

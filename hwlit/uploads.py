@@ -19,14 +19,14 @@ from safetensors import SafetensorError, safe_open
 from hwlit.errors import IntegrityError, UsageError
 from hwlit.exports import stock_pipeline
 from hwlit.exports.model_card import image_model_card, text_model_card
-from hwlit.exports.peft_folder import BASE as QUANTIZATION
 from hwlit.exports.public_files import Base, check_nothing_private, write_public
+from hwlit.exports.stock_classifier import ADAPTER, CLASSIFIER
 from hwlit.paths import is_local, last_name, without_folders
 from hwlit.records import Record, need, read_run
 from hwlit.storage import replacing_folder, write_text
 from hwlit.yaml_files import read_config
 
-CARD, ADAPTER = "README.md", "adapter_config.json"
+CARD, CONFIG = "README.md", "config.json"
 ENDINGS = (".json", ".safetensors", ".txt", ".model", ".jinja", ".bin")  # of what exports write
 WITHOUT_BASE = (
     "the base is a folder of this machine and has no public name: {} leave it out; --base-id "
@@ -67,7 +67,9 @@ def export_for_hub(run: Path, folder: Path, base_id: str | None) -> list[str]:
         card = _card(run, record, base, files)
         with replacing_folder(folder.absolute()) as staged:
             for name in files:
-                write_public(source / name, staged / name, base)
+                # Runs of 0.1 have it beside the adapter: see `peft_folder`.
+                old = name == CONFIG and ADAPTER in files
+                write_public(source / name, staged / (CLASSIFIER if old else "") / name, base)
             write_text(staged / CARD, card)
             check_nothing_private(staged, _private(run, record))
     except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
@@ -146,7 +148,7 @@ def _card(run: Path, record: Record, base: Base, files: Collection[str]) -> str:
         },
     )
     if record.model.labels is not None:
-        return text_model_card(told, ADAPTER in files, QUANTIZATION in files)
+        return text_model_card(told, files)
     model = read_config(run / "config.yaml")["model"]["init_args"]
     own = {name: _tensors(run / "adapter" / name) for name in files if _is_own(name)}
     lora = stock_pipeline.LORA in files

@@ -24,10 +24,11 @@ LARGEST = 1 << 20  # bytes
 KEPT = 4  # hashes by file: of it, and of what it replaces
 # By what a loader knows that `adapter/` holds a model, and what it reads then.
 EXPORTED = (
-    "config.json", "adapter_config.json", "model_index.json", "adapter_model.safetensors",
-    "model.safetensors", "model.safetensors.index.json", "quantized.safetensors",
-    "quantized.safetensors.manifest.json", "pytorch_lora_weights.safetensors",
-    "learned.safetensors", "quantization_config.json", "README.md",
+    "config.json", "classifier/config.json", "adapter_config.json", "model_index.json",
+    "adapter_model.safetensors", "model.safetensors", "model.safetensors.index.json",
+    "quantized.safetensors", "quantized.safetensors.manifest.json",
+    "pytorch_lora_weights.safetensors", "learned.safetensors", "quantization_config.json",
+    "README.md",
 )  # fmt: skip
 
 

@@ -94,7 +94,7 @@ def test_a_stranger_loads_it_and_learns_no_path(adapter, base_id, runs, tmp_path
     assert SECRET.encode() not in everything(folder)
     assert re.search(rb"/(tmp|home|root)/", everything(folder)) is None
     names = {}
-    (code,) = snippets(folder, runs / "bert")
+    code, *_ = snippets(folder, runs / "bert")
     exec(code, names)
     expected = logits(*load(run, read_record(run)))
     torch.testing.assert_close(logits(names["model"], names["tokenizer"]), expected)
@@ -304,9 +304,9 @@ def test_a_link_is_refused_by_name(name, runs, tmp_path):
 
 def test_a_label_that_tells_of_the_machine_is_refused(runs, tmp_path):
     run = Path(shutil.copytree(runs / "lora", tmp_path / "run"))
-    config = json.loads((run / "adapter" / "config.json").read_text())
+    config = json.loads((run / "adapter" / "classifier" / "config.json").read_text())
     config["id2label"] = {"0": f"/home/{SECRET}/spam", "1": "ham"}
-    (run / "adapter" / "config.json").write_text(json.dumps(config))
+    (run / "adapter" / "classifier" / "config.json").write_text(json.dumps(config))
     with pytest.raises(UsageError, match=rf"config\.json would tell strangers of '/home/{SECRET}'"):
         export_for_hub(run, tmp_path / "up", None)
     assert not (tmp_path / "up").exists()
@@ -315,8 +315,10 @@ def test_a_label_that_tells_of_the_machine_is_refused(runs, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("adapter/config.json", b"{"), ("adapter/config.json", b"[" * 100_000),
-        ("adapter/config.json", b"\xff"), ("adapter/adapter_model.safetensors", b"\0" * 8),
+        ("adapter/classifier/config.json", b"{"),
+        ("adapter/classifier/config.json", b"[" * 100_000),
+        ("adapter/classifier/config.json", b"\xff"),
+        ("adapter/adapter_model.safetensors", b"\0" * 8),
         ("adapter/adapter_config.json", b"[]"), ("record.json", b"{}"),
         ("record.json", b'{"schema": 1, "status": "ok", "readings": {}, "absent": {}}'),
         ("record.json", b'{"schema": 1, "status": "failed", "readings": {}, "absent": {}}'),

@@ -11,66 +11,34 @@ from types import MappingProxyType
 from huggingface_hub import ModelCardData
 
 from hwlit.exports import stock_pipeline
+from hwlit.exports.stock_classifier import (
+    ADAPTER,
+    INTEGERS,
+    QUANTIZATION,
+    SHORTER,
+    SHORTER_QUANTIZED,
+    recipe,
+)
 from hwlit.paths import is_local
 from hwlit.plain_text import code, in_markdown, printable
 from hwlit.records import Adapter, Data, Model, Reading, Record
 from hwlit.records.decoding import encoded
 
-LOAD_PEFT = """```python
-from peft import PeftModel
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
-
-folder = "path/to/this/folder"
-config = AutoConfig.from_pretrained(folder)  # label names and padding
-base = AutoModelForSequenceClassification.from_pretrained({base}, config=config)
-model = PeftModel.from_pretrained(base, folder).eval()
-tokenizer = AutoTokenizer.from_pretrained(folder)
-```"""
-
-LOAD_QUANTIZED = """```python
-import json
-from peft import PeftModel
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
-from transformers.quantizers.auto import AutoQuantizationConfig
-
-folder = "path/to/this/folder"
-config = AutoConfig.from_pretrained(folder)  # label names and padding
-with open(folder + "/quantization_config.json") as file:  # the base that it was trained on
-    quantization = AutoQuantizationConfig.from_dict(json.load(file))
-base = AutoModelForSequenceClassification.from_pretrained(
-    {base}, config=config, quantization_config=quantization
-)
-for layer in base.modules():  # on a CPU: another kernel of bitsandbytes takes no small layers
-    if "support_avx512bf16_for_cpu" in vars(layer):
-        layer.support_avx512bf16_for_cpu = False
-model = PeftModel.from_pretrained(base, folder).eval()
-tokenizer = AutoTokenizer.from_pretrained(folder)
-```"""
-
-LOAD_PLAIN = """```python
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-model = AutoModelForSequenceClassification.from_pretrained("path/to/this/folder").eval()
-tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
-```"""
-
-# No loader of transformers knows these layers.
-LOAD_ROUNDED = """```python
-from pathlib import Path
-from transformers import AutoTokenizer
-from hwlit.adapters.quantized_state import restore
-from hwlit.exports.quantized_folder import read_quantized
-from hwlit.networks.empty import empty_classifier
-
-folder = Path("path/to/this/folder")
-model = restore(empty_classifier(folder), *read_quantized(folder))
-tokenizer = AutoTokenizer.from_pretrained(folder)
-```"""
 LOCAL_BASE = "path/to/the/base"  # in a snippet, where the base has no public name
 NAMELESS = (
     "The base has no public name: it is a {architecture} whose weights have the sha256 {sha256}."
 )
-
+FOLDER = "path/to/this/folder"
+# By the design of these loaders, which read no file of the adapter's folder for it.
+SHORTER_WAYS = (
+    "`AutoModelForSequenceClassification`, `AutoPeftModelForSequenceClassification` and `pipeline` "
+    "load this folder too, but take the number of classes, their names and the padding from the "
+    "base; tell them those of this model:"
+)
+NEEDS_HWLIT = (
+    "It needs hwlit, for no loader of transformers reads these layers; `hwlit export RUN --merged "
+    "DIR` writes a folder that they read."
+)
 
 # What pocket-sd holds is in fp16, and of one precision a pipeline must be; how `from_pretrained`
 # calls that differs by version.
@@ -110,25 +78,21 @@ IMAGE_RESULTS = (
 )  # fmt: skip
 
 
-def text_model_card(record: Record, peft: bool, quantised: bool = False) -> str:
+def text_model_card(record: Record, files: Collection[str]) -> str:
     """Return the README.md of an exported text classifier.
 
     Args:
         record: The run's record; the figures are taken from it. A base whose `hub_id` is None has
             no public name.
-        peft: Whether the folder holds a PEFT adapter rather than a whole model.
-        quantised: Whether it says how the base of that adapter is quantised.
+        files: The names of the folder's files, by which it is known how to load them.
     """
     model, adapter, data = record.model, record.adapter, record.data
     front = ModelCardData(
         base_model=public_base(model),
-        library_name="peft" if peft else "transformers",
+        library_name="peft" if ADAPTER in files else "transformers",
         pipeline_tag="text-classification",
         tags=["hwlit", re.sub(r"[^\w.+ -]+", " ", adapter.name.lower()).strip()],
     )
-    how = LOAD_QUANTIZED if quantised else LOAD_PEFT if peft else LOAD_PLAIN
-    how = LOAD_ROUNDED if "converts_to" in adapter.rest else how
-    load = how.format(base=json.dumps(model.hub_id or LOCAL_BASE))
     lines = [
         f"---\n{front.to_yaml()}\n---",
         _title(adapter, model),
@@ -137,7 +101,7 @@ def text_model_card(record: Record, peft: bool, quantised: bool = False) -> str:
         f"{', '.join(map(in_markdown, data.source))}, {record.seeds}.",
         *_nameless(model),
         "## Load",
-        load,
+        *_loading(model, files),
         "## Result",
         _results(record.readings, TEXT_RESULTS),
         _settings(adapter),
@@ -202,6 +166,22 @@ def public_base(model: Model) -> str | None:
     """
     names = [name for name in (model.hub_id, model.pretrained) if name is not None]
     return None if POCKET in names or any(map(is_local, names)) else model.hub_id
+
+
+def _loading(model: Model, files: Collection[str]) -> Iterator[str]:
+    """Yield how a text classifier is loaded."""
+    local = model.hub_id is not None and is_local(str(model.pretrained))
+    base = str(model.pretrained) if local else model.hub_id  # where it lies, from any folder
+    yield _python(recipe(files, FOLDER, base or LOCAL_BASE))
+    if INTEGERS in files:
+        yield NEEDS_HWLIT
+    elif ADAPTER in files and model.hub_id is not None:
+        yield SHORTER_WAYS
+        yield _python(SHORTER_QUANTIZED if QUANTIZATION in files else SHORTER)
+
+
+def _python(source: str) -> str:
+    return f"```python\n{source}```"
 
 
 def _title(adapter: Adapter, model: Model) -> str:

@@ -18,9 +18,11 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hwlit.errors import IntegrityError
+from hwlit.exports.older_loaders import save_tokenizer
+from hwlit.exports.stock_classifier import INTEGERS
 from hwlit.storage import verify, write_with_manifest
 
-WEIGHTS = "quantized.safetensors"
+WEIGHTS = INTEGERS
 LAYERS = "hwlit_layers"
 
 
@@ -43,7 +45,7 @@ def write_quantized_folder(
     """
     folder.mkdir(parents=True, exist_ok=True)
     network.config.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_tokenizer(tokenizer, folder)
     # Cloned, for safetensors refuses tensors that share memory.
     tensors = {n: t.detach().cpu().contiguous().clone() for n, t in network.state_dict().items()}
     content = save(tensors, metadata={"format": "pt", LAYERS: json.dumps(dict(layers))})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ def check_reload(
     timeout: float = 600.0,
     fresh: bool = True,
     spread: float = 0.0,
+    labels: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Reload an exported classifier in a fresh process and compare its logits with the run's.
 
@@ -43,6 +46,7 @@ def check_reload(
         fresh: False reloads in this process: quicker, and proves less.
         spread: By how much the run's own logits differ between batches, for the run is only that
             exact; twice that is tolerated.
+        labels: Class names in the order of the run's logits; None takes the folder's order.
 
     Returns:
         What the record says: rows, largest difference, tolerance.
@@ -53,6 +57,8 @@ def check_reload(
     job = {"folder": str(folder), "base": base, "texts": texts, "max_length": max_length}
     # (2, rows, labels): computed one by one, and in one padded batch.
     found = torch.tensor(_run(job, folder, timeout) if fresh else _run_here(job, folder))
+    if labels is not None:
+        found = found[..., _columns(folder, labels)]
     difference = float((found - logits).abs().max())
     tolerance = max(TOLERANCES[dtype], 2 * spread)
     report = {
@@ -69,6 +75,23 @@ def check_reload(
             f"(tolerance {tolerance:.2g}); do not use it, and report this with the record"
         )
     return report
+
+
+def _columns(folder: Path, labels: Sequence[str]) -> list[int]:
+    """Return for each label which of the exported classifier's logits is its own.
+
+    Raises:
+        IntegrityError: The folder's names are others.
+    """
+    within = folder / stock_classifier.CLASSIFIER
+    path = (within if within.is_dir() else folder) / "config.json"
+    known = json.loads(path.read_text(encoding="utf-8"))["label2id"]
+    if sorted(known) != sorted(labels):
+        raise IntegrityError(
+            f"{path} names the classes {sorted(known)}, but the run has {sorted(labels)}; do not "
+            "use it, and report this with the record"
+        )
+    return [known[label] for label in labels]
 
 
 def _run(job: dict[str, Any], folder: Path, timeout: float) -> Any:

@@ -1,4 +1,4 @@
-"""Reload an exported text classifier with nothing but transformers and peft, as a user would.
+"""Reload an exported text classifier as a stranger would: by the code of its model card.
 
 Run as a script in a fresh interpreter: it must not import hwlit, so that it proves what a stranger
 gets. Reads a job (JSON) from standard input, prints the logits as the last line of its output.
@@ -7,40 +7,122 @@ gets. Reads a job (JSON) from standard input, prints the logits as the last line
 from __future__ import annotations
 
 import json
+import os
 import sys
-from pathlib import Path
+from collections.abc import Collection
 from typing import Any
 
 import torch
+from transformers import AutoTokenizer
+
+CLASSIFIER = "classifier"  # of a PEFT folder, where a config.json beside the adapter would be read
+ADAPTER, QUANTIZATION = "adapter_config.json", "quantization_config.json"
+INTEGERS = "quantized.safetensors"
+
+# How an export is loaded: the card quotes this and the check after training runs it.
+PEFT = """\
+from peft import PeftModel
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+folder = {folder}
+config = AutoConfig.from_pretrained(folder, subfolder="classifier")  # label names and padding
+base = AutoModelForSequenceClassification.from_pretrained(
+    {base}, config=config, ignore_mismatched_sizes=True{dtype}
+)
+model = PeftModel.from_pretrained(base, folder).eval()
+tokenizer = AutoTokenizer.from_pretrained(folder)
+"""
+PEFT_QUANTIZED = """\
+import json
 from peft import PeftModel
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.quantizers.auto import AutoQuantizationConfig
 
+folder = {folder}
+config = AutoConfig.from_pretrained(folder, subfolder="classifier")  # label names and padding
+with open(folder + "/quantization_config.json") as file:  # the base that it was trained on
+    quantization = AutoQuantizationConfig.from_dict(json.load(file))
+base = AutoModelForSequenceClassification.from_pretrained(
+    {base}, config=config, ignore_mismatched_sizes=True, quantization_config=quantization{dtype}
+)
+for layer in base.modules():  # on a CPU: another kernel of bitsandbytes takes no small layers
+    if "support_avx512bf16_for_cpu" in vars(layer):
+        layer.support_avx512bf16_for_cpu = False
+model = PeftModel.from_pretrained(base, folder).eval()
+tokenizer = AutoTokenizer.from_pretrained(folder)
+"""
+PLAIN = """\
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+folder = {folder}
+model = AutoModelForSequenceClassification.from_pretrained(folder{dtype}).eval()
+tokenizer = AutoTokenizer.from_pretrained(folder)
+"""
+# No loader of transformers reads these layers.
+ROUNDED = """\
+from pathlib import Path
+from transformers import AutoTokenizer
+from hwlit.adapters.quantized_state import restore
+from hwlit.exports.quantized_folder import read_quantized
+from hwlit.networks.empty import empty_classifier
+
+folder = Path({folder})
+model = restore(empty_classifier(folder), *read_quantized(folder))
+tokenizer = AutoTokenizer.from_pretrained(folder)
+"""
+# The shorter ways into a PEFT folder, after one of the codes for it.
+SHORTER = """\
+from peft import AutoPeftModelForSequenceClassification
+from transformers import pipeline
+
+names = ("num_labels", "id2label", "label2id", "pad_token_id")
+told = {name: getattr(config, name) for name in names}
+told["ignore_mismatched_sizes"] = True
+model = AutoModelForSequenceClassification.from_pretrained(folder, **told).eval()
+model = AutoPeftModelForSequenceClassification.from_pretrained(folder, **told).eval()
+classify = pipeline("text-classification", folder, tokenizer=folder, model_kwargs=told)
+"""
+
+
+SHORTER_QUANTIZED = SHORTER.replace(
+    "True\n", 'True\ntold["quantization_config"] = quantization\n', 1
+)
+
+
+def literal(text: str) -> str:
+    """Return a text as Python writes it, in ASCII, and so that it ends no block of Markdown."""
+    inner = ascii(text)[1:-1].replace('"', r"\"")
+    return '"' + inner.replace("`", r"\x60") + '"'
+
+
+def recipe(files: Collection[str], folder: str, base: str, dtype: str = "") -> str:
+    """Return the code that loads an export as `model` and `tokenizer`.
+
+    Args:
+        files: The names of the folder's files, by which its kind is known.
+        folder: The exported folder.
+        base: Location of the pretrained model, for a folder that holds only an adapter.
+        dtype: Precision to load in; the loader's own choice where empty.
+    """
+    code = PLAIN
+    if INTEGERS in files:
+        code = ROUNDED
+    elif ADAPTER in files:
+        code = PEFT_QUANTIZED if QUANTIZATION in files else PEFT
+    more = f', dtype="{dtype}"' if dtype else ""
+    return code.format(folder=literal(folder), base=literal(base), dtype=more)
+
 
 def load(folder: str, base: str) -> Any:
-    """Return the exported classifier in fp32 and eval mode.
+    """Return the exported classifier in fp32 and eval mode, loaded by the code of its card.
 
     Args:
         folder: The exported folder.
         base: Location of the pretrained model, for a folder that holds only an adapter.
     """
-    if not (Path(folder) / "adapter_config.json").exists():
-        return AutoModelForSequenceClassification.from_pretrained(
-            folder, dtype=torch.float32
-        ).eval()
-    config = AutoConfig.from_pretrained(folder)  # as the model card says: label names and padding
-    quantization, path = {}, Path(folder) / "quantization_config.json"
-    if path.exists():  # how the base was quantised that the adapter was trained on
-        told = AutoQuantizationConfig.from_dict(json.loads(path.read_text()))
-        quantization = {"quantization_config": told}
-    network = AutoModelForSequenceClassification.from_pretrained(
-        base, config=config, dtype=torch.float32, **quantization
-    )
-    for layer in network.modules():
-        # bitsandbytes' kernel for CPUs with AVX512-BF16 rounds further, and takes no small layers.
-        if "support_avx512bf16_for_cpu" in vars(layer):
-            layer.support_avx512bf16_for_cpu = False
-    return PeftModel.from_pretrained(network, folder).eval()
+    names: dict[str, Any] = {}
+    exec(recipe(os.listdir(folder), folder, base, "float32"), names)
+    return names["model"]
 
 
 def blank_token(tokenizer: Any) -> int:

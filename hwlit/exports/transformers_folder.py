@@ -12,6 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from hwlit.exports.older_loaders import add_older_names, save_tokenizer
 from hwlit.storage import replacing
 
 LEARNED = "learned.safetensors"
@@ -35,11 +36,17 @@ def write_transformers_folder(
         The file that holds what was learned.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    network.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    write_whole(folder, network, tokenizer)
     if set(learned) >= {name for name, _ in network.named_parameters()}:
         return folder / "model.safetensors"
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in learned.items()}
     with replacing(folder / LEARNED) as file:
         file.write(save(tensors, metadata={"format": "pt"}))
     return folder / LEARNED
+
+
+def write_whole(folder: Path, network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Write a network with its config, and its tokenizer."""
+    network.save_pretrained(folder)
+    add_older_names(folder)
+    save_tokenizer(tokenizer, folder)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
+
+from hwlit.networks.loading import loading
 
 SHOWN, LONGEST_NAME = 6, 40  # classes that a sentence names, and their characters
 OTHER_PROBLEMS = ("regression", "multi_label_classification")
@@ -131,7 +134,6 @@ def shown(names: Sequence[str]) -> str:
 def settle_head(
     network: PreTrainedModel,
     config: Mapping[str, Any],
-    heads: Sequence[str],
     info: Mapping[str, Any],
     labels: Sequence[str],
 ) -> tuple[str, tuple[str, ...]]:
@@ -140,14 +142,13 @@ def settle_head(
     Args:
         network: The classifier as loaded, its config.json already that of the data.
         config: The config.json of the pretrained model, as plain data.
-        heads: Names of the modules beside its base.
         info: What the loader said: missing and mismatched keys.
         labels: Class names of the data in id order.
 
     Returns:
         A sentence on what was done, and the names of the parameters that were made anew here.
     """
-    name = output_layer(network, heads, len(labels))
+    name = output_layer(network, len(labels))
     if name is None:
         return "used as it is: no layer of it has a row for each class", ()
     weight = f"{name}.weight"
@@ -159,40 +160,55 @@ def settle_head(
     plan = plan_head(config, labels)
     if plan.order is None:
         return plan.told, renew(network, name)
-    layer = network.get_submodule(name)
-    assert isinstance(layer, nn.Linear)
-    reorder(layer, plan.order)
+    reorder([network.get_parameter(tensor) for tensor in output_tensors(network)], plan.order)
     return plan.told, ()
 
 
-def output_layer(network: PreTrainedModel, heads: Sequence[str], classes: int) -> str | None:
+def own_labels(folder: Path) -> tuple[str, ...]:
+    """Return the class names of a pretrained model as stock loaders take them from its config.
+
+    Raises:
+        UsageError: Its config cannot be read.
+    """
+    with loading(f"the config of {folder}", lambda error: "fetch it again"):
+        names = AutoConfig.from_pretrained(folder, trust_remote_code=False).id2label or {}
+    return tuple(names[index] for index in sorted(names))
+
+
+def output_layer(network: PreTrainedModel, classes: int) -> str | None:
     """Return the name of the linear layer that gives the logits; None where there is none.
 
     Args:
         network: A sequence classifier of transformers.
-        heads: Names of the modules beside its base.
         classes: Number of logits.
     """
+    base = f"{network.base_model_prefix}."
     found = [
         name
         for name, module in network.named_modules()
         if isinstance(module, nn.Linear) and module.out_features == classes
-        if any(name == head or name.startswith(f"{head}.") for head in heads)
+        if not name.startswith(base)
     ]
-    return found[-1] if found else None
+    return found[-1] if found else None  # the layers before it may be as wide
+
+
+def output_tensors(network: PreTrainedModel) -> tuple[str, ...]:
+    """Return the names of the parameters of the output layer, which have one row for each class."""
+    name = output_layer(network, network.config.num_labels or 0)
+    layer = nn.Module() if name is None else network.get_submodule(name)
+    return tuple(f"{name}.{parameter}" for parameter, _ in layer.named_parameters(recurse=False))
 
 
 @torch.no_grad()
-def reorder(layer: nn.Linear, order: Sequence[int]) -> None:
-    """Put the rows of a layer in another order, in place.
+def reorder(parameters: Iterable[nn.Parameter], order: Sequence[int]) -> None:
+    """Put the rows of parameters in another order, in place.
 
     Args:
-        layer: The layer.
+        parameters: The parameters, (rows, ...).
         order: For each row the number of the row that is to stand there.
     """
-    for tensor in (layer.weight, layer.bias):
-        if tensor is not None:
-            tensor.copy_(tensor[list(order)].clone())
+    for parameter in parameters:
+        parameter.copy_(parameter[list(order)].clone())
 
 
 @torch.no_grad()

@@ -198,7 +198,7 @@ def load_classifier(
     mismatched = (key[0] for key in info["mismatched_keys"])
     fresh = sorted({*info["missing_keys"], *mismatched, *untrained_pooler(network)})
     heads = find_heads(network, tuple(fresh))
-    head, renewed = settle_head(network, read_object(folder / "config.json"), heads, info, labels)
+    head, renewed = settle_head(network, read_object(folder / "config.json"), info, labels)
     # Lightning keeps the mode it finds, and from_pretrained leaves the network in eval mode.
     return Classifier(
         network.train(), heads, (*fresh, *renewed), tokenizer, limits_of(network), head,

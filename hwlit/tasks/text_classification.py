@@ -29,13 +29,16 @@ from hwlit.exports.model_card import text_model_card
 from hwlit.exports.peft_folder import write_peft_folder
 from hwlit.exports.quantized_folder import write_quantized_folder
 from hwlit.exports.reload import check_reload
+from hwlit.exports.stock_classifier import ADAPTER, INTEGERS, QUANTIZATION
 from hwlit.exports.transformers_folder import write_transformers_folder
+from hwlit.networks.label_names import match_names, output_tensors, own_labels
 from hwlit.networks.limits import Limits
 from hwlit.networks.text import (
     find_pretrained,
     load_classifier,
     load_tokenizer,
     revision,
+    weights_folder,
     weights_sha256,
 )
 from hwlit.records import Record
@@ -232,24 +235,39 @@ class TextClassification(Task):
                 layers = quantized_layers(plain)
                 return (write_quantized_folder(folder, plain, tokenizer, layers),)
             return (write_transformers_folder(folder, plain, tokenizer, self.learned_state()),)
+        # Loaders that take the names of the classes from the base find them in its order.
+        order = match_names(self.labels, own_labels(weights_folder(self.pretrained)))
+        rows = {} if order is None else dict.fromkeys(output_tensors(self.network), order)
         file = write_peft_folder(
             folder,
             self.network,
             config,
             self.adapter.peft_state(self.network),
             self.heads,
-            find_pretrained(self.pretrained).hub_id,
+            self._base_name(),
             revision(self.pretrained),
             tokenizer,
             self.adapter.base_config(self.network),
+            [self.labels[index] for index in order or range(len(self.labels))],
+            rows,
         )
         return (file,)
 
+    def _base_name(self) -> str:
+        """Return what loaders find the base by: a public id, or an absolute path."""
+        source = find_pretrained(self.pretrained)
+        public = self.pretrained == "minilm" or not Path(source.location).is_dir()
+        return source.hub_id if public else source.location
+
     def card(self, record: Record) -> str:
         """Return the model card for a run's record."""
-        peft = self.adapter.peft_config(self.network) is not None
-        quantised = peft and self.adapter.base_config(self.network) is not None
-        return text_model_card(record, peft, quantised)
+        files = set()
+        if self.adapter.peft_config(self.network) is not None:
+            quantised = self.adapter.base_config(self.network) is not None
+            files = {ADAPTER, QUANTIZATION} if quantised else {ADAPTER}
+        elif self.adapter.converts:
+            files = {INTEGERS}
+        return text_model_card(record, files)
 
     def check_export(
         self, folder: Path, texts: list[str], logits: Tensor, max_length: int, fresh: bool = True
@@ -267,7 +285,9 @@ class TextClassification(Task):
         location = find_pretrained(self.pretrained).location
         dtype = computing_dtype(self.trainer.precision)
         if not (self.adapter.rounds or self.reads_padding):
-            return check_reload(folder, location, texts, logits, max_length, dtype, fresh=fresh)
+            return check_reload(
+                folder, location, texts, logits, max_length, dtype, fresh=fresh, labels=self.labels
+            )
         if self.adapter.rounds and dtype == torch.float32:
             dtype = torch.bfloat16  # other kernels for a quantised base agree to as many digits
         network: nn.Module = self.network
@@ -275,8 +295,9 @@ class TextClassification(Task):
             batched = batched_logits(network.eval(), folder, texts, max_length)
         spread = float((batched - logits).abs().max())
         report = check_reload(
-            folder, location, texts, batched, max_length, dtype, fresh=fresh, spread=spread
-        )
+            folder, location, texts, batched, max_length, dtype,
+            fresh=fresh, spread=spread, labels=self.labels,
+        )  # fmt: skip
         return report | {"batching_difference": spread}
 
     def _update(

@@ -165,7 +165,7 @@ def parts(card):
 def test_no_label_is_markup_in_a_card():
     data = {"source": [EVIL], "rows": {"train": 1, "test": 1}, "majority_class_accuracy": 1}
     facts = record(EVIL, Lora(rank=2), **data)
-    kinds, _, head = parts(text_model_card(facts, peft=True))
+    kinds, _, head = parts(text_model_card(facts, {"adapter_config.json"}))
     assert not kinds & {"html_inline", "html_block", "link_open", "image", "hr"}
     assert head["base_model"] == EVIL
 
