@@ -125,6 +125,11 @@ class Quantized(Adapter):
             assert isinstance(layer, nn.Linear)
             if layer.weight.dtype == torch.float64:
                 raise UsageError("weights in fp64 cannot be quantised; take --trainer.precision 32")
+            if type(layer) is not nn.Linear and choice.format.transformers_config([]) is not None:
+                raise UsageError(
+                    f"{name} is a {type(layer).__name__}, which transformers leaves as it is where "
+                    "it quantises a base, so the export would not load equal; take lora"
+                )
             network.set_submodule(name, choice.format.quantize(layer, choice.device), strict=True)
         if not isinstance(choice.format, Fp32):
             _leave_the_file(network)
