@@ -26,6 +26,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from hwlit.adapters.base import NoSiteError, match, plain_modules, some_names
+from hwlit.errors import UsageError
 
 # PEFT has nothing for DistilBERT; these are the names of its query and value projections.
 TABLE = {"distilbert": ["q_lin", "v_lin"], **LORA_TABLE}
@@ -98,7 +99,10 @@ def given_targets(
 
     Raises:
         NoSiteError: One of them matches nothing.
+        UsageError: They are a list whose globs lack their quotes.
     """
+    if isinstance(given, str) and given.startswith("["):
+        raise UsageError(f'the targets {given} are no list; quote each one: \'["*.q", "*.v"]\'')
     patterns = (given,) if isinstance(given, str) else tuple(given)
     globs = tuple(each for each in patterns if each.lower() != ALL_LINEAR)
     matched = match(globs, names) if globs else ()
