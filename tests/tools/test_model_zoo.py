@@ -73,3 +73,17 @@ def test_a_cell_fails_where_batches_or_strangers_differ(zoo):
     assert found["predict"] == "differs: 1e-01"
     assert found["stock"] == "differs: 1e-01"
     assert found["usual"] == "OSError: no file"
+
+
+def test_a_family_that_cannot_be_built_does_not_stop_the_others(zoo, monkeypatch):
+    def work(family, method):
+        (zoo.out / "logs" / f"{family}-{method}.txt").write_text("")
+        zoo.cell(family, method).write_text('{"codes": {"fit": 0}}')
+
+    broken = model_zoo.Family("BertConfig", model_zoo.wordpiece, {"hidden_size": 7})
+    monkeypatch.setitem(model_zoo.FAMILIES, "broken", broken)
+    monkeypatch.setattr(zoo, "work", work)
+    model_zoo.run_cells(zoo, [("broken", "lora"), ("llama3", "full")])
+    assert "the model is not built" in model_zoo.judge(zoo, ("broken", "lora"), {})["fit"]
+    assert zoo.well("llama3", "full")
+    assert not zoo.well("broken", "lora")
