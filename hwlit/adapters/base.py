@@ -148,6 +148,10 @@ class Adapter(ABC):
         """Return what the record says of the attached network beside the settings, plain data."""
         return {}
 
+    def remarks(self, network: nn.Module) -> tuple[str, ...]:
+        """Return what a user must be told of the attached network before it learns."""
+        return (self.remark,) if self.remark else ()
+
     @property
     def title(self) -> str:
         """Name of the method, for people."""
@@ -281,9 +285,16 @@ def match(patterns: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
         if not any(fnmatchcase(name, pattern) for name in names):
             near = _nearest(pattern, names)
             raise NoSiteError(
-                f"target {pattern!r} matches no layer of the network; the nearest are {near}"
+                f"target {pattern!r} matches no layer of the network; "
+                + (f"the nearest are {near}" if names else "it has none that this method takes")
             )
     return tuple(name for name in names if any(fnmatchcase(name, p) for p in patterns))
+
+
+def some_names(names: Sequence[str], most: int = 6) -> str:
+    """Return a few globs over the last parts of these names, each one in quotes."""
+    globs = list(dict.fromkeys("*." + name.rpartition(".")[2] for name in names))
+    return ", ".join(map(repr, globs[:most])) or "none: it has no layer that this method takes"
 
 
 def _nearest(pattern: str, names: Sequence[str]) -> str:

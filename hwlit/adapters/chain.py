@@ -23,6 +23,7 @@ from typing import Any, Self
 import torch
 from peft import PeftConfig
 from peft.tuners.ln_tuning.layer import LNTuningLayer
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 from hwlit.adapters.base import Adapter, Phase
@@ -89,7 +90,8 @@ class Chain(Adapter):
         """Attach the members in order; what one lets learn, a later one does not freeze again.
 
         Raises:
-            UsageError: LN-tuning replaces a norm that another member lets learn.
+            UsageError: LN-tuning replaces a norm that another member lets learn, or what several
+                members learn could not be merged, and so not be exported.
         """
         self.attach_in_phases(network, nullcontext)
 
@@ -109,6 +111,9 @@ class Chain(Adapter):
                     f"two members learn {name}, and LN-tuning would hide what the other learns; "
                     "narrow the targets of one of them"
                 )
+
+        if self._one is None:
+            _refuse_grouped(network)
 
     def rest(self, network: nn.Module) -> None:
         """Make the base that the members learn on."""
@@ -166,6 +171,10 @@ class Chain(Adapter):
                 found |= facts if of_all else {name: facts}
         return found
 
+    def remarks(self, network: nn.Module) -> tuple[str, ...]:
+        """Return what there is to be told of the members."""
+        return tuple(told for m in self.adapters.values() for told in m.remarks(network))
+
     @property
     def title(self) -> str:
         """Names of the members, such as `BitFit+Lora`."""
@@ -206,3 +215,19 @@ class Chain(Adapter):
     def new_tokens(self) -> dict[str, int]:
         """The words that any member teaches to the tokenizers."""
         return {k: v for member in self.adapters.values() for k, v in member.new_tokens.items()}
+
+
+def _refuse_grouped(network: nn.Module) -> None:
+    """Refuse wrapped convolutions in groups before they learn: PEFT cannot merge them.
+
+    Raises:
+        UsageError: There is one.
+    """
+    for name, layer in network.named_modules():
+        if isinstance(layer, BaseTunerLayer):
+            base = layer.get_base_layer()
+            if isinstance(base, nn.Conv1d | nn.Conv2d) and base.groups > 1:
+                raise UsageError(
+                    f"{name} is a convolution in {base.groups} groups, which PEFT cannot merge, "
+                    "and a chain is exported merged; take one of its members alone"
+                )

@@ -13,7 +13,9 @@ Source: Lee et al. 2019, What Would Elsa Do?, https://arxiv.org/abs/1911.03090.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -65,25 +67,38 @@ class Frozen(Adapter):
             raise UsageError(
                 f"layers is {self.layers}, but the network has only {len(layers)} layers to freeze"
             )
-        return (*layers[: self.layers], *([embeddings_name(network)] if self.embeddings else []))
+        first = (name for layer in layers[: self.layers] for name in layer)
+        return (*first, *([embeddings_name(network)] if self.embeddings else []))
 
 
-def layer_names(network: nn.Module) -> tuple[str, ...]:
-    """Return the names of the transformer layers, from the input on.
+def layer_names(network: nn.Module) -> tuple[tuple[str, ...], ...]:
+    """Return the transformer layers, from the input on, each by the names of its modules.
+
+    Most are one module. Flaubert and XLM keep attentions and feed-forward blocks in lists of their
+    own, side by side; Funnel has lists of layers in a list; where there is an encoder and a
+    decoder, the texts go through the encoder first.
 
     Raises:
         NoSiteError: No list of modules is as long as the config says that there are layers.
     """
-    depth = _config_depth(network)
-    stacks = [
-        (sum(p.numel() for p in module.parameters()), name)
-        for name, module in network.named_modules()
-        if isinstance(module, nn.ModuleList) and len(module) == depth
-    ]
+    depths = _config_depths(network)
+    stacks: dict[str, list[tuple[str, ...]]] = {}  # lists of layers by the name of their owner
+    passed: tuple[str, ...] = ()
+    for name, module in network.named_modules():
+        if isinstance(module, nn.ModuleList) and not name.startswith(passed or "\0"):
+            passed += (name + ".",)
+            leaves = tuple(_leaves(name, module))
+            if len(leaves) in depths:
+                stacks.setdefault(name.rpartition(".")[0], []).append(leaves)
     if not stacks:
-        raise NoSiteError(f"no stack of {depth} layers found in {type(network).__name__}")
-    _, stack = max(stacks)
-    return tuple(f"{stack}.{index}" for index in range(depth))
+        raise NoSiteError(
+            f"no list of {depths[0]} layers found in {type(network).__name__}, for it shares its "
+            "layers or names them otherwise; take lora, head_only or full"
+        )
+    if len(depths) == 1:
+        sizes = {owner: sum(map(partial(_size, network), lists)) for owner, lists in stacks.items()}
+        stacks = {owner: stacks[owner] for owner in [max(sizes, key=lambda each: sizes[each])]}
+    return tuple(layer for lists in stacks.values() for layer in zip(*lists, strict=False))
 
 
 def embeddings_name(network: nn.Module) -> str:
@@ -97,7 +112,24 @@ def embeddings_name(network: nn.Module) -> str:
     return parent if parent.rpartition(".")[2] == "embeddings" else name
 
 
-def _config_depth(network: nn.Module) -> int:
+def _leaves(name: str, module: nn.Module) -> Iterator[str]:
+    """Yield the names of what a list of lists holds, in order."""
+    for index, child in enumerate(module.children()):
+        inner = f"{name}.{index}"
+        yield from _leaves(inner, child) if isinstance(child, nn.ModuleList) else (inner,)
+
+
+def _size(network: nn.Module, names: tuple[str, ...]) -> int:
+    return sum(p.numel() for name in names for p in network.get_submodule(name).parameters())
+
+
+def _config_depths(network: nn.Module) -> tuple[int, ...]:
+    """Return how many layers there are; where there is a decoder as well, how many it has."""
     if not isinstance(network, PreTrainedModel):
         raise NoSiteError(f"{type(network).__name__} does not say how many layers it has")
-    return int(network.config.get_text_config().num_hidden_layers)
+    config = network.config.get_text_config()
+    depth = int(config.num_hidden_layers)
+    if not config.is_encoder_decoder:
+        return (depth,)
+    told = config.to_dict()
+    return (depth, int(told.get("decoder_layers") or told.get("num_decoder_layers") or depth))

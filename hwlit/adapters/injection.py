@@ -10,7 +10,8 @@ import dataclasses
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import torch
 from peft import PeftConfig, PeftType
@@ -19,12 +20,11 @@ from peft.tuners._buffer_dict import BufferDict
 from peft.tuners.lora.layer import Linear
 from peft.tuners.lora.torchao import TorchaoLoraLinear
 from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
-from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 from peft.utils.save_and_load import get_peft_model_state_dict
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
-from hwlit.adapters.base import Adapter, NoSiteError, NotMergeableError, freeze
+from hwlit.adapters.base import Adapter, NotMergeableError, freeze
+from hwlit.adapters.targets import Targets
 from hwlit.errors import UsageError
 
 NAME = "default"  # what PEFT calls an adapter that was given no name
@@ -34,8 +34,36 @@ Wrapped = Any  # a BaseTunerLayer that is a Module as well, which PEFT's types d
 MEMORY = "hwlit_memory"  # child of a wrapped layer: what we must remember of it beside PEFT
 
 
+@dataclass(frozen=True, kw_only=True)
 class Injected(Adapter, ABC):
     """An adapter whose layers are PEFT's, wrapped around the network's own."""
+
+    heads: tuple[str, ...] = field(default=(), init=False, repr=False)
+
+    def settle(self, heads: tuple[str, ...], device: torch.device) -> Self:
+        """Return the adapter with the heads known, which it leaves alone."""
+        return self.knowing(heads=heads)
+
+    @abstractmethod
+    def find_targets(self, network: nn.Module) -> Targets:
+        """Return the layers to wrap, and how they were found.
+
+        Raises:
+            NoSiteError: A target matches nothing, or the network has no layer of the usual kinds.
+        """
+
+    def sites(self, network: nn.Module) -> tuple[str, ...]:
+        """Return the names of the layers to wrap."""
+        return self.find_targets(network).sites
+
+    def facts(self, network: nn.Module) -> dict[str, Any]:
+        """Return how the layers were found, where the config does not name them."""
+        return self.find_targets(network).facts()
+
+    def remarks(self, network: nn.Module) -> tuple[str, ...]:
+        """Return how the layers were found, where nobody named them and PEFT knows none."""
+        told = self.find_targets(network).told
+        return (*super().remarks(network), *([f"{self.title}: {told}"] if told else []))
 
     @property
     def wraps(self) -> bool:
@@ -121,7 +149,10 @@ def inject(network: nn.Module, config: PeftConfig) -> None:
             tuner(config)(network, config, NAME)
             saved = peft_tensors(network)
         except REFUSALS as error:
-            raise UsageError(f"{refused}: {' '.join(str(error).split())}") from error
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise UsageError(
+                f"{refused}: {reason}; take other --model.adapter.targets or settings, or lora"
+            ) from error
     for warning in told:
         # Where a setting does not fit, OFT takes another one and warns.
         if str(warning.message).startswith("Invalid"):
@@ -193,35 +224,6 @@ def _shared_projections(network: nn.Module) -> dict[str, Tensor]:
         for kind, children in holders.items()
         if all(child is children[0] for child in children)
     }
-
-
-def usual_sites(
-    network: nn.Module, known: Mapping[str, Any], names: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Return the layers that PEFT takes by itself, heads aside.
-
-    Args:
-        network: The network.
-        known: PEFT's endings of module names, by model type; those of LoRA are taken beside.
-        names: The names to choose from.
-
-    Raises:
-        NoSiteError: None are known for the architecture, or none is found.
-    """
-    if not isinstance(network, PreTrainedModel):
-        raise NoSiteError(f"no usual targets are known for {type(network).__name__}; give targets")
-    kind = network.config.model_type
-    # PEFT has nothing for DistilBERT; these are the names of its query and value projections.
-    lora = {"distilbert": ["q_lin", "v_lin"], **TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING}
-    endings = known.get(kind) or lora.get(kind)
-    if not isinstance(endings, list):
-        raise NoSiteError(f"no usual targets are known for model type {kind!r}; give targets")
-    base = network.base_model_prefix + "."
-    endings = tuple("." + ending for ending in endings)
-    found = tuple(name for name in names if name.startswith(base) and name.endswith(endings))
-    if not found:
-        raise NoSiteError(f"the usual targets {', '.join(endings)} match no layer; give targets")
-    return found
 
 
 def with_targets(config: PeftConfig, **names: tuple[str, ...]) -> PeftConfig:

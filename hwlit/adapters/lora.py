@@ -31,8 +31,9 @@ from peft import LoraConfig
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from hwlit.adapters.base import match, plain_modules
-from hwlit.adapters.injection import NAME, Injected, recall, remember, usual_sites, wrapped_layers
+from hwlit.adapters.base import plain_modules
+from hwlit.adapters.injection import NAME, Injected, recall, remember, wrapped_layers
+from hwlit.adapters.targets import Targets, Wanted, given_targets, usual_targets
 from hwlit.errors import UsageError
 
 
@@ -46,8 +47,9 @@ class Lora(Injected):
             convolution is that of its outputs, or of its inputs times its kernel.
         alpha: Strength; the update is scaled by alpha / rank.
         dropout: Share of the update's input that is dropped in training.
-        targets: Globs over module names, such as `*.query`; null takes PEFT's usual ones for the
-            architecture (query and value projections for BERT and Llama).
+        targets: Globs over module names, such as `*.query`, or `all-linear`: every linear layer but
+            those of heads and those narrower than the rank. Null takes query and value projections:
+            PEFT's for the architecture, else those found by shape, else `all-linear`.
         dora: Learn the length of each output's weights apart from their direction (DoRA).
         rslora: Scale by alpha / sqrt(rank) instead (rsLoRA).
         pissa: Start from the principal singular directions of the weights (PiSSA).
@@ -57,7 +59,7 @@ class Lora(Injected):
     rank: int = 8
     alpha: int = 16
     dropout: float = 0.0
-    targets: tuple[str, ...] | None = None
+    targets: tuple[str, ...] | str | None = None
     dora: bool = False
     rslora: bool = False
     pissa: bool = False
@@ -71,11 +73,13 @@ class Lora(Injected):
         if not 0 <= self.dropout < 1:
             raise UsageError(f"dropout must be at least 0 and below 1, got {self.dropout}")
 
-    def sites(self, network: nn.Module) -> tuple[str, ...]:
-        """Return the names of the target layers."""
+    def find_targets(self, network: nn.Module) -> Targets:
+        """Return the target layers, and how they were found."""
         kinds = nn.Linear | nn.Embedding | nn.Conv1d | nn.Conv2d | Conv1D
         names = tuple(n for n, module in plain_modules(network) if isinstance(module, kinds))
-        return match(self.targets, names) if self.targets else usual_sites(network, {}, names)
+        if self.targets:
+            return given_targets(network, self.targets, names, self.heads, self.rank)
+        return usual_targets(network, Wanted({}, narrowest=self.rank), names, self.heads)
 
     def attach(self, network: nn.Module) -> None:
         """Freeze the network and wrap the target layers.

@@ -26,8 +26,17 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from hwlit.adapters import adalora
-from hwlit.adapters.base import match, modules_with_parameters, plain_modules
-from hwlit.adapters.injection import Injected, tuner, usual_sites, with_targets
+from hwlit.adapters.base import NoSiteError, match, modules_with_parameters
+from hwlit.adapters.injection import Injected, tuner, with_targets
+from hwlit.adapters.targets import (
+    TABLE,
+    Targets,
+    Wanted,
+    base_modules,
+    down_projections,
+    given_targets,
+    usual_targets,
+)
 from hwlit.errors import UsageError
 
 # PEFT has no (IA)^3 targets for DistilBERT; these are what its map has for BERT.
@@ -73,14 +82,15 @@ class Peft(Injected):
     Args:
         learning_rate: Learning rate of the adapter and the heads.
         config: PEFT's config of the method, such as `peft.IA3Config` with its `init_args`.
-        targets: Globs over module names, such as `*.query`; null takes PEFT's own for the method
-            and architecture, else those of LoRA (query and value projections); LN-tuning takes
-            every norm.
+        targets: Globs over module names, such as `*.query`, or `all-linear`: every linear layer but
+            those of heads. Null takes PEFT's own for the method and architecture, else those of
+            LoRA, else query and value projections found by shape (IA3: key, value and second
+            feed-forward layers), else `all-linear`; LN-tuning takes every norm but those of heads.
     """
 
     learning_rate: float = 1e-3
     config: PeftConfig
-    targets: tuple[str, ...] | None = None
+    targets: tuple[str, ...] | str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -110,16 +120,25 @@ class Peft(Injected):
         if isinstance(self.config, AdaLoraConfig):
             adalora.check(self.config)
 
-    def sites(self, network: nn.Module) -> tuple[str, ...]:
-        """Return the names of the layers that the method changes."""
+    def find_targets(self, network: nn.Module) -> Targets:
+        """Return the layers that the method changes, and how they were found."""
         names = modules_with_parameters(network)
         if self.targets:
-            return match(self.targets, names)
+            return given_targets(network, self.targets, names, self.heads)
         if isinstance(self.config, LNTuningConfig):
             # By name, for Llama's norm is a class of its own; PEFT's map leaves most models out.
-            norms = tuple(n for n, m in plain_modules(network) if type(m).__name__.endswith("Norm"))
-            return match(("*",), norms)
-        return usual_sites(network, self._known(), names)
+            norms = tuple(
+                name
+                for name, module in base_modules(network, self.heads)
+                if name in names and type(module).__name__.endswith("Norm")
+            )
+            if not norms:
+                raise NoSiteError(
+                    f"{type(network).__name__} has no norm with weights below its heads, so "
+                    "LN-tuning has nothing to learn there; take lora"
+                )
+            return Targets(norms)
+        return usual_targets(network, self._wanted, names, self.heads)
 
     def attach(self, network: nn.Module) -> None:
         """Freeze the network and wrap the target layers.
@@ -156,7 +175,7 @@ class Peft(Injected):
         sites = self.sites(network)
         if isinstance(self.config, IA3Config):
             asked = self.config.feedforward_modules
-            inputs = match(sorted(asked), sites) if asked else _feedforward(network, sites)
+            inputs = match(sorted(asked), sites) if asked else self._feedforward(network, sites)
             return with_targets(self.config, target_modules=sites, feedforward_modules=inputs)
         return with_targets(self.config, target_modules=sites)
 
@@ -174,20 +193,22 @@ class Peft(Injected):
             if name.startswith("init_") and name.endswith("weights")
         )
 
-    def _known(self) -> Mapping[str, list[str]]:
+    @property
+    def _wanted(self) -> Wanted:
         if isinstance(self.config, IA3Config):
-            return IA3_TARGETS
+            return Wanted(IA3_TARGETS, roles="kv", down=True)
         # Of PEFT's classes, that of trainable tokens has no such table.
-        known: Mapping[str, list[str]] = getattr(tuner(self.config), "target_module_mapping", {})
-        return known
+        return Wanted(getattr(tuner(self.config), "target_module_mapping", {}))
 
-
-def _feedforward(network: nn.Module, sites: tuple[str, ...]) -> tuple[str, ...]:
-    """Return which targets (IA)^3 scales at their input: the second feed-forward layers."""
-    if not isinstance(network, PreTrainedModel):
-        return ()
-    endings = tuple("." + end for end in IA3_FEEDFORWARD.get(network.config.model_type, []))
-    return tuple(name for name in sites if name.endswith(endings))
+    def _feedforward(self, network: nn.Module, sites: tuple[str, ...]) -> tuple[str, ...]:
+        """Return which targets (IA)^3 scales at their input: the second feed-forward layers."""
+        if not isinstance(network, PreTrainedModel):
+            return ()
+        kind = network.config.model_type
+        if self.targets is None and kind not in {*IA3_TARGETS, *TABLE}:
+            return down_projections(network, sites, self.heads)
+        endings = tuple("." + end for end in IA3_FEEDFORWARD.get(kind, []))
+        return tuple(name for name in sites if name.endswith(endings))
 
 
 def _values(network: nn.Module) -> dict[str, tuple[int, int]]:

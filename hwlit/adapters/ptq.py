@@ -20,9 +20,9 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from hwlit.adapters.base import Adapter, NoSiteError, freeze
+from hwlit.adapters.base import Adapter, freeze
 from hwlit.adapters.formats import Format, shapes
-from hwlit.adapters.quantized import linear_layers
+from hwlit.adapters.quantized import layers_to_round, left_whole
 from hwlit.adapters.quantized_state import SAVED
 from hwlit.errors import UsageError
 
@@ -60,10 +60,7 @@ class Ptq(Adapter):
         Raises:
             NoSiteError: There is none.
         """
-        found = linear_layers(network, self.heads)
-        if not found:
-            raise NoSiteError(f"{type(network).__name__} has no linear layer outside its heads")
-        return found
+        return layers_to_round(network, None, self.heads)
 
     def attach(self, network: nn.Module) -> None:
         """Freeze everything."""
@@ -81,6 +78,7 @@ class Ptq(Adapter):
         """Return the format, how many layers have it, and how the device computes them."""
         made, sites = self.format, self.sites(network)
         found = {"format": made.name, "bits": made.bits, "layers": len(sites)}
+        found |= left_whole(network, self.heads)
         return {"converts_to": {**found, **made.facts(self.device, shapes(network, sites))}}
 
     @property

@@ -30,14 +30,13 @@ from hwlit.adapters.base import (
     Adapter,
     NotMergeableError,
     Wrapper,
-    match,
     modules_with_parameters,
     unfreeze,
 )
 from hwlit.adapters.formats import shapes
 from hwlit.adapters.injection import NAME
 from hwlit.adapters.onednn_linear import OneDnnInt4, OneDnnInt8
-from hwlit.adapters.quantized import linear_layers
+from hwlit.adapters.quantized import layers_to_round, left_whole, told_whole
 from hwlit.adapters.rounding import finish, float_product, round_rows, round_weight
 from hwlit.errors import UsageError
 
@@ -93,7 +92,7 @@ class Qat(Adapter):
         Raises:
             NoSiteError: A target matches nothing.
         """
-        return match(self.targets or ("*",), linear_layers(network, self.heads))
+        return layers_to_round(network, self.targets, self.heads)
 
     def attach(self, network: nn.Module) -> None:
         """Wrap the layers; let everything learn, unless the weights are frozen.
@@ -106,7 +105,7 @@ class Qat(Adapter):
             unfreeze(network, ("",))
         for name in self.rounded(network):
             layer = network.get_submodule(name)
-            if type(layer) is not nn.Linear and not _plain_lora(layer):
+            if not _plain(layer) and not _plain_lora(layer):
                 raise UsageError(
                     f"{name} is a {type(layer).__name__}, and QAT rounds plain layers and those of "
                     "plain LoRA without dropout; narrow the targets of one of the two"
@@ -133,8 +132,12 @@ class Qat(Adapter):
     def facts(self, network: nn.Module) -> dict[str, Any]:
         """Return what the layers are converted to, and how the device computes these."""
         made, names = FORMATS[self.bits], self.rounded(network)
-        found = {"format": made.name, "layers": len(names)}
+        found = {"format": made.name, "layers": len(names), **left_whole(network, self.heads)}
         return {"converts_to": {**found, **made.facts(self.device, shapes(network, names))}}
+
+    def remarks(self, network: nn.Module) -> tuple[str, ...]:
+        """Return which matrices stay in full precision."""
+        return told_whole(self.title, network, self.heads)
 
     @property
     def title(self) -> str:
@@ -223,9 +226,14 @@ class _StraightThrough(torch.autograd.Function):
         )
 
 
+def _plain(layer: nn.Module) -> bool:
+    """Return whether a linear layer, or Falcon's own kind of it, holds its weights as they are."""
+    return isinstance(layer, nn.Linear) and type(layer.weight) is nn.Parameter
+
+
 def _plain_lora(layer: nn.Module) -> bool:
     """Return whether a layer is one of PEFT's LoRA whose update is a sum of matrices."""
-    if not isinstance(layer, LoraLinear) or type(layer.get_base_layer()) is not nn.Linear:
+    if not isinstance(layer, LoraLinear) or not _plain(layer.get_base_layer()):
         return False
     dropout = any(isinstance(each, nn.Dropout) for each in layer.lora_dropout.values())
     return not dropout and not any(layer.use_dora.values())

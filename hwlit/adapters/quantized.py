@@ -23,8 +23,16 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from hwlit.adapters import bitsandbytes_linear, onednn_linear, torchao_linear
-from hwlit.adapters.base import Adapter, NotMergeableError, freeze, match, plain_modules
+from hwlit.adapters.base import (
+    Adapter,
+    NoSiteError,
+    NotMergeableError,
+    freeze,
+    match,
+    plain_modules,
+)
 from hwlit.adapters.formats import Bf16, Format, Fp32, shapes
+from hwlit.adapters.targets import matrices
 from hwlit.errors import UsageError
 
 LADDER: tuple[Format, ...] = (bitsandbytes_linear.NF4(), bitsandbytes_linear.Int8(), Bf16(), Fp32())
@@ -97,7 +105,7 @@ class Quantized(Adapter):
 
     def sites(self, network: nn.Module) -> tuple[str, ...]:
         """Return the names of the layers whose weights are held in fewer bits."""
-        return match(self.targets or ("*",), linear_layers(network, self.heads))
+        return layers_to_round(network, self.targets, self.heads)
 
     def attach(self, network: nn.Module) -> None:
         """Freeze the network and quantise its layers one by one, each freed before the next.
@@ -117,6 +125,11 @@ class Quantized(Adapter):
             assert isinstance(layer, nn.Linear)
             if layer.weight.dtype == torch.float64:
                 raise UsageError("weights in fp64 cannot be quantised; take --trainer.precision 32")
+            if type(layer) is not nn.Linear and choice.format.transformers_config([]) is not None:
+                raise UsageError(
+                    f"{name} is a {type(layer).__name__}, which transformers leaves as it is where "
+                    "it quantises a base, so the export would not load equal; take lora"
+                )
             network.set_submodule(name, choice.format.quantize(layer, choice.device), strict=True)
         if not isinstance(choice.format, Fp32):
             _leave_the_file(network)
@@ -146,8 +159,13 @@ class Quantized(Adapter):
                 "bits": choice.format.bits,
                 "layers": len(sites),
                 "merged_dtype": str(merged).removeprefix("torch."),
+                **left_whole(network, self.heads),
             }
         }
+
+    def remarks(self, network: nn.Module) -> tuple[str, ...]:
+        """Return what the format became, and which matrices stay in full precision."""
+        return (*super().remarks(network), *told_whole(self.title, network, self.heads))
 
     def base_config(self, network: nn.Module) -> dict[str, Any] | None:
         """Return the `quantization_config` by which transformers quantises the same layers."""
@@ -237,6 +255,29 @@ def choose(asked: Format | None, device: torch.device, strict: bool = False) -> 
     return Choice(asked.name, able[0], reason, device)
 
 
+def layers_to_round(
+    network: nn.Module, targets: tuple[str, ...] | None, heads: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the names of the linear layers that a method holds in fewer bits.
+
+    Args:
+        network: The network.
+        targets: Globs over module names; None takes all.
+        heads: Names of the modules that belong to the task.
+
+    Raises:
+        NoSiteError: There is none, or a target matches nothing.
+    """
+    names = linear_layers(network, heads)
+    if not names:
+        raise NoSiteError(
+            f"{type(network).__name__} has no torch.nn.Linear outside its heads (GPT-2 and "
+            "SqueezeBERT have convolutions in its place), so nothing can be held in fewer bits; "
+            "take lora, or another model"
+        )
+    return match(targets or ("*",), names)
+
+
 def linear_layers(network: nn.Module, heads: tuple[str, ...]) -> tuple[str, ...]:
     """Return the names of the linear layers that can be quantised, those of heads aside.
 
@@ -256,6 +297,21 @@ def linear_layers(network: nn.Module, heads: tuple[str, ...]) -> tuple[str, ...]
         and not f"{name}.".startswith(inside)
         and not set(kept) & set(name.split("."))
     )
+
+
+def left_whole(network: nn.Module, heads: tuple[str, ...]) -> dict[str, Any]:
+    """Return what the record says of matrices that no linear layer holds, such as fused experts."""
+    share, names = matrices(network, heads)
+    return {"whole": list(names), "whole_share": round(share, 4)} if names else {}
+
+
+def told_whole(title: str, network: nn.Module, heads: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a remark on the matrices that stay in full precision; none where there are none."""
+    share, names = matrices(network, heads)
+    if not names:
+        return ()
+    told = f"{title}: {100 * share:.3g} % of the base stays as it is, for no linear layer holds it"
+    return (f"{told}: {', '.join(names[:6])}",)
 
 
 def dequantize(network: nn.Module) -> None:

@@ -191,7 +191,7 @@ class Run(ABC, Generic[TaskT, DataT]):
             f"{model.adapter.title} on {facts['hub_id']}: {100 * share:.3g} % of the "
             f"parameters learn; {data.report()['rows']['train']} training rows; "
             f"writing to {self._output}",
-            model.adapter.remark,
+            *model.adapter.remarks(model.network),
             *told.split("\n"),
         )
         say(*filter(None, lines), error=True)

@@ -23,7 +23,8 @@ SEED = re.compile(r"^seed_everything:.*\n?", re.MULTILINE)
 DATA_SEED = re.compile(r"^(data:\n(?:  .*\n)*?)    seed:.*\n?", re.MULTILINE)
 HEADING = re.compile(r"^#.*\n", re.MULTILINE)
 SEED_AXES = ("seed", "seed_everything", "data.seed", "data.init_args.seed")
-NOT_SETTINGS = ("name", "class", "sites", "heads", "forms", "svd")
+FOUND = ("sites", "heads", "targets_rule", "targets_left_out")  # by the run, in the network
+NOT_SETTINGS = ("name", "class", "forms", "svd", *FOUND)
 HARDWARE = ("device", "precision", "torch", "threads", "world_size")
 # What sets methods of any two adapters apart, and so is named for all where it is not one.
 EVERYWHERE = ("model", "device", "precision", "source", "world_size")

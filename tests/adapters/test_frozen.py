@@ -26,7 +26,7 @@ def network(kind):
 
 def test_layers_and_embeddings_are_found(kind, network):
     stack, embeddings = STACKS[kind]
-    assert layer_names(network) == (f"{stack}.0", f"{stack}.1")
+    assert layer_names(network) == ((f"{stack}.0",), (f"{stack}.1",))
     assert embeddings_name(network) == embeddings
 
 
