@@ -9,6 +9,9 @@ from pathlib import Path
 from hwlit.data.content import check_length, read_content
 from hwlit.data.csv_records import Record, check_swallowed, read_records, split_lines, told_names
 from hwlit.errors import DataError
+from hwlit.exports.stock_classifier import Text
+
+BORDER = " \0 "  # between the sentences of a pair, where one text stands for both
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Rows:
         bare: The texts without what was put before them, where something was: rows that agree in
             these are copies of one another. None where they are the texts.
         encoding: How the file was encoded, where that is known.
+        pairs: The second sentence of each row, where rows are pairs of sentences.
     """
 
     texts: list[str]
@@ -31,11 +35,29 @@ class Rows:
     revision: str | None = None
     bare: list[str] | None = None
     encoding: str | None = None
+    pairs: list[str] | None = None
+
+    @property
+    def inputs(self) -> Sequence[Text]:
+        """What the tokenizer reads: one text per row, or both sentences of a pair."""
+        return self.texts if self.pairs is None else list(zip(self.texts, self.pairs, strict=True))
 
     @property
     def keys(self) -> list[str]:
-        """What tells copies: one text per row, without what was put before it."""
+        """What tells copies: one text per row, without what was put before it; both of a pair."""
+        if self.pairs is not None:
+            return [BORDER.join(pair) for pair in zip(self.texts, self.pairs, strict=True)]
         return self.texts if self.bare is None else self.bare
+
+    @property
+    def empty(self) -> list[int]:
+        """The rows whose text, or one of whose sentences, is nothing but white space."""
+        found = [self.keys] if self.pairs is None else [self.texts, self.pairs]
+        return [
+            row
+            for row, texts in enumerate(zip(*found, strict=True))
+            if not all(map(str.strip, texts))
+        ]
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,9 @@ class TextFiles(TextData):
     Args:
         text_column: The column of the text; in double quotes where YAML would change the name.
         label_column: The column of the label; likewise.
+        pair_column: The column of the second sentence, where rows are pairs of sentences, such as
+            premise and hypothesis: the first is in `text_column`. null reads single texts. Copies
+            are rows that agree in both; a pair is empty if either of its sentences is.
         label_names: null takes the values found as names, sorted: numbers by size, others by code
             point. A list gives the values in the order of their ids or, where the values are 0, 1,
             2 and so on, their names. A mapping gives each value its name; values of one name are
@@ -40,6 +43,7 @@ class TextFiles(TextData):
         text_column: str = "text",
         label_column: str = "label",
         label_names: list[str] | dict[str, str] | None = None,
+        pair_column: str | None = None,
         max_length: int = 128,
         **kwargs: Any,
     ) -> None:
@@ -52,6 +56,18 @@ class TextFiles(TextData):
         self.text_column = unquoted(text_column)
         self.label_column = unquoted(label_column)
         self.label_names = label_names
+        self.pair_column = None if pair_column is None else unquoted(pair_column)
+        if self.pair_column in (self.text_column, self.label_column):
+            raise UsageError(
+                f"--data.pair_column is {self.pair_column!r}, which is the column of the "
+                f"{'text' if self.pair_column == self.text_column else 'label'} too; name the "
+                "column of the second sentence"
+            )
+        if self.pair_column is not None and self.stride is not None:
+            raise UsageError(
+                "--data.stride and --data.pair_column exclude each other: windows are made of "
+                "single texts, and of a pair the longer sentence is cut; leave one out"
+            )
         self._classes: Classes | None = None
         self._train: Rows | None = None
 
@@ -80,8 +96,7 @@ class TextFiles(TextData):
                     f"{self.path} lacks (it has {known}); correct or remove the row"
                 )
             labels.append(classes.ids[value])
-        texts = table.texts(self.text_column)
-        return train, Rows(texts, labels, self.test_path, encoding=table.encoding)
+        return train, self._rows(self.test_path, table, labels)
 
     def columns(self) -> dict[str, Any]:
         """Return which columns were read and the class name of each label."""
@@ -89,6 +104,7 @@ class TextFiles(TextData):
         return {
             "text_column": self.text_column,
             "label_column": self.label_column,
+            **({} if self.pair_column is None else {"pair_column": self.pair_column}),
             "label_names": {value: classes.names[i] for value, i in classes.ids.items()},
         }
 
@@ -104,8 +120,7 @@ class TextFiles(TextData):
                     places[value] = table.place(row)
             self._classes = find_classes(self.path, places, len(values), self.label_names)
             labels = [self._classes.ids[value] for value in values]
-            texts = table.texts(self.text_column)
-            self._train = Rows(texts, labels, self.path, encoding=table.encoding)
+            self._train = self._rows(self.path, table, labels)
         return self._train, self._classes
 
     def _table(self, path: str) -> Table:
@@ -113,7 +128,16 @@ class TextFiles(TextData):
             self.text_column: "name the column of the texts by --data.text_column",
             self.label_column: "name the column of the labels by --data.label_column",
         }
+        if self.pair_column is not None:
+            wanted[self.pair_column] = (
+                "name the column of the second sentence by --data.pair_column"
+            )
         return read_table(path, wanted, self.label_column)
+
+    def _rows(self, path: str, table: Table, labels: list[int]) -> Rows:
+        pairs = None if self.pair_column is None else table.texts(self.pair_column)
+        texts, encoding = table.texts(self.text_column), table.encoding
+        return Rows(texts, labels, path, encoding=encoding, pairs=pairs)
 
     def _values(self, table: Table) -> list[str]:
         """Return the labels of a file as text, and refuse missing ones."""
