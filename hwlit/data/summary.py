@@ -10,7 +10,7 @@ from typing import Any
 from hwlit.data.reading import Rows
 from hwlit.data.splitting import Split, normalised
 from hwlit.data.tokens import TokenRows
-from hwlit.exports.stock_classifier import Text
+from hwlit.exports.stock_classifier import characters
 
 
 def fingerprint(files: Sequence[Rows], classes: Sequence[str]) -> str:
@@ -73,7 +73,7 @@ def summarise(
         "majority_class_accuracy": test.count(commonest) / len(test),
         "truncated": {name: part.num_truncated for name, part in parts.items()},
         "mean_length": {name: float(part.lengths.mean()) for name, part in parts.items()},
-        "longest_text": max(map(_characters, texts)),
+        "longest_text": max(map(characters, texts)),
     }
     return report | _of_pairs(files, split) | _of_windows(parts)
 
@@ -140,10 +140,6 @@ def _sentences(rows: Rows, row: int) -> set[str]:
     return {
         normalised(sentence) for sentence in (rows.texts[row], (rows.pairs or rows.texts)[row])
     } - {""}
-
-
-def _characters(text: Text) -> int:
-    return len(text) if isinstance(text, str) else sum(map(len, text))
 
 
 def _contradictions(texts: Sequence[str], labels: Sequence[int]) -> int:

@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from hwlit.data.batching import Row
 from hwlit.errors import IntegrityError, ResourceError, UsageError
-from hwlit.exports.stock_classifier import Text, arguments, blank_token
+from hwlit.exports.stock_classifier import Text, arguments, blank_token, characters
 from hwlit.storage import cache_directory, verify, write_with_manifest
 
 SCHEMA = 1
@@ -248,14 +248,14 @@ def _columns(
 def _chunks(texts: Sequence[Text]) -> Iterator[list[Text]]:
     """Yield the texts in order, as many at once as memory is sure to hold."""
     chunk: list[Text] = []
-    characters = 0
+    held = 0
     for text in texts:
-        length = len(text) if isinstance(text, str) else sum(map(len, text))
-        if len(chunk) == CHUNK_TEXTS or (chunk and characters + length > CHUNK_CHARACTERS):
+        length = characters(text)
+        if len(chunk) == CHUNK_TEXTS or (chunk and held + length > CHUNK_CHARACTERS):
             yield chunk
-            chunk, characters = [], 0
+            chunk, held = [], 0
         chunk.append(text)
-        characters += length
+        held += length
     if chunk:
         yield chunk
 

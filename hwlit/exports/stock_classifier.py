@@ -76,6 +76,11 @@ def arguments(tokenizer: Any, texts: Sequence[Text]) -> list[list[str]]:
     return [[first for first, _ in pairs], [between + second for _, second in pairs]]
 
 
+def characters(text: Text) -> int:
+    """Return the length of a text, or of both sentences of a pair."""
+    return len(text) if isinstance(text, str) else sum(map(len, text))
+
+
 def encode(tokenizer: Any, texts: Sequence[Text], max_length: int) -> Any:
     """Return texts or pairs as one padded batch, those without any token as `blank_token`.
 
