@@ -37,7 +37,7 @@ from hwlit.networks.text import has_vocabulary, load_classifier, weights_sha256
 from hwlit.networks.vetting import ADAPTER, vet
 from hwlit.plain_text import is_screen, printable, write_data
 from hwlit.records import Record, need, read_run
-from hwlit.run_inputs import pair_column, parted, read_stride
+from hwlit.run_inputs import pair_column, parted, read_stride, reads_pairs
 from hwlit.storage import replacing_folder, write_text
 
 Classifier = PreTrainedModel | PeftModel
@@ -69,13 +69,7 @@ def predict(
     if not texts:
         raise DataError("there is no text to label; give --text, --file or lines on standard input")
     record = read_run(run)
-    pairs = pair_column(run, record) is not None
-    if pairs != (not isinstance(texts[0], str)):
-        raise UsageError(
-            f"{run} reads pairs of sentences; give the second one of each by --pair, or a file"
-            if pairs
-            else f"{run} reads single texts; leave out --pair and --pair-column"
-        )
+    pairs = reads_pairs(run, record, texts)
     network, tokenizer = load(run, record)
     try:
         network.to(device)  # type: ignore[arg-type]

@@ -25,6 +25,27 @@ def pair_column(run: Path, record: Record) -> str | None:
     return column
 
 
+def reads_pairs(run: Path, record: Record, texts: Sequence[Text]) -> bool:
+    """Return whether a run reads pairs, as the texts are.
+
+    Args:
+        run: The run's directory.
+        record: Its record.
+        texts: What it is to label.
+
+    Raises:
+        UsageError: It reads pairs and the texts are single, or the other way round.
+    """
+    pairs = pair_column(run, record) is not None
+    if pairs and isinstance(texts[0], str):
+        raise UsageError(
+            f"{run} reads pairs of sentences; give the second one of each by --pair, or a file"
+        )
+    if not pairs and not isinstance(texts[0], str):
+        raise UsageError(f"{run} reads single texts; leave out --pair and --pair-column")
+    return pairs
+
+
 def read_stride(run: Path, record: Record, room: int) -> int | None:
     """Return the tokens that windows of a text share; None where texts are cut.
 
