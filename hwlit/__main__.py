@@ -259,13 +259,16 @@ def _predict(arguments: list[str]) -> int:
     asked = predict_parser().parse_args(arguments)
     from hwlit import inference
     from hwlit.records import read_record
+    from hwlit.run_inputs import given_texts
 
-    if asked.text:
-        texts = asked.text
+    if asked.text or asked.pair:
+        texts = given_texts(asked.text or [], asked.pair)
     elif asked.file:
-        texts = inference.read_texts(asked.file, read_record(asked.run), asked.column)
+        record = read_record(asked.run)
+        texts = inference.read_texts(asked.file, record, asked.column, asked.pair_column)
     else:
-        texts = inference.read_stream(sys.stdin.buffer, "standard input")
+        record = read_record(asked.run)
+        texts = inference.read_stream(sys.stdin.buffer, "standard input", record)
     inference.predict(asked.run, texts, asked.batch_size, asked.device, asked.output)
     return 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,7 +29,7 @@ from hwlit.data.tables import read_table
 from hwlit.errors import DataError, IntegrityError, ResourceError, UsageError, writing
 from hwlit.exports.peft_folder import BASE
 from hwlit.exports.quantized_folder import is_quantized, read_quantized
-from hwlit.exports.stock_classifier import encode
+from hwlit.exports.stock_classifier import Text, characters, score
 from hwlit.exports.transformers_folder import write_whole
 from hwlit.networks.empty import empty_classifier
 from hwlit.networks.exported import adapted, again, whole_classifier
@@ -39,6 +39,7 @@ from hwlit.networks.text import has_vocabulary, load_classifier, weights_sha256
 from hwlit.networks.vetting import ADAPTER, vet
 from hwlit.plain_text import is_screen, printable, write_data
 from hwlit.records import Record, need, read_run
+from hwlit.run_inputs import pair_column, parted, read_stride, reads_pairs
 from hwlit.storage import replacing_folder, write_text
 
 Classifier = PreTrainedModel | PeftModel
@@ -48,19 +49,19 @@ MOST_STREAMED = 1 << 28  # bytes of standard input, where nothing says how much 
 
 
 def predict(
-    run: Path, texts: Sequence[str], batch_size: int, device: str, output: Path | None
+    run: Path, texts: Sequence[Text], batch_size: int, device: str, output: Path | None
 ) -> None:
     """Label texts and write CSV: text, prediction, probability per class; one row a text, in order.
 
     Args:
         run: The run's directory.
-        texts: What to label.
+        texts: What to label; of pairs both sentences, the second of which has a column `pair`.
         batch_size: Texts per call.
         device: Device of torch.
         output: The file to write; None writes to standard output.
 
     Raises:
-        UsageError: The batch size is below 1.
+        UsageError: The batch size is below 1, or the run reads pairs and these are not, or not.
         DataError: There is no text.
         IntegrityError: The run holds no exported model.
         ResourceError: The device is not there.
@@ -70,6 +71,7 @@ def predict(
     if not texts:
         raise DataError("there is no text to label; give --text, --file or lines on standard input")
     record = read_run(run)
+    pairs = reads_pairs(run, record, texts)
     network, tokenizer = load(run, record)
     try:
         network.to(device)  # type: ignore[arg-type]
@@ -79,29 +81,38 @@ def predict(
     labels, max_length = record.model.labels, record.data.max_length
     assert labels is not None  # `load` needs both
     assert max_length is not None
-    if max_length <= (special := tokenizer.num_special_tokens_to_add()):
+    if max_length <= (special := tokenizer.num_special_tokens_to_add(pair=pairs)):
         raise IntegrityError(
             f"{run} cuts texts at {max_length} tokens, and its tokenizer puts {special} around "
             "each: the two do not belong together; bring the run's own files back"
         )
-    shares = probabilities(network, tokenizer, texts, max_length, batch_size)
+    stride = read_stride(run, record, max_length - special)
+    shares = probabilities(network, tokenizer, texts, max_length, batch_size, stride)
     if shares.shape[1] != len(labels):
         raise IntegrityError(
             f"the record of {run} has {len(labels)} labels, but its model tells {shares.shape[1]} "
             "classes apart; bring the run's own files back"
         )
-    shown = printable if output is None and is_screen() else str
+    text = _as_csv(texts, shares, labels, printable if output is None and is_screen() else str)
+    if output is not None:
+        write_text(output, text)
+    else:
+        write_data(text)
+
+
+def _as_csv(
+    texts: Sequence[Text], shares: torch.Tensor, labels: Sequence[str], shown: Callable[[str], str]
+) -> str:
     file = io.StringIO()
     # Quoted, for a lone carriage return in a text would else end the row.
     writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerow(["text", "prediction", *(shown(f"p({label})") for label in labels)])
+    given = ["text"] if isinstance(texts[0], str) else ["text", "pair"]
+    writer.writerow([*given, "prediction", *(shown(f"p({label})") for label in labels)])
     for text, share in zip(texts, shares, strict=True):
-        told = shown(text), shown(labels[int(share.argmax())])
+        sentences = (text,) if isinstance(text, str) else text
+        told = *map(shown, sentences), shown(labels[int(share.argmax())])
         writer.writerow([*told, *(f"{p:.6f}" for p in share)])
-    if output is not None:
-        write_text(output, file.getvalue())
-    else:
-        write_data(file.getvalue())
+    return file.getvalue()
 
 
 def export_merged(run: Path, folder: Path) -> None:
@@ -207,29 +218,32 @@ def _merged(network: PeftModel, run: Path, record: Record) -> PreTrainedModel:
 def probabilities(
     network: Classifier,
     tokenizer: PreTrainedTokenizerBase,
-    texts: Sequence[str],
+    texts: Sequence[Text],
     max_length: int,
     batch_size: int,
+    stride: int | None = None,
 ) -> torch.Tensor:
     """Return the probability of each class, (texts, labels), in the order of the texts.
 
     Args:
         network: The classifier, in eval mode.
         tokenizer: Its tokenizer.
-        texts: What to label.
+        texts: What to label: texts, or both sentences of pairs.
         max_length: Longer texts are cut to this many tokens.
         batch_size: Texts per call; those of like length go together.
+        stride: Tokens that the windows of a longer text share, whose logits are averaged; None
+            cuts it.
 
     Raises:
         IntegrityError: A probability is not finite.
     """
     # The longest first: if memory runs out, it does so at once.
-    order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+    order = sorted(range(len(texts)), key=lambda i: -characters(texts[i]))
     shares = torch.empty(len(texts), len(network.config.id2label or ()))
     for start in tqdm(range(0, len(order), batch_size), "predict", disable=None, leave=False):
         rows = order[start : start + batch_size]
-        inputs = encode(tokenizer, [texts[i] for i in rows], max_length)
-        shares[rows] = network(**inputs.to(network.device)).logits.float().softmax(dim=-1).cpu()
+        logits = score(network, tokenizer, [texts[i] for i in rows], max_length, stride)
+        shares[rows] = logits.softmax(dim=-1).cpu()
     if not shares.isfinite().all():
         raise IntegrityError(
             "the model answers with numbers that are not finite: its weights are damaged, or too "
@@ -238,31 +252,38 @@ def probabilities(
     return shares
 
 
-def read_texts(path: Path, record: Record, column: str | None = None) -> list[str]:
+def read_texts(
+    path: Path, record: Record, column: str | None = None, pair: str | None = None
+) -> list[Text]:
     """Read the texts of a file as the run read its own, or the lines of a .txt file.
 
     Args:
         path: The file.
         record: The run's record; it names the columns that the run read.
         column: The column of the texts; None takes the one that the run read, or "text".
+        pair: The column of the second sentences; None takes the one that the run read, if any.
 
     Raises:
         DataError: The file cannot be read, or has no such column.
         IntegrityError: The record tells no longer how the run read its files.
     """
     if path.suffix == ".txt":
-        return read_lines(read_bytes(path, MOST_BYTES, "a file of texts"), str(path))
-    data = record.data
+        lines = read_lines(read_bytes(path, MOST_BYTES, "a file of texts"), str(path))
+        return parted(lines, str(path), record)
+    data, pair = record.data, pair or pair_column(path, record)
     column, before = column or data.text_column or "text", data.before
     wanted = dict.fromkeys(before, f"the run reads {', '.join(before)} too: add it, if only empty")
     wanted[column] = "name the column of the texts by --column"
+    if pair is not None:
+        wanted[pair] = "name the column of the second sentences by --pair-column"
     dialect = dialect_in(data.rest.get("dialect"))
     table = read_table(path, wanted, data.label_column, dialect)
     fields = {name: table.texts(name) for name in before}
-    return [
+    texts = [
         with_fields(text, {name: values[row] for name, values in fields.items()})
         for row, text in enumerate(table.texts(column))
     ]
+    return list(texts if pair is None else zip(texts, table.texts(pair), strict=True))
 
 
 def read_lines(content: bytes, source: str) -> list[str]:
@@ -284,12 +305,13 @@ def read_lines(content: bytes, source: str) -> list[str]:
     return lines
 
 
-def read_stream(stream: BinaryIO, source: str) -> list[str]:
+def read_stream(stream: BinaryIO, source: str, record: Record) -> list[Text]:
     """Return the lines of a stream, which may never end; see `read_lines`.
 
     Args:
         stream: The stream.
         source: What to call it in an error.
+        record: The run's record: where the run reads pairs, a tab parts the sentences of a line.
 
     Raises:
         DataError: It holds more than `MOST_STREAMED`, is not UTF-8, or a line is too long.
@@ -300,4 +322,4 @@ def read_stream(stream: BinaryIO, source: str) -> list[str]:
             f"{source} holds more than {told_size(MOST_STREAMED)}, or never ends; write it to a "
             "file and give that by --file"
         )
-    return read_lines(content, source)
+    return parted(read_lines(content, source), source, record)

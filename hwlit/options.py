@@ -52,7 +52,15 @@ def predict_parser() -> Parser:
         "stdin", nargs="?", choices=["-"], help="one text a line from standard input"
     )
     options.add_argument(
+        "--pair", action="append",
+        help="the second sentence of each --text, for a run of pairs; in lines of .txt files and "
+        "of standard input a tab parts the two",
+    )  # fmt: skip
+    options.add_argument(
         "--column", help="the column of the texts (default: the one the run read, or text)"
+    )
+    options.add_argument(
+        "--pair-column", help="the column of the second sentences (default: the one the run read)"
     )
     options.add_argument("--batch-size", type=int, default=32, help="texts per call (default: 32)")
     options.add_argument("--device", default="cpu", help="cpu, cuda, mps, ... (default: cpu)")

@@ -19,7 +19,7 @@ from hwlit.config_sources import LINKED
 from hwlit.errors import UsageError
 from hwlit.saved_configs import load_config
 
-VERBATIM = ("--data.text_column", "--data.label_column")
+VERBATIM = ("--data.text_column", "--data.label_column", "--data.pair_column")
 
 # What a run is about does not change with where it is written or how many workers load it.
 NOT_HASHED = (

@@ -50,7 +50,8 @@ ALLOWED = {
     | {"paths", "signals"}
     | {"records", "errors", "metrics", "options", "saved_configs", "shipped", "statistics"}
     | {"yaml_files"},
-    "inference": LEAVES | {"data"},
+    "run_inputs": {"errors", "exports", "records"},
+    "inference": LEAVES | {"data", "run_inputs"},
     "uploads": {"errors", "exports", "paths", "records", "storage", "yaml_files"},
     "exporting": {"inference", "kohya_export", "shifts", "uploads"},
     "kohya_export": LEAVES | {"generation"},

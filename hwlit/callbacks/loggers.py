@@ -19,6 +19,7 @@ from hwlit.callbacks.curves import reliability_picture
 from hwlit.callbacks.event_files import EventWriter
 from hwlit.callbacks.predictions import Predictions
 from hwlit.errors import IntegrityError
+from hwlit.exports.stock_classifier import Text
 from hwlit.metrics.probabilities import reliability
 from hwlit.paths import last_name
 from hwlit.records import Record, encoded
@@ -165,7 +166,7 @@ class TensorBoard(TensorBoardLogger):
         self.log_hyperparams(settings, final)
         self.experiment.flush()
 
-    def add_predictions(self, predictions: Predictions, texts: Mapping[int, str]) -> None:
+    def add_predictions(self, predictions: Predictions, texts: Mapping[int, Text]) -> None:
         """Add what the test rows of a classifier show: pictures, curves, samples.
 
         Args:

@@ -16,6 +16,7 @@ from torchmetrics.utilities.plot import plot_confusion_matrix
 
 from hwlit.callbacks.classified import Classified
 from hwlit.callbacks.monitor import Monitor
+from hwlit.exports.stock_classifier import Text
 from hwlit.metrics.intervals import f1_per_class
 from hwlit.plain_text import in_markdown
 from hwlit.records import ClassFigures, Exhibit, Reading, RowTable
@@ -149,23 +150,25 @@ class Predictions(Monitor):
         )
         return {"per_class": per_class, "exhibits": [matrix]}
 
-    def to_csv(self, texts: Mapping[int, str]) -> str:
+    def to_csv(self, texts: Mapping[int, Text]) -> str:
         """Return the test rows as CSV: row_id, text, label, prediction, probability per class.
 
         Args:
-            texts: The text of each row, by row id.
+            texts: The text of each row, by row id; of pairs both sentences, the second of which
+                has the column `pair` after `text`.
         """
         file = io.StringIO()
         # Quoted, for a lone carriage return in a text would else end the row.
         writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-        writer.writerow(
-            ["row_id", "text", "label", "prediction", *(f"p({label})" for label in self._labels)]
-        )
+        pairs = any(not isinstance(text, str) for text in texts.values())
+        names = ["row_id", "text", *["pair"][: int(pairs)], "label", "prediction"]
+        writer.writerow([*names, *(f"p({label})" for label in self._labels)])
         shares = self.logits.softmax(dim=-1)
         rows = zip(self.row_ids, self.targets, self.guesses, shares, strict=True)
         for row, target, guess, share in rows:
-            names = self._labels[int(target)], self._labels[int(guess)]
-            writer.writerow([int(row), texts[int(row)], *names, *(f"{p:.6f}" for p in share)])
+            told = self._labels[int(target)], self._labels[int(guess)]
+            given = _sentences(texts[int(row)])
+            writer.writerow([int(row), *given, *told, *(f"{p:.6f}" for p in share)])
         return file.getvalue()
 
     def picture(self) -> Figure:
@@ -176,7 +179,7 @@ class Predictions(Monitor):
         figure, _ = plot_confusion_matrix(self.confusion, labels=plain)
         return figure
 
-    def samples(self, texts: Mapping[int, str], count: int = 20) -> str:
+    def samples(self, texts: Mapping[int, Text], count: int = 20) -> str:
         """Return a Markdown table of test rows: half the surest mistakes, half the first rows."""
         shares = self.logits.softmax(dim=-1)
         wrong = self.guesses != self.targets
@@ -185,11 +188,16 @@ class Predictions(Monitor):
         lines = ["| text | label | prediction | probability |", "|---|---|---|---|"]
         for i in dict.fromkeys(chosen):
             guess = int(self.guesses[i])
-            text = " ".join(texts[int(self.row_ids[i])].split())[:160]
+            sentences = _sentences(texts[int(self.row_ids[i])])
+            text = " / ".join(" ".join(sentence.split())[:160] for sentence in sentences)
             told = text, self._labels[int(self.targets[i])], self._labels[guess]
             cells = [*map(in_markdown, told), f"{shares[i, guess]:.2f}"]
             lines.append(f"| {' | '.join(cells)} |")
         return "\n".join(lines)
+
+
+def _sentences(text: Text) -> tuple[str, ...]:
+    return (text,) if isinstance(text, str) else text
 
 
 def _share(part: Tensor, whole: Tensor) -> float:

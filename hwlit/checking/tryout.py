@@ -103,6 +103,7 @@ class Tryout:
             model = self._model
             model.trainer = self._trainer
             model.configure_model()
+            model.check_token_types(self._data.largest_token_type)
             counts = Parameters(model.network).readings()
             share = counts["params/trainable_share"].value
             total = counts["params/total"].value
@@ -198,9 +199,10 @@ class Tryout:
         model.eval()
         with torch.inference_mode(), self._trainer.precision_plugin.forward_context():
             logits = model({name: tensor.to(model.device) for name, tensor in batch.items()})
-        texts = {row: text for row, text, _ in self._data.test_rows()}
+        texts = self._data.test_texts()
         given = [texts[row] for row in batch["row_id"].tolist()]
-        model.check_export(folder, given, logits.cpu(), self._data.max_length, fresh=False)
+        length, stride = self._data.max_length, self._data.stride
+        model.check_export(folder, given, logits.cpu(), length, fresh=False, stride=stride)
         return len(given)
 
     def _room(self, needed: int) -> str:

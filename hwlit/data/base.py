@@ -18,6 +18,7 @@ from hwlit.data.splitting import Split, split
 from hwlit.data.summary import fingerprint, summarise
 from hwlit.data.tokens import TokenRows, tokenise
 from hwlit.errors import DataError, UsageError
+from hwlit.exports.stock_classifier import Text, separator
 from hwlit.networks.text import load_tokenizer
 
 Batches = ResumableLoader[LengthBatchSampler]
@@ -39,6 +40,11 @@ class TextData(ResumableData, ABC):
     Args:
         tokenizer: Name or path of the model whose tokenizer is used.
         max_length: Longer texts are cut to this many tokens.
+        stride: Reads longer texts in windows of `max_length` tokens, special tokens in each, that
+            share this many tokens (0 or more) with the window before; null cuts them. The logits of
+            a text are the mean over its windows, in training as in the test, so that a text weighs
+            and counts once however long it is. A batch has all windows of its texts; where they are
+            more than four a text, training computes part of the forward pass twice to save memory.
         path: A local CSV file to read instead of the hub's data set.
         test_path: A local CSV file to test on, instead of a part of `path`.
         seed: Divides the data: which rows train, validate and test, and which of them a
@@ -81,6 +87,7 @@ class TextData(ResumableData, ABC):
         pad_to_max_length: bool = False,
         empty_texts: Literal["keep", "drop", "error"] = "keep",
         class_weights: Literal["balanced"] | dict[str, float] | None = None,
+        stride: int | None = None,
     ) -> None:
         super().__init__()
         self.tokenizer = tokenizer
@@ -98,6 +105,12 @@ class TextData(ResumableData, ABC):
         self.pad_to_max_length = pad_to_max_length
         self.empty_texts = empty_texts
         self.class_weights = class_weights
+        self.stride = None if stride is None else at_least(0, "stride", stride)
+        if stride is not None and pad_to_max_length:
+            raise UsageError(
+                "--data.stride and --data.pad_to_max_length exclude each other: texts have "
+                "different numbers of windows, so batches cannot have one shape; leave one out"
+            )
         if test_path is not None and path is None:
             raise UsageError("--data.test_path needs --data.path, the file to train on")
         self._prepared: _Prepared | None = None
@@ -148,6 +161,8 @@ class TextData(ResumableData, ABC):
             "seed": self.seed,
             "class_weights": weights and dict(zip(self.labels, weights, strict=True)),
             "empty_texts_policy": self.empty_texts,
+            **({} if self.stride is None else {"stride": self.stride}),
+            **self._told_pairs(files[0]),
             **self.columns(),
         }
         self._prepared = _Prepared(files, division, parts, collate, weights, report)
@@ -172,6 +187,22 @@ class TextData(ResumableData, ABC):
         """Return row id, text and class id of every test row, ascending by row id."""
         rows = self._ready().files[-1]
         return [(row, rows.texts[row], rows.labels[row]) for row in self._ready().split.test]
+
+    def test_texts(self) -> dict[int, Text]:
+        """Return the text of every test row, or both sentences of its pair, by row id."""
+        rows = self._ready().files[-1].inputs
+        return {row: rows[row] for row in self._ready().split.test}
+
+    @property
+    def largest_token_type(self) -> int:
+        """The largest token type that the model is given; 0 where it is given none."""
+        ready = self._ready()
+        kinds = (
+            [part.tokens.types for part in ready.parts.values()]
+            if ready.collate.token_types
+            else []
+        )
+        return max((int(types.max()) for types in kinds if types is not None), default=0)
 
     def report(self) -> dict[str, Any]:
         """Return what was read and how it was divided, as plain JSON; see `summarise`."""
@@ -224,7 +255,7 @@ class TextData(ResumableData, ABC):
 
     def _kept(self, rows: Rows) -> list[int]:
         """Return the numbers of the rows that are not dropped for want of a text or a label."""
-        empty = [row for row in rows.labelled if not rows.keys[row].strip()]
+        empty = rows.empty
         if empty and self.empty_texts == "error":
             raise DataError(
                 f"{rows.source} has {len(empty)} empty texts, the first in row {empty[0]} (rows "
@@ -233,13 +264,18 @@ class TextData(ResumableData, ABC):
         left_out = set(empty) if self.empty_texts == "drop" else set()
         return [row for row in rows.labelled if row not in left_out]
 
+    def _told_pairs(self, rows: Rows) -> dict[str, str]:
+        """Return what stands between the sentences of pairs, where the tokenizer marks none."""
+        between = "" if rows.pairs is None else separator(load_tokenizer(self.tokenizer))
+        return {"pair_separator": between} if between else {}
+
     def _tokenised(
         self, files: Sequence[Rows], division: Split
     ) -> tuple[dict[str, TokenRows], Collate]:
         tokenizer = load_tokenizer(self.tokenizer)
         if not isinstance(tokenizer.pad_token_id, int):
             raise UsageError(f"the tokenizer {self.tokenizer} has no padding token")
-        tokens = [tokenise(rows.texts, tokenizer, self.max_length) for rows in files]
+        tokens = [tokenise(rows.inputs, tokenizer, self.max_length, self.stride) for rows in files]
         parts = {
             "train": TokenRows(tokens[0], files[0].labels, division.train),
             "validation": TokenRows(tokens[0], files[0].labels, division.validation),
@@ -250,6 +286,7 @@ class TextData(ResumableData, ABC):
             tokenizer.padding_side,
             "token_type_ids" in tokenizer.model_input_names,
             self.max_length if self.pad_to_max_length else None,
+            pad_type=tokenizer.pad_token_type_id,
         )
         return parts, collate
 

@@ -18,11 +18,31 @@ WINDOW_BATCHES = 50
 
 @dataclass(frozen=True)
 class Row:
-    """One tokenised text: token ids of shape (length,), class id, and row id in its file."""
+    """One tokenised text.
+
+    Args:
+        ids: Token ids, shape (length,); of a text in windows those of all windows, one after the
+            other.
+        label: Its class id.
+        row_id: Its row in the file.
+        types: Token types, of the ids' shape; None where all are 0.
+        windows: Lengths of its windows, shape (windows,); None where the text is read whole.
+    """
 
     ids: np.ndarray[Any, np.dtype[np.int32]]
     label: int
     row_id: int
+    types: np.ndarray[Any, np.dtype[np.int8]] | None = None
+    windows: np.ndarray[Any, np.dtype[np.int32]] | None = None
+
+    def split(self) -> list[Row]:
+        """Return each window as a row of its own; a text that is read whole is one."""
+        if self.windows is None:
+            return [self]
+        ends = np.cumsum(self.windows)[:-1]
+        ids = np.split(self.ids, ends)
+        types = [None] * len(ids) if self.types is None else np.split(self.types, ends)
+        return [Row(i, self.label, self.row_id, t) for i, t in zip(ids, types, strict=True)]
 
 
 class LengthBatchSampler(ResumableBatchSampler[int]):
@@ -99,10 +119,11 @@ class Collate:
     Args:
         pad_id: The token id to pad with.
         padding_side: "right" or "left".
-        token_types: Whether the model reads token type ids; they are zeros for single texts.
+        token_types: Whether the model reads token type ids.
         pad_to: The fixed length in tokens (a TPU compiles once per shape); None pads to the
             longest of the batch.
         weights: The weight of each class in the loss, by class id; None leaves weights out.
+        pad_type: The token type to pad with.
     """
 
     def __init__(
@@ -112,12 +133,14 @@ class Collate:
         token_types: bool,
         pad_to: int | None = None,
         weights: Sequence[float] | None = None,
+        pad_type: int = 0,
     ) -> None:
         self.pad_id = pad_id
         self.padding_side = padding_side
         self.token_types = token_types
         self.pad_to = pad_to
         self.weights = weights
+        self.pad_type = pad_type
 
     def __call__(self, rows: Sequence[Row]) -> dict[str, Tensor]:
         """Return the batch.
@@ -127,22 +150,31 @@ class Collate:
 
         Returns:
             int64 tensors: `input_ids`, `attention_mask` and, where the model reads them,
-            `token_type_ids` of shape (rows, tokens); `labels` and `row_id` of shape (rows,). With
-            weights also `weight`, float32 of shape (rows,).
+            `token_type_ids` of shape (windows, tokens), a row being one window where texts are not
+            read in windows; `labels` and `row_id` of shape (rows,). Where they are also `windows`,
+            the number of windows of each row. With weights also `weight`, float32, (rows,).
         """
-        width = self.pad_to or max(len(row.ids) for row in rows)
-        input_ids = np.full((len(rows), width), self.pad_id, dtype=np.int64)
-        attention_mask = np.zeros((len(rows), width), dtype=np.int64)
-        for i, row in enumerate(rows):
-            length = len(row.ids)
-            where = slice(width - length, width) if self.padding_side == "left" else slice(length)
-            input_ids[i, where] = row.ids
-            attention_mask[i, where] = 1
-        batch = {"input_ids": input_ids, "attention_mask": attention_mask}
+        windows = [window for row in rows for window in row.split()]
+        width = self.pad_to or max(len(window.ids) for window in windows)
+        shape = len(windows), width
+        batch = {
+            "input_ids": np.full(shape, self.pad_id, dtype=np.int64),
+            "attention_mask": np.zeros(shape, dtype=np.int64),
+        }
         if self.token_types:
-            batch["token_type_ids"] = np.zeros_like(input_ids)
+            batch["token_type_ids"] = np.full(shape, self.pad_type, dtype=np.int64)
+        for i, window in enumerate(windows):
+            length = len(window.ids)
+            where = slice(width - length, width) if self.padding_side == "left" else slice(length)
+            batch["input_ids"][i, where] = window.ids
+            batch["attention_mask"][i, where] = 1
+            if self.token_types:
+                batch["token_type_ids"][i, where] = 0 if window.types is None else window.types
         batch["labels"] = np.array([row.label for row in rows], dtype=np.int64)
         batch["row_id"] = np.array([row.row_id for row in rows], dtype=np.int64)
+        if rows[0].windows is not None:
+            counts = [0 if row.windows is None else len(row.windows) for row in rows]
+            batch["windows"] = np.array(counts, dtype=np.int64)
         tensors = {name: torch.from_numpy(values) for name, values in batch.items()}
         if self.weights is not None:
             tensors["weight"] = torch.tensor([self.weights[row.label] for row in rows])

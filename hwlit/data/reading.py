@@ -11,7 +11,9 @@ from hwlit.data.content import check_length, read_content
 from hwlit.data.csv_records import Record, check_swallowed, read_records, split_lines
 from hwlit.data.dialects import Dialect
 from hwlit.errors import DataError
+from hwlit.exports.stock_classifier import Text
 
+BORDER = " \0 "  # between the sentences of a pair, where one text stands for both
 UNLABELLED = -1
 
 
@@ -28,6 +30,7 @@ class Rows:
             these are copies of one another. None where they are the texts.
         encoding: How the file was encoded, where that is known.
         notes: How the file was read, where the file itself decided that.
+        pairs: The second sentence of each row, where rows are pairs of sentences.
     """
 
     texts: list[str]
@@ -37,6 +40,7 @@ class Rows:
     bare: list[str] | None = None
     encoding: str | None = None
     notes: tuple[str, ...] = ()
+    pairs: list[str] | None = None
 
     @property
     def labelled(self) -> list[int]:
@@ -44,9 +48,22 @@ class Rows:
         return [row for row, label in enumerate(self.labels) if label != UNLABELLED]
 
     @property
+    def inputs(self) -> Sequence[Text]:
+        """What the tokenizer reads: one text per row, or both sentences of a pair."""
+        return self.texts if self.pairs is None else list(zip(self.texts, self.pairs, strict=True))
+
+    @property
     def keys(self) -> list[str]:
-        """What tells copies: one text per row, without what was put before it."""
+        """What tells copies: one text per row, without what was put before it; both of a pair."""
+        if self.pairs is not None:
+            return [BORDER.join(pair) for pair in zip(self.texts, self.pairs, strict=True)]
         return self.texts if self.bare is None else self.bare
+
+    @property
+    def empty(self) -> list[int]:
+        """The labelled rows whose text, or one of whose sentences, is nothing but white space."""
+        columns = [self.keys] if self.pairs is None else [self.texts, self.pairs]
+        return [row for row in self.labelled if not all(texts[row].strip() for texts in columns)]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 from hwlit.data.reading import UNLABELLED, Rows
 from hwlit.data.splitting import Split, normalised
 from hwlit.data.tokens import TokenRows
+from hwlit.exports.stock_classifier import characters
 
 FEW = 5  # test rows of a class; one of them moves its recall by 20 points or more
 
@@ -22,9 +23,10 @@ def fingerprint(files: Sequence[Rows], classes: Sequence[str]) -> str:
     digest = hashlib.sha256()
     for rows in files:
         digest.update(b"file %d " % len(rows.texts))
-        for text, label in zip(rows.texts, rows.labels, strict=True):
+        columns = [rows.texts] if rows.pairs is None else [rows.texts, rows.pairs]
+        for *texts, label in zip(*columns, rows.labels, strict=True):
             name = "" if label == UNLABELLED else classes[label]
-            for value in (text.encode(), name.encode()):
+            for value in (*(text.encode() for text in texts), name.encode()):
                 digest.update(b"%d " % len(value) + value)
     return digest.hexdigest()
 
@@ -44,9 +46,12 @@ def summarise(
         Plain JSON. Counts are rows, lengths are tokens, shares lie between 0 and 1. `leakage` is
         the share of rows whose text, normalised, is in the training part; `test_in_file` is that of
         test rows before training rows with their text were dropped. `longest_text` is in
-        characters. Rows without a label are counted as read and as dropped, and nowhere else.
+        characters. Rows without a label are counted as read and as dropped, and nowhere else. Of
+        pairs a text is both sentences, and `shared_sentences` is the share of rows one of whose
+        sentences is in a pair of the training part; of texts in windows there is their number,
+        `windows`.
     """
-    texts = [text for rows in files for text in rows.texts]
+    texts = [text for rows in files for text in rows.inputs]
     keys = [[normalised(key) for key in rows.keys] for rows in files]
     labels = [rows.labels[row] for rows in files for row in rows.labelled]
     copies = [rows.keys[row] for rows in files for row in rows.labelled]
@@ -55,7 +60,7 @@ def summarise(
     }
     commonest = Counter(parts["train"].labels).most_common(1)[0][0]
     test = parts["test"].labels
-    return {
+    report = {
         "source": [rows.source for rows in files],
         "revision": files[0].revision,
         "encoding": [rows.encoding for rows in files],
@@ -64,7 +69,7 @@ def summarise(
         "duplicates": len(copies) - len(set(copies)),
         "near_duplicates": len(copies) - len(levelled),
         "texts_with_two_labels": _contradictions(copies, labels),
-        "empty_texts": sum(not key.strip() for key in copies),
+        "empty_texts": sum(len(rows.empty) for rows in files),
         "dropped": {
             "text_also_in_test": len(split.leaked),
             "beyond_asked_size": split.unused,
@@ -80,8 +85,9 @@ def summarise(
         "majority_class_accuracy": test.count(commonest) / len(test),
         "truncated": {name: part.num_truncated for name, part in parts.items()},
         "mean_length": {name: float(part.lengths.mean()) for name, part in parts.items()},
-        "longest_text": max(map(len, texts)),
+        "longest_text": max(map(characters, texts)),
     }
+    return report | _of_pairs(files, split) | _of_windows(parts)
 
 
 def remarks(report: dict[str, Any]) -> str:
@@ -103,7 +109,10 @@ def remarks(report: dict[str, Any]) -> str:
     parts += _remarks_on_classes(report["classes"])
     if cut := sum(report["truncated"].values()):
         share = 100 * cut / sum(rows[part] for part in report["truncated"])
-        parts.append(f"texts cut to {report['max_length']} tokens {cut} ({share:.2g} %)")
+        instead = "" if "shared_sentences" in report else "; --data.stride reads them in windows"
+        parts.append(f"texts cut to {report['max_length']} tokens {cut} ({share:.2g} %{instead})")
+    if shared := report.get("shared_sentences", {}).get("test"):
+        parts.append(f"test pairs that share a sentence with a training pair {100 * shared:.2g} %")
     if any("byte order mark" in (encoding or "") for encoding in report["encoding"]):
         parts.append("a byte order mark left out")
     parts += dict.fromkeys(note for notes in report["notes"] for note in notes)
@@ -137,6 +146,36 @@ def _share(
     """Return the share of our rows whose text is among theirs."""
     found = {theirs[row] for row in their_rows}
     return sum(ours[row] in found for row in our_rows) / len(our_rows)
+
+
+def _of_pairs(files: Sequence[Rows], split: Split) -> dict[str, Any]:
+    """Return how many pairs share a sentence with the training part."""
+    if files[0].pairs is None:
+        return {}
+    shares = {
+        "test": _sharing(files[-1], split.test, files[0], split.train),
+        "validation": _sharing(files[0], split.validation, files[0], split.train),
+    }
+    return {"shared_sentences": shares}
+
+
+def _of_windows(parts: dict[str, TokenRows]) -> dict[str, Any]:
+    """Return how many windows there are, where texts are read in windows."""
+    counts = {name: part.num_windows for name, part in parts.items()}
+    return {} if None in counts.values() else {"windows": counts}
+
+
+def _sharing(ours: Rows, our_rows: Sequence[int], theirs: Rows, their_rows: Sequence[int]) -> float:
+    """Return the share of our pairs one of whose sentences is among theirs."""
+    found = {sentence for row in their_rows for sentence in _sentences(theirs, row)}
+    return sum(not found.isdisjoint(_sentences(ours, row)) for row in our_rows) / len(our_rows)
+
+
+def _sentences(rows: Rows, row: int) -> set[str]:
+    """Return the sentences of a pair, normalised, less an empty one."""
+    return {
+        normalised(sentence) for sentence in (rows.texts[row], (rows.pairs or rows.texts)[row])
+    } - {""}
 
 
 def _contradictions(texts: Sequence[str], labels: Sequence[int]) -> int:

@@ -33,6 +33,9 @@ class TextFiles(TextData):
         text_column: The column of the text; in double quotes where YAML would change the name. In
             JSON, a.b is the value b in the object a, and a.0 the only item of the list a.
         label_column: The column of the label; likewise.
+        pair_column: The column of the second sentence, where rows are pairs of sentences, such as
+            premise and hypothesis: the first is in `text_column`. null reads single texts. Copies
+            are rows that agree in both; a pair is empty if either of its sentences is.
         label_names: null takes the values found as names, sorted: numbers by size, others by code
             point. A list gives the values in the order of their ids or, where the values are 0, 1,
             2 and so on, their names. A mapping gives each value its name; values of one name are
@@ -58,6 +61,7 @@ class TextFiles(TextData):
         text_column: str = "text",
         label_column: str = "label",
         label_names: list[str] | dict[str, str] | None = None,
+        pair_column: str | None = None,
         missing_labels: Literal["error", "drop"] = "error",
         delimiter: str | None = None,
         quotes: Literal["standard", "none"] = "standard",
@@ -78,6 +82,18 @@ class TextFiles(TextData):
         self.missing_labels = missing_labels
         self.dialect = dialect_of(encoding, delimiter, quotes, columns)
         self._check_formats()
+        self.pair_column = None if pair_column is None else unquoted(pair_column)
+        if self.pair_column in (self.text_column, self.label_column):
+            raise UsageError(
+                f"--data.pair_column is {self.pair_column!r}, which is the column of the "
+                f"{'text' if self.pair_column == self.text_column else 'label'} too; name the "
+                "column of the second sentence"
+            )
+        if self.pair_column is not None and self.stride is not None:
+            raise UsageError(
+                "--data.stride and --data.pair_column exclude each other: windows are made of "
+                "single texts, and of a pair the longer sentence is cut; leave one out"
+            )
         self._classes: Classes | None = None
         self._train: Rows | None = None
 
@@ -115,6 +131,7 @@ class TextFiles(TextData):
         return {
             "text_column": self.text_column,
             "label_column": self.label_column,
+            **({} if self.pair_column is None else {"pair_column": self.pair_column}),
             "label_names": {value: classes.names[i] for value, i in classes.ids.items()},
             "missing_labels_policy": self.missing_labels,
             **({} if self.dialect == NOT_GIVEN else {"dialect": self.dialect.as_record()}),
@@ -142,13 +159,18 @@ class TextFiles(TextData):
         pointed = {v for v in set(values) if v is not None and v not in classes.ids}
         notes = table.notes + (("labels such as 1.0 read as 1",) if pointed else ())
         texts = table.texts(self.text_column)
-        return Rows(texts, labels, path, encoding=table.encoding, notes=notes)
+        pairs = None if self.pair_column is None else table.texts(self.pair_column)
+        return Rows(texts, labels, path, encoding=table.encoding, notes=notes, pairs=pairs)
 
     def _table(self, path: str, hint: str = "") -> Table:
         wanted = {
             self.text_column: "name the column of the texts by --data.text_column",
             self.label_column: f"name the column of the labels by --data.label_column{hint}",
         }
+        if self.pair_column is not None:
+            wanted[self.pair_column] = (
+                "name the column of the second sentence by --data.pair_column"
+            )
         return read_table(path, wanted, self.label_column, self.dialect)
 
     def _values(self, table: Table, hint: str = "") -> list[str | None]:

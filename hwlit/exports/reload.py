@@ -13,6 +13,7 @@ from torch import Tensor
 from hwlit.errors import IntegrityError, is_out_of_memory
 from hwlit.exports import stock_classifier
 from hwlit.exports.fresh_process import run_fresh
+from hwlit.exports.stock_classifier import Text
 
 SCRIPT = Path(__file__).with_name("stock_classifier.py")
 # Largest absolute difference of logits. fp32 differs by the order of sums alone; in half precision
@@ -23,7 +24,7 @@ TOLERANCES = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.02}
 def check_reload(
     folder: Path,
     base: str,
-    texts: list[str],
+    texts: Sequence[Text],
     logits: Tensor,
     max_length: int,
     dtype: torch.dtype,
@@ -31,13 +32,14 @@ def check_reload(
     fresh: bool = True,
     spread: float = 0.0,
     labels: Sequence[str] | None = None,
+    stride: int | None = None,
 ) -> dict[str, Any]:
     """Reload an exported classifier in a fresh process and compare its logits with the run's.
 
     Args:
         folder: The exported folder.
         base: Location of the pretrained model.
-        texts: Test rows.
+        texts: Test rows: texts, or the sentences of pairs.
         logits: The run's logits of these rows, (rows, labels), or (2, rows, labels): one by one,
             and in one padded batch.
         max_length: Where the run truncated, in tokens.
@@ -47,6 +49,7 @@ def check_reload(
         spread: By how much the run's own logits differ between batches, for the run is only that
             exact; twice that is tolerated.
         labels: Class names in the order of the run's logits; None takes the folder's order.
+        stride: Tokens that the windows of a longer text share; None where it was cut.
 
     Returns:
         What the record says: rows, largest difference, tolerance.
@@ -54,7 +57,9 @@ def check_reload(
     Raises:
         IntegrityError: It does not reload, or the logits differ by more than the tolerance.
     """
-    job = {"folder": str(folder), "base": base, "texts": texts, "max_length": max_length}
+    job = {"folder": str(folder), "base": base, "texts": list(texts), "max_length": max_length}
+    if stride is not None:
+        job["stride"] = stride
     # (2, rows, labels): computed one by one, and in one padded batch.
     found = torch.tensor(_run(job, folder, timeout) if fresh else _run_here(job, folder))
     if labels is not None:

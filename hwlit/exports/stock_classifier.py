@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
@@ -88,6 +88,10 @@ SHORTER_QUANTIZED = SHORTER.replace(
     "True\n", 'True\ntold["quantization_config"] = quantization\n', 1
 )
 
+Text = str | tuple[str, str]  # a text, or the two sentences of a pair
+# Windows a text that go through the network together: a long text never takes more memory.
+WINDOWS_AT_ONCE = 4
+
 
 def literal(text: str) -> str:
     """Return a text as Python writes it, in ASCII, and so that it ends no block of Markdown."""
@@ -131,29 +135,124 @@ def blank_token(tokenizer: Any) -> int:
     return next((token for token in special if isinstance(token, int)), 0)
 
 
-def encode(tokenizer: Any, texts: list[str], max_length: int) -> Any:
-    """Return texts as one padded batch, those without any token as `blank_token`.
+def separator(tokenizer: Any) -> str:
+    """Return what the second sentence of a pair begins with, "" where the tokenizer parts the two.
+
+    One that adds no special token for the second sentence would write both as one text. A token
+    that pads is not taken: some releases of transformers read a text up to the first of these.
+    """
+    alone, pair = (tokenizer.num_special_tokens_to_add(pair=pair) for pair in (False, True))
+    if pair > alone:
+        return ""
+    usable = (tokenizer.sep_token, tokenizer.eos_token)
+    return next((token for token in usable if token and token != tokenizer.pad_token), "\n")
+
+
+def arguments(tokenizer: Any, texts: Sequence[Text]) -> list[list[str]]:
+    """Return what a tokenizer is given: the texts, or the first and the second sentences."""
+    pairs = [text for text in texts if not isinstance(text, str)]
+    if not pairs:
+        return [[text for text in texts if isinstance(text, str)]]
+    between = separator(tokenizer)
+    return [[first for first, _ in pairs], [between + second for _, second in pairs]]
+
+
+def characters(text: Text) -> int:
+    """Return the length of a text, or of both sentences of a pair."""
+    return len(text) if isinstance(text, str) else sum(map(len, text))
+
+
+def encode(tokenizer: Any, texts: Sequence[Text], max_length: int) -> Any:
+    """Return texts or pairs as one padded batch, those without any token as `blank_token`.
 
     An empty text has none where the tokenizer adds no special tokens, and no model reads nothing.
+    Of a pair the longer sentence is cut first.
     """
-    rows = tokenizer(texts, truncation=True, max_length=max_length)
-    instead = {"input_ids": blank_token(tokenizer), "attention_mask": 1, "token_type_ids": 0}
-    for name, values in rows.items():
-        rows[name] = [row or [instead[name]] for row in values]
-    return tokenizer.pad(rows, return_tensors="pt")
+    return _padded(
+        tokenizer, tokenizer(*arguments(tokenizer, texts), truncation=True, max_length=max_length)
+    )
+
+
+def encode_windows(
+    tokenizer: Any, texts: Sequence[Text], max_length: int, stride: int
+) -> tuple[Any, list[int]]:
+    """Return the windows of texts as one padded batch, and the number of windows of each text.
+
+    Args:
+        tokenizer: A fast tokenizer.
+        texts: The texts.
+        max_length: Tokens of a window, its special tokens among them.
+        stride: Tokens that a window shares with the one before.
+    """
+    rows = tokenizer(
+        *arguments(tokenizer, texts), truncation=True, max_length=max_length, stride=stride,
+        return_overflowing_tokens=True,
+    )  # fmt: skip
+    of = rows.pop("overflow_to_sample_mapping")
+    return _padded(tokenizer, rows), [of.count(text) for text in range(len(texts))]
+
+
+def window_logits(
+    forward: Callable[[dict[str, torch.Tensor]], torch.Tensor],
+    inputs: dict[str, torch.Tensor],
+    counts: list[int],
+) -> torch.Tensor:
+    """Return the logits of texts, (texts, labels): the mean over the windows of each.
+
+    Args:
+        forward: Gives the logits of some windows, (windows, labels).
+        inputs: The windows, one text after the other, tensors of shape (windows, tokens).
+        counts: Number of windows of each text.
+    """
+    at_once = WINDOWS_AT_ONCE * len(counts)
+    chunks = [
+        {name: values[start : start + at_once] for name, values in inputs.items()}
+        for start in range(0, sum(counts), at_once)
+    ]
+    logits = torch.cat([forward(chunk) for chunk in chunks])
+    return torch.stack([windows.mean(dim=0) for windows in torch.split(logits, counts)])
+
+
+def score(
+    model: Any, tokenizer: Any, texts: Sequence[Text], max_length: int, stride: int | None = None
+) -> torch.Tensor:
+    """Return the logits of texts or pairs in fp32, (texts, labels), computed in one batch.
+
+    Args:
+        model: The classifier, in eval mode.
+        tokenizer: Its tokenizer.
+        texts: The texts, or the sentences of each pair.
+        max_length: Where texts are cut, in tokens, or how long a window is.
+        stride: Tokens that windows share; None cuts longer texts.
+    """
+
+    def forward(inputs: Any) -> torch.Tensor:
+        found: torch.Tensor = model(**inputs).logits
+        return found.float()
+
+    if stride is None:
+        inputs = encode(tokenizer, texts, max_length).to(model.device)
+        return forward(inputs)
+    windows, counts = encode_windows(tokenizer, texts, max_length, stride)
+    return window_logits(forward, dict(windows.to(model.device)), counts)
 
 
 def logits(
-    folder: str, base: str, texts: list[str], max_length: int
+    folder: str, base: str, texts: list[Text], max_length: int, stride: int | None = None
 ) -> tuple[list[list[float]], list[list[float]]]:
     """Return the logits of the texts twice: computed one by one, and in one padded batch."""
     model, tokenizer = load(folder, base), AutoTokenizer.from_pretrained(folder)
     with torch.inference_mode():
-        alone = [
-            model(**encode(tokenizer, [text], max_length)).logits[0].tolist() for text in texts
-        ]
-        batch = model(**encode(tokenizer, texts, max_length)).logits.tolist()
+        alone = [score(model, tokenizer, [text], max_length, stride)[0].tolist() for text in texts]
+        batch = score(model, tokenizer, texts, max_length, stride).tolist()
     return alone, batch
+
+
+def _padded(tokenizer: Any, rows: Any) -> Any:
+    instead = {"input_ids": blank_token(tokenizer), "attention_mask": 1, "token_type_ids": 0}
+    for name, values in rows.items():
+        rows[name] = [row or [instead[name]] for row in values]
+    return tokenizer.pad(rows, return_tensors="pt")
 
 
 if __name__ == "__main__":

@@ -42,11 +42,13 @@ class TextRun(Run[TextClassification, TextData]):
             self._data.setup("fit")
         with self._phases.phase("load"):
             self._model.configure_model()
+            self._model.check_token_types(self._data.largest_token_type)
             self._model.check_data(self._data.max_length, self._data.largest_token())
         return "\n".join([remarks(self._data.report()), *self._model.remarks])
 
     def _export(self) -> None:
-        text = self._predictions.to_csv(self._texts())
+        texts = self._data.test_texts()
+        text = self._predictions.to_csv(texts)
         replace_text(self._output, PREDICTIONS, text)
         shown = Exhibit("predictions", "texts", "test rows as predicted", PREDICTIONS)
         self._recorder.add({}, exhibits=[shown])
@@ -56,12 +58,12 @@ class TextRun(Run[TextClassification, TextData]):
             self._write_adapter(folder)
         with self._phases.phase("check"):
             count = min(CHECKED_ROWS, len(self._predictions.row_ids))
-            texts = self._texts()
             report = self._model.check_export(
                 folder,
                 [texts[int(row)] for row in self._predictions.row_ids[:count]],
                 self._predictions.logits[:count],
                 self._data.max_length,
+                stride=self._data.stride,
             )
             self._recorder.add({}, check=report)
 
@@ -72,12 +74,7 @@ class TextRun(Run[TextClassification, TextData]):
             size: {name: tensor.to(device) for name, tensor in batch.items()}
             for size, batch in self._data.sample_batches((1, self._data.batch_size)).items()
         }
-        inputs = {
-            f"batch_{size}": Input(
-                batch, f"{size} x {batch['input_ids'].shape[1]} tokens from the test rows"
-            )
-            for size, batch in batches.items()
-        }
+        inputs = {f"batch_{size}": Input(batch, _told(batch)) for size, batch in batches.items()}
         try:
             variants = model.variants()
         except torch.OutOfMemoryError:
@@ -135,15 +132,21 @@ class TextRun(Run[TextClassification, TextData]):
 
         return forward
 
-    def _texts(self) -> dict[int, str]:
-        return {row: text for row, text, _ in self._data.test_rows()}
-
     def _comparable(self) -> dict[str, Any]:
         return {
             "rows_tested": len(self._predictions.targets),
             "data_seed": self._data.seed,
             "max_length": self._data.max_length,
+            **({} if self._data.stride is None else {"stride": self._data.stride}),
         }
 
     def _show(self, board: TensorBoard) -> None:
-        board.add_predictions(self._predictions, self._texts())
+        board.add_predictions(self._predictions, self._data.test_texts())
+
+
+def _told(batch: dict[str, torch.Tensor]) -> str:
+    """Return what a batch is, for the readings of latency."""
+    texts, (windows, tokens) = len(batch["row_id"]), batch["input_ids"].shape
+    if "windows" not in batch:
+        return f"{texts} x {tokens} tokens from the test rows"
+    return f"{texts} of the test rows in {windows} windows, {windows} x {tokens} tokens"

@@ -15,7 +15,16 @@ OVER_BASE = "latency/merged_over_base"
 UNMERGED_OVER_BASE = "latency/unmerged_over_base"
 RESOLUTION = 0.05  # by which two timings of one network in turns may differ; less is no difference
 # What makes ratios of two rows unequal, as it begins in a row's flags: their bases are not alike.
-OTHER_BASE = ("other model", "precision", "device", "threads", "torch", "max_length", "resolution")
+OTHER_BASE = (
+    "other model",
+    "precision",
+    "device",
+    "threads",
+    "torch",
+    "max_length",
+    "stride",
+    "resolution",
+)
 RATIO = Measure("cost", "min", (0.0, None), margin=RESOLUTION)
 
 

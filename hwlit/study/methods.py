@@ -147,7 +147,10 @@ def _settings(run: Run) -> Iterator[tuple[str, str]]:
     named = {
         "model": record.model.hub_id,
         "source": record.data.source,
-        **{name: key.get(name) for name in (*HARDWARE, "batch", "max_length", "resolution")},
+        **{
+            name: key.get(name)
+            for name in (*HARDWARE, "batch", "max_length", "stride", "resolution")
+        },
         "config": record.name,
     }
     yield from ((name, _short(value)) for name, value in named.items() if value is not None)

@@ -8,6 +8,7 @@ the same batches, and how far the network itself moves between batches is measur
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from transformers import AutoTokenizer
 from hwlit.adapters.quantized_state import restore
 from hwlit.errors import IntegrityError
 from hwlit.exports.quantized_folder import read_quantized
-from hwlit.exports.stock_classifier import encode
+from hwlit.exports.stock_classifier import Text, score
 from hwlit.networks.empty import empty_classifier
 
 TOLERANCE = 1e-4  # the same integers on the same batches; what is left in fp32 may be summed anew
@@ -26,16 +27,22 @@ TOLERANCE = 1e-4  # the same integers on the same batches; what is left in fp32 
 
 @torch.inference_mode()
 def check_quantized(
-    folder: Path, network: nn.Module, texts: list[str], logits: Tensor, max_length: int
+    folder: Path,
+    network: nn.Module,
+    texts: Sequence[Text],
+    logits: Tensor,
+    max_length: int,
+    stride: int | None = None,
 ) -> dict[str, Any]:
     """Read a quantised classifier back and compare its logits with those of the one in memory.
 
     Args:
         folder: The exported folder.
         network: The quantised network in memory, in eval mode.
-        texts: Test rows.
+        texts: Test rows: texts, or the sentences of pairs.
         logits: Their logits in the test, (rows, labels).
         max_length: Where texts were cut, in tokens.
+        stride: Tokens that the windows of a longer text share; None where it was cut.
 
     Returns:
         What the record says: rows, largest difference, tolerance; largest difference by batching.
@@ -45,8 +52,9 @@ def check_quantized(
     """
     saved: nn.Module = restore(empty_classifier(folder), *read_quantized(folder))
     saved.to(_device(network))
-    found = batched_logits(saved, folder, texts, max_length)
-    difference = float((found - batched_logits(network, folder, texts, max_length)).abs().max())
+    found = batched_logits(saved, folder, texts, max_length, stride)
+    own = batched_logits(network, folder, texts, max_length, stride)
+    difference = float((found - own).abs().max())
     if not difference <= TOLERANCE:
         raise IntegrityError(
             f"{folder} reads back, but its logits differ by {difference:.2g} from those of the "
@@ -64,20 +72,26 @@ def check_quantized(
 
 
 @torch.inference_mode()
-def batched_logits(network: nn.Module, folder: Path, texts: list[str], max_length: int) -> Tensor:
+def batched_logits(
+    network: nn.Module,
+    folder: Path,
+    texts: Sequence[Text],
+    max_length: int,
+    stride: int | None = None,
+) -> Tensor:
     """Return logits in fp32, (2, rows, labels): computed one by one, and in one padded batch.
 
     Args:
         network: A classifier in eval mode.
         folder: The exported folder, for its tokenizer.
-        texts: The rows.
+        texts: The rows: texts, or the sentences of pairs.
         max_length: Where texts are cut, in tokens.
+        stride: Tokens that the windows of a longer text share; None cuts it.
     """
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    batches = [[text] for text in texts] + [texts]
-    given = (encode(tokenizer, rows, max_length).to(_device(network)) for rows in batches)
-    found = torch.cat([network(**inputs).logits.float() for inputs in given]).cpu()
-    return found.view(2, len(texts), -1)
+    batches = [[text] for text in texts] + [list(texts)]
+    found = torch.cat([score(network, tokenizer, rows, max_length, stride) for rows in batches])
+    return found.cpu().view(2, len(texts), -1)
 
 
 def _device(network: nn.Module) -> torch.device:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import (
     BinaryF1Score,
@@ -29,7 +32,14 @@ from hwlit.exports.model_card import text_model_card
 from hwlit.exports.peft_folder import write_peft_folder
 from hwlit.exports.quantized_folder import write_quantized_folder
 from hwlit.exports.reload import check_reload
-from hwlit.exports.stock_classifier import ADAPTER, INTEGERS, QUANTIZATION
+from hwlit.exports.stock_classifier import (
+    ADAPTER,
+    INTEGERS,
+    QUANTIZATION,
+    WINDOWS_AT_ONCE,
+    Text,
+    window_logits,
+)
 from hwlit.exports.transformers_folder import write_transformers_folder
 from hwlit.networks.label_names import match_names, output_tensors, own_labels
 from hwlit.networks.limits import Limits
@@ -156,10 +166,42 @@ class TextClassification(Task):
             self.limits.check(self.pretrained, load_tokenizer(self.pretrained), [largest_token])
 
     def logits(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Return the logits of a network, (rows, labels) in fp32, for a padded batch."""
+        """Return the logits of a network, (rows, labels) in fp32, for a padded batch.
+
+        Those of a text in windows are the mean over these. In training, more windows than fit
+        together go through the network in turns, and in the backward pass once more: of each turn
+        only the inputs are kept (Chen et al., 2016, "Training deep nets with sublinear memory
+        cost").
+        """
+
+        def forward(inputs: Batch) -> Tensor:
+            logits: Tensor = network(**inputs).logits
+            return logits.float()
+
         inputs = {name: batch[name] for name in INPUTS if name in batch}
-        logits: Tensor = network(**inputs).logits
-        return logits.float()
+        if "windows" not in batch:
+            return forward(inputs)
+        counts = batch["windows"].tolist()
+        if torch.is_grad_enabled() and sum(counts) > WINDOWS_AT_ONCE * len(counts):
+            return window_logits(partial(checkpoint, forward, use_reentrant=False), inputs, counts)
+        return window_logits(forward, inputs, counts)
+
+    def check_token_types(self, largest: int) -> None:
+        """Refuse token types that the network knows no embedding of.
+
+        Args:
+            largest: The largest that it will be given.
+
+        Raises:
+            UsageError: Its config has fewer.
+        """
+        known = getattr(self.network.config, "type_vocab_size", None)
+        if isinstance(known, int) and 0 < known <= largest:
+            raise UsageError(
+                f"the tokenizer of {self.pretrained} gives token types up to {largest}, and the "
+                f"model's config knows {known} (type_vocab_size); take token_type_ids out of "
+                "model_input_names in a copy of its tokenizer_config.json"
+            )
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the logits of the network, (rows, labels) in fp32, for a padded batch."""
@@ -270,7 +312,13 @@ class TextClassification(Task):
         return text_model_card(record, files)
 
     def check_export(
-        self, folder: Path, texts: list[str], logits: Tensor, max_length: int, fresh: bool = True
+        self,
+        folder: Path,
+        texts: Sequence[Text],
+        logits: Tensor,
+        max_length: int,
+        fresh: bool = True,
+        stride: int | None = None,
     ) -> dict[str, Any]:
         """Reload the export, in a fresh process or in this one, and compare logits of these texts.
 
@@ -281,22 +329,24 @@ class TextClassification(Task):
             converted: nn.Module = copy.deepcopy(self.network)
             self.adapter.merge(converted)
             # As it is read back: in fp32, whatever precision the frozen weights had.
-            return check_quantized(folder, converted.float().eval(), texts, logits, max_length)
+            converted = converted.float().eval()
+            return check_quantized(folder, converted, texts, logits, max_length, stride)
         location = find_pretrained(self.pretrained).location
         dtype = computing_dtype(self.trainer.precision)
         if not (self.adapter.rounds or self.reads_padding):
             return check_reload(
-                folder, location, texts, logits, max_length, dtype, fresh=fresh, labels=self.labels
-            )
+                folder, location, texts, logits, max_length, dtype,
+                fresh=fresh, labels=self.labels, stride=stride,
+            )  # fmt: skip
         if self.adapter.rounds and dtype == torch.float32:
             dtype = torch.bfloat16  # other kernels for a quantised base agree to as many digits
         network: nn.Module = self.network
         with self.trainer.precision_plugin.forward_context():
-            batched = batched_logits(network.eval(), folder, texts, max_length)
+            batched = batched_logits(network.eval(), folder, texts, max_length, stride)
         spread = float((batched - logits).abs().max())
         report = check_reload(
             folder, location, texts, batched, max_length, dtype,
-            fresh=fresh, spread=spread, labels=self.labels,
+            fresh=fresh, spread=spread, labels=self.labels, stride=stride,
         )  # fmt: skip
         return report | {"batching_difference": spread}
 

@@ -72,7 +72,8 @@ def test_planted_leakage_is_found_and_then_gone():
     told = "data: copies of texts 74, training rows dropped because the test part has their text 74"
     assert remarks(summary) == told
     cut = {"max_length": 6, "truncated": {"train": 2, "validation": 0, "test": 9}}
-    assert remarks(summary | cut) == f"{told}, texts cut to 6 tokens 11 (1 %)"
+    how = "--data.stride reads them in windows"
+    assert remarks(summary | cut) == f"{told}, texts cut to 6 tokens 11 (1 %; {how})"
 
 
 def test_nothing_to_say_is_said_in_no_words():
