@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from hwlit.__main__ import main
 from hwlit.adapters.full import Full
@@ -251,3 +251,44 @@ def test_weights_between_are_between(runs, tiny_pipelines):
     ends = [p.unet.get_parameter(name).detach().clone() for p in (base, tuned)]
     found = _interpolated(base, tuned, 0.25).unet.get_parameter(name)
     assert torch.allclose(found, 0.75 * ends[0] + 0.25 * ends[1], atol=1e-7)
+
+
+@pytest.fixture
+def spoilt(runs, tmp_path):
+    """Return what copies a run of a whole pipeline and changes tensors of its exported VAE."""
+
+    def change(**values):
+        run = tmp_path / "spoilt"
+        shutil.copytree(runs["full"][0], run)
+        path = run / "adapter" / "vae" / "diffusion_pytorch_model.safetensors"
+        tensors = load_file(path)
+        for name, value in values.items():
+            tensors[f"decoder.conv_out.{name}"].fill_(value)
+        save_file(tensors, path, {"format": "pt"})
+        return run
+
+    return change
+
+
+def test_what_is_not_finite_is_no_picture(spoilt, tmp_path, capsys):
+    run, out = spoilt(weight=float("nan")), tmp_path / "out"
+    assert main(["generate", str(run), "--prompt", PROMPT, "--out", str(out)]) == 4
+    assert "for 'photo of sks dog' and seed 0 are not finite" in capsys.readouterr().err
+    assert not list(out.glob("*.png"))
+
+
+def test_pictures_of_one_colour_are_told(spoilt, runs, tmp_path, capsys):
+    generate(spoilt(weight=0, bias=-9), tmp_path / "out", "--num_images", "2")
+    assert "of the pictures each is of one colour" in capsys.readouterr().err
+    generate(runs["full"][0], tmp_path / "other", "--num_images", "1")
+    assert "colour" not in capsys.readouterr().err
+
+
+def test_a_base_of_which_there_is_a_variant_alone_is_drawn_with(tiny_pipelines, tmp_path):
+    base, run = tmp_path / "base", tmp_path / "run"
+    shutil.copytree(tiny_pipelines["sd"], base)
+    run.mkdir()
+    live = levels(write_run(run, str(base), ADAPTERS["lora"]))
+    for file in base.glob("*/*.safetensors"):
+        file.rename(file.with_name(f"{file.stem}.fp16.safetensors"))
+    assert np.abs(one(run, tmp_path / "own") - live).max() <= 1

@@ -73,7 +73,8 @@ class PersonalizationRun(Run[Personalization, ConceptImages]):
         model = self._model
         dino = None if model.dino is None else Dino(model.dino, device)
         clip = Clip(model.clip, device)
-        for encoder in filter(None, (clip, dino)):
+        encoders: list[Clip | Dino] = [clip, *([] if dino is None else [dino])]
+        for encoder in encoders:
             encoder.images([Image.new("RGB", (40, 30))])  # NaN in its weights is told now
         return clip, dino
 

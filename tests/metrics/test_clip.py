@@ -117,3 +117,11 @@ def test_the_offline_one_goes_by_its_name(folder, monkeypatch):
 def test_a_checkpoint_that_is_nowhere_is_told():
     with pytest.raises(UsageError, match=r"'nobody/nothing' cannot be loaded.*give a folder"):
         Clip("nobody/nothing")
+
+
+def test_features_that_are_not_finite_compare_nothing(folder):
+    clip = Clip(str(folder))
+    with torch.no_grad():
+        clip.network.visual_projection.weight[0, 0] = float("nan")
+    with pytest.raises(UsageError, match="gives features that are not finite"):
+        clip.images([noise(0)])

@@ -98,7 +98,7 @@ def test_a_list_of_a_variant_names_no_file_elsewhere(own):
     renamed(own, "fp16", ("unet",))
     path = own / "unet" / "diffusion_pytorch_model.safetensors.index.fp16.json"
     path.write_text(json.dumps({"metadata": {}, "weight_map": {"x": "../../x.safetensors"}}))
-    with pytest.raises(IntegrityError, match="is no .safetensors beside it"):
+    with pytest.raises(IntegrityError, match=r"is no \.safetensors beside it"):
         find_pipeline(str(own))
 
 
