@@ -42,8 +42,8 @@ class TextFiles(TextData):
         delimiter: What parts the columns of .csv and .tsv: comma, semicolon, tab or pipe. null
             takes the comma for .csv and the tab for .tsv, unless the first line is sep=; or alike.
         quotes: "standard", or null, reads .csv and .tsv with quotes around texts that hold a
-            delimiter, a line end or a quote (doubled there). "none" takes quotes for letters, as in the files of
-            GLUE: a text cannot hold a delimiter or a line end then.
+            delimiter, a line end or a quote (doubled there). "none" takes quotes for letters, as in
+            the files of GLUE: a text cannot hold a delimiter or a line end then.
         columns: The names of all columns in their order, for .csv and .tsv without a header, such
             as [source, label, mark, sentence] for CoLA; null reads them from the first line.
         encoding: The encoding of files that are not UTF-8 and have no byte order mark, by its name
