@@ -41,12 +41,12 @@ class TextFiles(TextData):
             2 and so on, their names. A mapping gives each value its name; values of one name are
             one class.
         missing_labels: What to do with rows without a label, in the test file too: stop with an
-            "error", or "drop" them. The report counts them.
+            "error", as null does, or "drop" them. The report counts them.
         delimiter: What parts the columns of .csv and .tsv: comma, semicolon, tab or pipe. null
             takes the comma for .csv and the tab for .tsv, unless the first line is sep=; or alike.
-        quotes: "standard" reads .csv and .tsv with quotes around texts that hold a delimiter, a
-            line end or a quote (doubled there). "none" takes quotes for letters, as in the files of
-            GLUE: a text cannot hold a delimiter or a line end then.
+        quotes: "standard", or null, reads .csv and .tsv with quotes around texts that hold a
+            delimiter, a line end or a quote (doubled there). "none" takes quotes for letters, as in
+            the files of GLUE: a text cannot hold a delimiter or a line end then.
         columns: The names of all columns in their order, for .csv and .tsv without a header, such
             as [source, label, mark, sentence] for CoLA; null reads them from the first line.
         encoding: The encoding of files that are not UTF-8 and have no byte order mark, by its name
@@ -62,9 +62,9 @@ class TextFiles(TextData):
         label_column: str = "label",
         label_names: list[str] | dict[str, str] | None = None,
         pair_column: str | None = None,
-        missing_labels: Literal["error", "drop"] = "error",
+        missing_labels: Literal["error", "drop"] | None = None,
         delimiter: str | None = None,
-        quotes: Literal["standard", "none"] = "standard",
+        quotes: Literal["standard", "none"] | None = None,
         columns: list[str] | None = None,
         encoding: str | None = None,
         max_length: int = 128,
@@ -79,8 +79,9 @@ class TextFiles(TextData):
         self.text_column = unquoted(text_column)
         self.label_column = unquoted(label_column)
         self.label_names = label_names
-        self.missing_labels = missing_labels
-        self.dialect = dialect_of(encoding, delimiter, quotes, columns)
+        # Null where not given: a config of a run that began before these settings agrees with it.
+        self.missing_labels = missing_labels or "error"
+        self.dialect = dialect_of(encoding, delimiter, quotes or "standard", columns)
         self._check_formats()
         self.pair_column = None if pair_column is None else unquoted(pair_column)
         if self.pair_column in (self.text_column, self.label_column):
