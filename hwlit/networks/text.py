@@ -167,11 +167,7 @@ def load_classifier(
     location, what = find_pretrained(pretrained).location, f"the model {pretrained!r}"
     folder = vetted(location)
     tokenizer = tokenizer or load_tokenizer(pretrained)
-    names: dict[str, Any] = {
-        "num_labels": len(labels),
-        "id2label": dict(enumerate(labels)),
-        "label2id": {label: index for index, label in enumerate(labels)},
-    }
+    names = _label_names(labels)
     made_by: Any = AutoModelForSequenceClassification
     with loading(what, _instead(pretrained)):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **names)
@@ -202,6 +198,15 @@ def load_classifier(
         network.train(), heads, (*fresh, *renewed), tokenizer, limits_of(network), head,
         _remarks(head, told, tokenizer),
     )  # fmt: skip
+
+
+def _label_names(labels: tuple[str, ...]) -> dict[str, Any]:
+    """Return what a config says of the classes."""
+    return {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: index for index, label in enumerate(labels)},
+    }
 
 
 def _one_padding(
