@@ -262,5 +262,5 @@ def _listed(found: Any) -> list[Any]:
 def _number(key: Any) -> int | None:
     try:
         return int(key)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

@@ -167,18 +167,12 @@ def load_classifier(
     location, what = find_pretrained(pretrained).location, f"the model {pretrained!r}"
     folder = vetted(location)
     tokenizer = tokenizer or load_tokenizer(pretrained)
-    names: dict[str, Any] = {
-        "num_labels": len(labels),
-        "id2label": dict(enumerate(labels)),
-        "label2id": {label: index for index, label in enumerate(labels)},
-    }
+    names = _label_names(labels)
     made_by: Any = AutoModelForSequenceClassification
     with loading(what, _instead(pretrained)):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **names)
-        rows = getattr(config.get_text_config(), "vocab_size", None)
-        Limits(rows, None).check_tokenizer(pretrained, tokenizer)
-        if (told := pad_id(config)) not in (None, tokenizer.pad_token_id):
-            names["pad_token_id"] = config.pad_token_id = tokenizer.pad_token_id
+        told = pad_id(config)
+        names |= _one_padding(pretrained, tokenizer, config)
         check_size(lambda: _made(config, dtype), folder, what)
         network, info = made_by.from_pretrained(
             location,
@@ -204,6 +198,31 @@ def load_classifier(
         network.train(), heads, (*fresh, *renewed), tokenizer, limits_of(network), head,
         _remarks(head, told, tokenizer),
     )  # fmt: skip
+
+
+def _label_names(labels: tuple[str, ...]) -> dict[str, Any]:
+    """Return what a config says of the classes."""
+    return {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: index for index, label in enumerate(labels)},
+    }
+
+
+def _one_padding(
+    pretrained: str, tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig
+) -> dict[str, Any]:
+    """Give a config the tokenizer's padding token in place of another one; return what changed.
+
+    Raises:
+        UsageError: The network would have no row for a token of the tokenizer.
+    """
+    rows = getattr(config.get_text_config(), "vocab_size", None)
+    Limits(rows, None).check_tokenizer(pretrained, tokenizer)
+    if pad_id(config) in (None, tokenizer.pad_token_id):
+        return {}
+    config.pad_token_id = tokenizer.pad_token_id
+    return {"pad_token_id": tokenizer.pad_token_id}
 
 
 def _remarks(head: str, told: int | None, tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:

@@ -80,6 +80,20 @@ def test_what_becomes_of_a_head_is_told(config, labels, order, told):
     assert told in plan.told
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"id2label": [1, 2]},
+        {"id2label": {"0": ["a"], "1": None}},
+        {"id2label": {"x": "a", "y": "b"}},
+        {"label2id": {"a": {}, "b": float("inf")}},
+        {"architectures": {"a": 1}, "problem_type": ["regression"]},
+    ],
+)
+def test_whatever_a_config_holds_is_told(config):
+    assert plan_head(config, ["a", "b"]).told
+
+
 @pytest.fixture(params=["bert", "distilbert", "roberta", "llama", *MORE])
 def named(request, tmp_path, tiny_models):
     """A folder with a classifier that knows the classes yes and no, and its network."""
