@@ -308,6 +308,7 @@ FAMILIES: dict[str, Family] = {
     "phi3": Family("Phi3Config", llama, {**D, **E1, "pad_token_id": 2}),
     "smollm3": Family("SmolLM3Config", llama, {**D, **E1, "pad_token_id": 2}),
     "stablelm": Family("StableLmConfig", gpt2, {**D, **E0}),
+    # Its config comes with three classes, the tweets with two.
     "bart": Family(
         "BartConfig", roberta,
         {"d_model": 64, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4,
