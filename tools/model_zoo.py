@@ -308,6 +308,13 @@ FAMILIES: dict[str, Family] = {
     "phi3": Family("Phi3Config", llama, {**D, **E1, "pad_token_id": 2}),
     "smollm3": Family("SmolLM3Config", llama, {**D, **E1, "pad_token_id": 2}),
     "stablelm": Family("StableLmConfig", gpt2, {**D, **E0}),
+    # Its config comes with three classes, the tweets with two.
+    "bart": Family(
+        "BartConfig", roberta,
+        {"d_model": 64, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4,
+         "decoder_attention_heads": 4, "encoder_ffn_dim": 128, "decoder_ffn_dim": 128,
+         "decoder_start_token_id": 2, "forced_eos_token_id": 2, **LONG, **P1},
+    ),
     "t5": Family(
         "T5Config", roberta,
         {"d_model": 64, "d_kv": 16, "d_ff": 128, "num_layers": 2, "num_heads": 4,
