@@ -248,6 +248,8 @@ def _predictions() -> list[BadInput]:
         predict(2, "the following arguments are required: run"),
         predict(2, "one of the arguments --text --file stdin is required", "finished"),
         predict(2, "not allowed with", "finished", *text, "--file", "words.csv"),
+        predict(2, "reads single texts; leave out --pair", "finished", *text, "--pair", "calm"),
+        predict(2, "--text is given 0 times", "finished", "--file", "words.csv", "--pair", "calm"),
         predict(2, "unrecognized arguments: --colum", "finished", *text, "--colum", "x"),
         predict(2, "invalid int value: 'x'", "finished", *text, "--batch-size", "x"),
         predict(2, "--batch-size must be at least 1", "finished", *text, "--batch-size", "0"),

@@ -43,8 +43,10 @@ class TextData(ResumableData, ABC):
         stride: Reads longer texts in windows of `max_length` tokens, special tokens in each, that
             share this many tokens (0 or more) with the window before; null cuts them. The logits of
             a text are the mean over its windows, in training as in the test, so that a text weighs
-            and counts once however long it is. A batch has all windows of its texts; where they are
-            more than four a text, training computes part of the forward pass twice to save memory.
+            and counts once however long it is (Sun et al., 2019, "How to fine-tune BERT for text
+            classification", pool fractions of a text by their mean). A batch has all windows of its
+            texts; where they are more than four a text, training computes part of the forward pass
+            twice to save memory.
         path: A local CSV file to read instead of the hub's data set.
         test_path: A local CSV file to test on, instead of a part of `path`.
         seed: Divides the data: which rows train, validate and test, and which of them a

@@ -154,28 +154,32 @@ class Collate:
             read in windows; `labels` and `row_id` of shape (rows,). Where they are also `windows`,
             the number of windows of each row. With weights also `weight`, float32, (rows,).
         """
-        windows = [window for row in rows for window in row.split()]
+        windowed = rows[0].windows is not None
+        windows = [window for row in rows for window in row.split()] if windowed else rows
         width = self.pad_to or max(len(window.ids) for window in windows)
-        shape = len(windows), width
-        batch = {
-            "input_ids": np.full(shape, self.pad_id, dtype=np.int64),
-            "attention_mask": np.zeros(shape, dtype=np.int64),
-        }
-        if self.token_types:
-            batch["token_type_ids"] = np.full(shape, self.pad_type, dtype=np.int64)
+        input_ids = np.full((len(windows), width), self.pad_id, dtype=np.int64)
+        attention_mask = np.zeros((len(windows), width), dtype=np.int64)
+        where = [self._place(len(window.ids), width) for window in windows]
         for i, window in enumerate(windows):
-            length = len(window.ids)
-            where = slice(width - length, width) if self.padding_side == "left" else slice(length)
-            batch["input_ids"][i, where] = window.ids
-            batch["attention_mask"][i, where] = 1
-            if self.token_types:
-                batch["token_type_ids"][i, where] = 0 if window.types is None else window.types
+            input_ids[i, where[i]] = window.ids
+            attention_mask[i, where[i]] = 1
+        batch = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if self.token_types:
+            batch["token_type_ids"] = np.full_like(input_ids, self.pad_type)
+            if rows[0].types is not None or self.pad_type:
+                for i, window in enumerate(windows):
+                    kinds = 0 if window.types is None else window.types
+                    batch["token_type_ids"][i, where[i]] = kinds
         batch["labels"] = np.array([row.label for row in rows], dtype=np.int64)
         batch["row_id"] = np.array([row.row_id for row in rows], dtype=np.int64)
-        if rows[0].windows is not None:
+        if windowed:
             counts = [0 if row.windows is None else len(row.windows) for row in rows]
             batch["windows"] = np.array(counts, dtype=np.int64)
         tensors = {name: torch.from_numpy(values) for name, values in batch.items()}
         if self.weights is not None:
             tensors["weight"] = torch.tensor([self.weights[row.label] for row in rows])
         return tensors
+
+    def _place(self, length: int, width: int) -> slice:
+        """Return where a text's tokens lie in its row."""
+        return slice(width - length, width) if self.padding_side == "left" else slice(length)
