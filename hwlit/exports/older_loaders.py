@@ -1,11 +1,12 @@
 """What transformers 4 and PEFT before 0.15 need in the files that transformers 5 and PEFT write.
 
 Each is a name that both know, or a key left out that says nothing. Checked by
-`tools/old_loaders_text.py` in an environment with these versions.
+`tools/old_loaders.py` in an environment with these versions.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,12 @@ def save_adapter_config(config: PeftConfig, folder: Path) -> None:
     config.save_pretrained(str(folder))
     path = folder / "adapter_config.json"
     written = json.loads(path.read_text(encoding="utf-8"))
-    default = vars(type(config)())
+    default = {
+        field.name: field.default_factory()
+        if field.default_factory is not dataclasses.MISSING
+        else field.default
+        for field in dataclasses.fields(config)
+    }
     kept = {
         name: value
         for name, value in written.items()
