@@ -19,8 +19,8 @@ from hwlit.storage import write_text
 # transformers 5 calls it TokenizersBackend, and knows the older name too.
 FAST, FAST_BEFORE = "TokenizersBackend", "PreTrainedTokenizerFast"
 OF_LOADING = ("is_local", "local_files_only")  # how the tokenizer was read, and nothing of it
-# Matter only beside another key that is off; PEFT fills in its own version.
-BESIDE = ("qalora_group_size", "peft_version")
+# Matters only beside `use_qalora`. PEFT 0.14 warns of `peft_version`, which newer ones need for OFT.
+BESIDE = ("qalora_group_size",)
 
 
 def save_config(config: PreTrainedConfig, folder: Path) -> None:
