@@ -19,7 +19,7 @@ from hwlit.storage import write_text
 # transformers 5 calls it TokenizersBackend, and knows the older name too.
 FAST, FAST_BEFORE = "TokenizersBackend", "PreTrainedTokenizerFast"
 OF_LOADING = ("is_local", "local_files_only")  # how the tokenizer was read, and nothing of it
-# Matters only beside `use_qalora`. PEFT 0.14 warns of `peft_version`, which newer ones need for OFT.
+# Matters only beside `use_qalora`. `peft_version` stays: OFT is read by it.
 BESIDE = ("qalora_group_size",)
 
 
