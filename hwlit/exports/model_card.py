@@ -15,8 +15,10 @@ from hwlit.exports.stock_classifier import (
     ADAPTER,
     INTEGERS,
     QUANTIZATION,
+    SHARED,
     SHORTER,
     SHORTER_QUANTIZED,
+    SHORTER_SHARED,
     recipe,
 )
 from hwlit.paths import is_local
@@ -30,6 +32,11 @@ NAMELESS = (
 )
 FOLDER = "path/to/this/folder"
 # By the design of these loaders, which read no file of the adapter's folder for it.
+SHORTER_WAY_SHARED = (
+    "`AutoModelForSequenceClassification` and `pipeline` cannot load a folder of this method, "
+    "whose layers share weights. `AutoPeftModelForSequenceClassification` can, but takes the "
+    "number of classes, their names and the padding from the base; tell it those of this model:"
+)
 SHORTER_WAYS = (
     "`AutoModelForSequenceClassification`, `AutoPeftModelForSequenceClassification` and `pipeline` "
     "load this folder too, but take the number of classes, their names and the padding from the "
@@ -101,7 +108,7 @@ def text_model_card(record: Record, files: Collection[str]) -> str:
         f"{', '.join(map(in_markdown, data.source))}, {record.seeds}.",
         *_nameless(model),
         "## Load",
-        *_loading(model, files),
+        *_loading(record, files),
         "## Result",
         _results(record.readings, TEXT_RESULTS),
         _settings(adapter),
@@ -168,14 +175,20 @@ def public_base(model: Model) -> str | None:
     return None if POCKET in names or any(map(is_local, names)) else model.hub_id
 
 
-def _loading(model: Model, files: Collection[str]) -> Iterator[str]:
+def _loading(record: Record, files: Collection[str]) -> Iterator[str]:
     """Yield how a text classifier is loaded."""
+    model = record.model
     local = model.hub_id is not None and is_local(str(model.pretrained))
     base = str(model.pretrained) if local else model.hub_id  # where it lies, from any folder
     yield _python(recipe(files, FOLDER, base or LOCAL_BASE))
     if INTEGERS in files:
         yield NEEDS_HWLIT
     elif ADAPTER in files and model.hub_id is not None:
+        facts = json.dumps(encoded(record.adapter))
+        if any(f'"peft_type": "{method}"' in facts for method in SHARED):
+            yield SHORTER_WAY_SHARED
+            yield _python(SHORTER_SHARED)
+            return
         yield SHORTER_WAYS
         yield _python(SHORTER_QUANTIZED if QUANTIZATION in files else SHORTER)
 

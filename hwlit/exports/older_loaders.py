@@ -1,11 +1,12 @@
 """What transformers 4 and PEFT before 0.15 need in the files that transformers 5 and PEFT write.
 
 Each is a name that both know, or a key left out that says nothing. Checked by
-`tools/old_loaders_text.py` in an environment with these versions.
+`tools/old_loaders.py` in an environment with these versions.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from hwlit.storage import write_text
 # transformers 5 calls it TokenizersBackend, and knows the older name too.
 FAST, FAST_BEFORE = "TokenizersBackend", "PreTrainedTokenizerFast"
 OF_LOADING = ("is_local", "local_files_only")  # how the tokenizer was read, and nothing of it
-# Matter only beside another key that is off; PEFT fills in its own version.
-BESIDE = ("qalora_group_size", "peft_version")
+# Matters only beside `use_qalora`. `peft_version` stays: OFT is read by it.
+BESIDE = ("qalora_group_size",)
 
 
 def save_config(config: PreTrainedConfig, folder: Path) -> None:
@@ -65,7 +66,12 @@ def save_adapter_config(config: PeftConfig, folder: Path) -> None:
     config.save_pretrained(str(folder))
     path = folder / "adapter_config.json"
     written = json.loads(path.read_text(encoding="utf-8"))
-    default = vars(type(config)())
+    default = {
+        field.name: field.default_factory()
+        if field.default_factory is not dataclasses.MISSING
+        else field.default
+        for field in dataclasses.fields(config)
+    }
     kept = {
         name: value
         for name, value in written.items()

@@ -26,6 +26,7 @@ from hwlit.exports.stock_classifier import CLASSIFIER, QUANTIZATION
 from hwlit.storage import replacing, write_text
 
 WEIGHTS = "adapter_model.safetensors"
+MAGNITUDES = ".lora_magnitude_vector"
 BASE = QUANTIZATION  # as `AutoQuantizationConfig.from_dict` of transformers reads it
 
 
@@ -63,6 +64,8 @@ def write_peft_folder(
     folder.mkdir(parents=True, exist_ok=True)
     for head in heads:
         tensors |= network.get_submodule(head).state_dict(prefix=f"base_model.model.{head}.")
+    # DoRA's magnitudes by the name at which transformers looks for them; PEFT takes either name.
+    tensors = {f"{n}.weight" if n.endswith(MAGNITUDES) else n: t for n, t in tensors.items()}
     for name, order in (rows or {}).items():
         tensors[f"base_model.model.{name}"] = tensors[f"base_model.model.{name}"][list(order)]
     # Cloned, for safetensors refuses tensors that share memory, as VeRA's layers do.

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
+import transformers
 from transformers import AutoTokenizer
 
 CLASSIFIER = "classifier"  # of a PEFT folder, where a config.json beside the adapter would be read
@@ -87,6 +88,13 @@ classify = pipeline("text-classification", folder, tokenizer=folder, model_kwarg
 SHORTER_QUANTIZED = SHORTER.replace(
     "True\n", 'True\ntold["quantization_config"] = quantization\n', 1
 )
+# Of methods whose layers share weights, which PEFT cannot put into a model of transformers.
+SHORTER_SHARED = "".join(
+    line
+    for line in SHORTER.splitlines(keepends=True)
+    if not line.startswith(("model = AutoModel", "classify"))
+).replace("from transformers import pipeline\n", "")
+SHARED = ("FROD", "PVERA", "TINYLORA", "UNILORA", "VBLORA", "VERA")
 
 Text = str | tuple[str, str]  # a text, or the two sentences of a pair
 # Windows a text that go through the network together: a long text never takes more memory.
@@ -106,14 +114,14 @@ def recipe(files: Collection[str], folder: str, base: str, dtype: str = "") -> s
         files: The names of the folder's files, by which its kind is known.
         folder: The exported folder.
         base: Location of the pretrained model, for a folder that holds only an adapter.
-        dtype: Precision to load in; the loader's own choice where empty.
+        dtype: An argument that names the precision; empty leaves the choice to the loader.
     """
     code = PLAIN
     if INTEGERS in files:
         code = ROUNDED
     elif ADAPTER in files:
         code = PEFT_QUANTIZED if QUANTIZATION in files else PEFT
-    more = f', dtype="{dtype}"' if dtype else ""
+    more = f", {dtype}" if dtype else ""
     return code.format(folder=literal(folder), base=literal(base), dtype=more)
 
 
@@ -125,7 +133,8 @@ def load(folder: str, base: str) -> Any:
         base: Location of the pretrained model, for a folder that holds only an adapter.
     """
     names: dict[str, Any] = {}
-    exec(recipe(os.listdir(folder), folder, base, "float32"), names)
+    argument = "torch_dtype" if transformers.__version__.startswith("4.") else "dtype"
+    exec(recipe(os.listdir(folder), folder, base, f'{argument}="float32"'), names)
     return names["model"]
 
 

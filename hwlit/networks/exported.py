@@ -57,7 +57,9 @@ def adapted(base: PreTrainedModel, run: Path) -> PeftModel:
     with loading(f"the adapter of {run}", again, IntegrityError):
         network = PeftModel.from_pretrained(base, folder)
         needed = get_peft_model_state_dict(network).keys()
-    if missing := sorted(needed - shapes(folder / ADAPTER_WEIGHTS).keys()):
+    # DoRA's magnitudes end in .weight or not: PEFT takes both.
+    held = {name.removesuffix(".weight") for name in shapes(folder / ADAPTER_WEIGHTS)}
+    if missing := sorted(name for name in needed if name.removesuffix(".weight") not in held):
         raise IntegrityError(
             f"the adapter of {run} lacks {len(missing)} tensors, such as {missing[0]}; bring its "
             "file back"

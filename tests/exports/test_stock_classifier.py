@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import VeraConfig
 from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
@@ -23,6 +24,7 @@ from hwlit.adapters.bitsandbytes_linear import NF4
 from hwlit.adapters.chain import Chain
 from hwlit.adapters.full import Full
 from hwlit.adapters.lora import Lora
+from hwlit.adapters.peft import Peft
 from hwlit.adapters.quantized import Quantized
 from hwlit.exports.model_card import text_model_card
 from hwlit.exports.stock_classifier import literal
@@ -48,6 +50,8 @@ CONFIGS = {
         pad_token_id=0, eos_token_id=2, decoder_start_token_id=0,
     ),
 }  # fmt: skip
+DORA = Lora(rank=2, dora=True)
+VERA = Peft(config=VeraConfig(r=8), targets=("*.query", "*.value"))
 QLORA = Chain(adapters={"base": Quantized(format=NF4()), "learned": Lora(rank=2)})
 
 # Reads codes by name; prints what `model`, `tokenizer` of each answer, by the label's name.
@@ -172,9 +176,11 @@ def shorter(first, second, without):
 def every_code(folder, made_on, tokenizer, expected):
     """Export what each case learned, move it, and return the codes that load it."""
     codes = {}
-    for kind in (*CONFIGS, "five", "qlora", "hub"):
-        adapter = QLORA if kind == "qlora" else Lora(rank=2)
-        base = made_on / {"qlora": "bert", "hub": "five"}.get(kind, kind)
+    own = {"qlora": ("bert", QLORA), "dora": ("bert", DORA), "vera": ("bert", VERA)}
+    own["hub"] = ("five", Lora(rank=2))
+    for kind in (*CONFIGS, "five", *own):
+        name, adapter = own.get(kind, (kind, Lora(rank=2)))
+        base = made_on / name
         task = trained(adapter, base, LABELS)
         expected[kind] = answers(task.network, tokenizer, LABELS)
         task.export(folder / "before" / kind)
@@ -186,7 +192,7 @@ def every_code(folder, made_on, tokenizer, expected):
             (place / "adapter_config.json").write_text(json.dumps(config))
         first, second = blocks(place, "org/base" if kind == "hub" else str(base), adapter)
         codes[f"{kind} card"] = first
-        for way, without in SHORTER.items():
+        for way, without in SHORTER.items() if kind != "vera" else [("peft", ())]:
             codes[f"{kind} {way}"] = shorter(first, second, without)
         if kind == "bert":
             merged = adapted(load_classifier(str(base), LABELS).network, _run(folder, place))
@@ -232,7 +238,8 @@ def found(tmp_path_factory, tiny_tokenizer):
 
 
 WAYS = ("card", "auto", "peft", "pipeline")
-TOLD = [f"{kind} {way}" for kind in (*CONFIGS, "five", "qlora", "hub") for way in WAYS]
+TOLD = [f"{kind} {way}" for kind in (*CONFIGS, "five", "qlora", "dora", "hub") for way in WAYS]
+TOLD += ["vera card", "vera peft"]  # PEFT puts it into no model of transformers
 WHOLE = [f"{kind} {way}" for kind in ("full", "merged") for way in ("card", "auto", "pipeline")]
 BARE = [
     f"two_{kind} {way}"

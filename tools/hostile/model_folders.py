@@ -418,9 +418,39 @@ def _adapters() -> list[Hostile]:
     def quantised(**told: Any) -> Prepare:
         return _run(_set("quantization_config.json", **told))
 
+    names: dict[str, Any] = {
+        "a class less": {"0": 0},
+        "two classes in one row": {"0": 0, "1": 0},
+        "a row that is none": {"0": 0, "1": 2},
+        "a text for a row": {"0": 0, "1": "1"},
+        "a list for its rows": [0, 1],
+    }
+    found += [
+        Hostile(
+            f"the classes of an adapter: {name}",
+            "answer",
+            RUN,
+            (5,),
+            "does not name the classes",
+            _run(_set("classifier/config.json", label2id=value)),
+        )
+        for name, value in names.items()
+    ]
+
+    def nested(folder: Path) -> None:
+        (folder / "classifier" / "config.json").write_text('{"label2id":' * 100_000)
+
     torchao = {"_type": "run_fresh", "_data": {"script": "x"}}
     return [
         *found,
+        Hostile(
+            "the classes of an adapter: nested 100,000 deep",
+            "answer",
+            RUN,
+            (5,),
+            "bring the run's own files back",
+            _run(nested),
+        ),
         Hostile(
             "adapter weights that are pickled", "code", RUN, (5,), "adapter_model", _run(pickled)
         ),
