@@ -251,7 +251,7 @@ def _run(python: Path, script: str, job: dict[str, Any]) -> Any:
         input=json.dumps(job),
         capture_output=True,
         text=True,
-        env=kept | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""},
+        env=kept | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
         check=False,
     )
     if done.returncode:
