@@ -24,12 +24,8 @@ def export(asked: Namespace) -> int:
         error = export_lora(asked.run, asked.lora, asked.rank)
         say(f"written: {asked.lora}/, relative error {error:.4f} at rank {asked.rank}")
     elif asked.kohya is not None:
-        unread = export_kohya(asked.run, asked.kohya, asked.device or "cpu")
-        say(
-            f"written: {asked.kohya}" + (", read back by stock diffusers" if unread is None else "")
-        )
-        if unread is not None:
-            say(f"hwlit: {unread}", error=True)
+        remarks = export_kohya(asked.run, asked.kohya, asked.device or "cpu")
+        say(f"written: {asked.kohya}", *remarks)
     elif asked.for_hub is not None:
         remarks = export_for_hub(asked.run, asked.for_hub, asked.base_id)
         say(f"written: {asked.for_hub}/", *remarks)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 
 from hwlit.errors import IntegrityError, UsageError
+from hwlit.exports.diffusers_lora import WEIGHTS
 from hwlit.exports.kohya_lora import write_kohya_lora
 from hwlit.exports.model_card import public_base
 from hwlit.exports.redraw import Drawing, check_redraw
@@ -27,7 +31,11 @@ PROMPT = "a photo"  # where a record names none
 SD2_ENCODER, SD1_ENCODER = 200_000_000, 100_000_000
 
 
-def export_kohya(run: Path, target: Path, device: str = "cpu") -> str | None:
+# Layers that no name in such a file stands for in older versions, beginning with these.
+NEWER = ("unet.conv_in.", "unet.conv_out.", "unet.time_embedding.", "unet.add_embedding.")
+
+
+def export_kohya(run: Path, target: Path, device: str = "cpu") -> list[str]:
     """Write a run of LoRA on a picture model as kohya's scripts name it, and draw from the file.
 
     Stock diffusers draws from it in a fresh process, and the run's own export here: where the two
@@ -39,7 +47,8 @@ def export_kohya(run: Path, target: Path, device: str = "cpu") -> str | None:
         device: Device of torch that both are drawn on.
 
     Returns:
-        Why the file could not be read back, where the base cannot be had any more; else None.
+        What is to be known of it: a sentence where the base cannot be had any more, so that the
+        file could not be read back, and one where older loaders read only a part.
 
     Raises:
         UsageError: The target exists or ends otherwise, the run is of another method, or its layers
@@ -60,8 +69,20 @@ def export_kohya(run: Path, target: Path, device: str = "cpu") -> str | None:
             why = str(error).replace(str(file), target.name)
             raise IntegrityError(f"{target} was not written: {why}") from error
         with replacing(target) as out, file.open("rb") as made:
-            out.writelines(iter(lambda: made.read(2**20), b""))
-    return unread
+            shutil.copyfileobj(made, out)
+    return [*([unread] if unread else []), *_for_older(run)]
+
+
+def _for_older(run: Path) -> Iterator[str]:
+    """Yield what older loaders pass over."""
+    with safe_open(run / "adapter" / WEIGHTS, "pt") as file:
+        found = {name for name in NEWER for key in file.keys() if key.startswith(name)}  # noqa: SIM118
+    if found:
+        names = ", ".join(sorted(name.split(".")[1] for name in found))
+        yield (
+            f"diffusers 0.33 and earlier pass over {names} of the unet in such a file, whatever "
+            "they are called there; RUN/adapter has them for every version"
+        )
 
 
 def _read_back(run: Path, record: Record, file: Path, device: str) -> str | None:

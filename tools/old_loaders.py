@@ -55,7 +55,7 @@ FEW = (
     "--data.batch_size=2", "--model.sampling_steps=3", "--model.clip=pocket-clip",
 )  # fmt: skip
 TEXT = ("--trainer.max_steps=4",)
-BOTH = '--model.adapter.targets=["unet.*.to_[qkv]","text_encoder*.[qv]_proj"]'
+BOTH = '--model.adapter.targets=["unet.*.to_[qkv]","unet.*.conv1","text_encoder*.[qv]_proj"]'
 LORA = ("pocket/dreambooth_lora", "--model.adapter.alpha=64")
 # Each kind of export: its config and what differs from that. XL stands for the tiny SDXL.
 XL = "--model.pretrained=XL"
@@ -69,7 +69,7 @@ PICTURES: dict[str, tuple[str, ...]] = {
     "pissa": (*LORA, "--model.adapter.pissa=true"),
     "dora": (*LORA, "--model.adapter.dora=true"),
     "lora_q_v": (*LORA, BOTH),
-    "lora_conv": (*LORA, '--model.adapter.targets=["unet.*"]'),
+    "lora_all": (*LORA, '--model.adapter.targets=["unet.*"]', "--model.adapter.rank=4"),
     "xl_dreambooth": ("pocket/dreambooth", XL),
     "xl_lora": (*LORA, XL, BOTH),
     "xl_textual_inversion": ("pocket/textual_inversion", XL),
@@ -79,7 +79,6 @@ EXPORTS = {  # by kind of run: the option, and what stands behind it
     "svdiff": ("--lora", "svdiff_as_lora", "--rank", "8"),
     "lora": ("--kohya", "lora.safetensors"),
     "lora_q_v": ("--kohya", "lora_q_v.safetensors"),
-    "lora_conv": ("--kohya", "lora_conv.safetensors"),
     "xl_lora": ("--kohya", "xl_lora.safetensors"),
     "text_lora": ("--merged", "text_merged"),
 }
@@ -252,7 +251,7 @@ def _run(python: Path, script: str, job: dict[str, Any]) -> Any:
         input=json.dumps(job),
         capture_output=True,
         text=True,
-        env=kept | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""},
+        env=kept | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
         check=False,
     )
     if done.returncode:

@@ -27,6 +27,8 @@ from hwlit.storage import replacing
 
 DOWN = (".lora_A.weight", ".lora_linear_layer.down.weight")
 ATTENTION = ".self_attn."  # of a text encoder
+# Of SDXL's denoiser, whose name in diffusers no tool reads out of such a file.
+ADDED = {"add_embedding.linear_1": "label_emb.0.0", "add_embedding.linear_2": "label_emb.0.2"}
 MIXED = "Dynamic"  # kohya's word for layers of different sizes
 UP = (".lora_B.weight", ".lora_linear_layer.up.weight")
 
@@ -88,7 +90,7 @@ def _renamed(
                 f"{part}.text_projection was trained, which stock diffusers passes over in a file "
                 "for kohya; train with targets that leave it out, or use RUN/adapter, which has it"
             )
-        key = f"{prefixes[part]}_{layer.replace('.', '_')}"
+        key = f"{prefixes[part]}_{ADDED.get(layer, layer).replace('.', '_')}"
         found[f"{key}.{kind}.weight"] = tensor
         if kind == "lora_down":
             found[f"{key}.alpha"] = torch.tensor(_alpha(settings, part, len(tensor)))

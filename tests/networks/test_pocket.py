@@ -6,10 +6,12 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import CLIPModel, CLIPTokenizer
 
 from hwlit.errors import IntegrityError
 from hwlit.networks import pocket
+from hwlit.networks.pipelines import weights_sha256
 
 MEBIBYTE = 2**20
 
@@ -92,6 +94,14 @@ def test_damaged_weights_are_refused(monkeypatch):
     pocket.pocket_clip_path()
     with pytest.raises(IntegrityError, match="reinstall it"):
         pocket.pocket_sd_path()
+
+
+def test_weights_under_other_names_are_those_of_earlier_runs():
+    """The hash in the records of runs made before the text encoder's names began anew."""
+    former = "a11aa723cb8195f71bd42533485b55d10ae1a3121a634ef43a3e0f093d6ec3b7"
+    assert weights_sha256("pocket-sd") == former
+    names = set(load_file(pocket.ASSETS / "pocket-sd" / "text_encoder" / "model.safetensors"))
+    assert all(name.startswith("text_model.") for name in names)
 
 
 def test_every_shipped_weight_has_a_known_hash():

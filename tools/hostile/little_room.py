@@ -56,15 +56,21 @@ def _lora(here: Path, stock: Stock) -> None:
     adapter.mkdir(parents=True)
     tensors = {f"unet.a.lora_{side}.weight": torch.zeros(8, 8) for side in "AB"}
     save_file(tensors, adapter / WEIGHTS, {"lora_adapter_metadata": "{}"})
+    _write_record(here / "evil")
+
+
+def _write_record(run: Path) -> None:
+    """Write the record of a run on pocket-sd."""
+    record: dict[str, Any] = {"schema": 1, "status": "ok", "readings": {}, "absent": {}}
+    record |= {"model": pipeline_facts("pocket-sd") | {"dtype": "float32"}}
+    record |= {"adapter": {"name": "Lora", "class": "hwlit.adapters.lora.Lora"}}
+    (run / "record.json").write_text(json.dumps(record))
 
 
 def _drawing(here: Path, stock: Stock) -> None:
     """Write a run whose base alone is to draw."""
     (here / "evil").mkdir()
-    record: dict[str, Any] = {"schema": 1, "status": "ok", "readings": {}, "absent": {}}
-    record |= {"model": pipeline_facts("pocket-sd") | {"dtype": "float32"}}
-    record |= {"adapter": {"name": "Lora", "class": "hwlit.adapters.lora.Lora"}}
-    (here / "evil" / "record.json").write_text(json.dumps(record))
+    _write_record(here / "evil")
     asked = {"sampling_steps": 1, "guidance": 1.0, "picture_size": None}
     config = {"model": {"class_path": TASK, "init_args": asked}}
     (here / "evil" / "config.yaml").write_text(json.dumps(config))
