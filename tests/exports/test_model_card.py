@@ -136,7 +136,10 @@ def test_only_an_id_of_the_hub_is_a_base_model(hub_id, pretrained, told):
     facts = record(hub_id, Lora(), majority_class_accuracy=1, source=["a"])
     facts = replace(facts, model=replace(facts.model, pretrained=pretrained))
     facts.data.rest["rows"]["test"] = 1
-    for card in (image_model_card(facts, True, 2, 3.0), text_model_card(facts, peft=True)):
+    for card in (
+        image_model_card(facts, True, 2, 3.0),
+        text_model_card(facts, {"adapter_config.json"}),
+    ):
         assert yaml.safe_load(card.split("---")[1]).get("base_model") == told
 
 
