@@ -19,6 +19,7 @@ from hwlit.exports.stock_classifier import (
     SHORTER,
     SHORTER_QUANTIZED,
     SHORTER_SHARED,
+    literal,
     recipe,
 )
 from hwlit.paths import is_local
@@ -225,13 +226,14 @@ def _snippet(record: Record, steps: int, guidance: float, imports: str, lines: s
     folder = model.pretrained if model.pretrained and is_local(model.pretrained) else None
     base = folder or model.hub_id or LOCAL_BASE
     pocket = bool(lines) and base == POCKET
-    named = f"str({POCKET_SD})" if pocket else json.dumps(base)
-    named += f', variant="{v}"' if (v := record.model.rest.get("variant")) else ""
+    named = f"str({POCKET_SD})" if pocket else literal(base)
+    if variant := record.model.rest.get("variant"):
+        named += f", variant={literal(str(variant))}"
     return LOAD_IMAGES.format(
         imports=imports + ("from importlib.resources import files\n" if pocket else ""),
         source=named if lines else "folder",
         lines=lines,
-        prompt=json.dumps(prompt),
+        prompt=literal(prompt),
         steps=steps,
         guidance=guidance,
     )
@@ -264,9 +266,9 @@ def _own_files(
         return
     xl = any("clip_g" in names for names in files.values())
     load = LOAD_WORD_XL if xl else LOAD_WORD
-    quoted = [(json.dumps(stock_pipeline.word_of(name)), json.dumps(name)) for name in words]
+    quoted = [(literal(stock_pipeline.word_of(name)), literal(name)) for name in words]
     lines = "".join(load.format(word=word, file=file) for word, file in quoted)
-    lines += "".join(LOAD_ATTENTION.format(name=json.dumps(name)) for name in weights)
+    lines += "".join(LOAD_ATTENTION.format(name=literal(name)) for name in weights)
     yield "Small files for the pretrained pipeline, instead of this one:"
     yield snippet("from safetensors.torch import load_file\n" if xl else "", lines)
     if stock_pipeline.EMBEDS in files:

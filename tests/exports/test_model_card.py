@@ -113,6 +113,14 @@ def test_a_card_is_tagged_as_what_was_trained(lora, files, prior, tags):
     assert ("hwlit export RUN --lora" in card) == (files == ["spectral_shifts.safetensors"])
 
 
+def test_a_prompt_of_any_letters_is_the_same_in_the_code():
+    prompt = 'a photo of sks \U0001f436 "dog" {x} \u00fc\n```'
+    facts = record("some/base", Lora(), instance_prompt=prompt)
+    code = ast.parse(snippet(image_model_card(facts, True, 2, 3.0)))
+    said = {node.value for node in ast.walk(code) if isinstance(node, ast.Constant)}
+    assert prompt in said
+
+
 def test_pocket_sd_is_found_where_hwlit_is_installed():
     code = snippet(image_model_card(record("pocket-sd", Lora()), True, 2, 3.0))
     expression = re.search(r"from_pretrained\((.*)\)\n", code)[1]
