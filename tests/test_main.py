@@ -242,7 +242,7 @@ def test_only_line_feeds_end_a_text(finished, capsys, tmp_path):
     assert [row["text"] for row in rows] == ["storm\u2028near\x0ctown", "sunny\rday"]
     (tmp_path / "x.txt").write_bytes(b"storm\xff")
     assert main(["predict", str(finished), "--file", str(tmp_path / "x.txt")]) == 3
-    assert "byte 5 cannot be decoded" in capsys.readouterr().err
+    assert "byte 5 (0xff) cannot be decoded" in capsys.readouterr().err
 
 
 def test_a_base_model_that_changed_is_refused(finished, tmp_path, capsys):
@@ -418,7 +418,7 @@ def test_a_file_of_ones_own_gives_a_row_and_predicts(own_fit, own_csv, tmp_path,
         f"commonest class: accuracy {record['data']['majority_class_accuracy']:.4f}" in printed.out
     )
     assert record["data"]["class_weights"] == pytest.approx(dict.fromkeys(labels, 1.0), abs=0.1)
-    exported = read(tmp_path / "run" / "adapter", "config.json")
+    exported = read(tmp_path / "run" / "adapter" / "classifier", "config.json")
     assert list(exported["id2label"].values()) == labels
     with (tmp_path / "run" / "predictions.csv").open(newline="") as file:
         expected = {int(row["row_id"]): row for row in csv.DictReader(file)}

@@ -52,12 +52,7 @@ def summarise(
         `windows`.
     """
     texts = [text for rows in files for text in rows.inputs]
-    keys = [[normalised(key) for key in rows.keys] for rows in files]
-    labels = [rows.labels[row] for rows in files for row in rows.labelled]
-    copies = [rows.keys[row] for rows in files for row in rows.labelled]
-    levelled = {
-        found[row] for rows, found in zip(files, keys, strict=True) for row in rows.labelled
-    }
+    labelled = sum(len(rows.labelled) for rows in files)
     commonest = Counter(parts["train"].labels).most_common(1)[0][0]
     test = parts["test"].labels
     report = {
@@ -66,20 +61,12 @@ def summarise(
         "encoding": [rows.encoding for rows in files],
         "notes": [list(rows.notes) for rows in files],
         "rows": {"read": len(texts)} | {name: len(part) for name, part in parts.items()},
-        "duplicates": len(copies) - len(set(copies)),
-        "near_duplicates": len(copies) - len(levelled),
-        "texts_with_two_labels": _contradictions(copies, labels),
         "empty_texts": sum(len(rows.empty) for rows in files),
         "dropped": {
             "text_also_in_test": len(split.leaked),
             "beyond_asked_size": split.unused,
             "empty_text": split.empty,
-            "no_label": len(texts) - len(labels),
-        },
-        "leakage": {
-            "test_in_file": _share(keys[-1], split.test, keys[0], split.train + split.leaked),
-            "test": _share(keys[-1], split.test, keys[0], split.train),
-            "validation": _share(keys[0], split.validation, keys[0], split.train),
+            "no_label": len(texts) - labelled,
         },
         "classes": {name: _balance(part, classes) for name, part in parts.items()},
         "majority_class_accuracy": test.count(commonest) / len(test),
@@ -87,7 +74,27 @@ def summarise(
         "mean_length": {name: float(part.lengths.mean()) for name, part in parts.items()},
         "longest_text": max(map(characters, texts)),
     }
-    return report | _of_pairs(files, split) | _of_windows(parts)
+    return report | _of_copies(files, split) | _of_pairs(files, split) | _of_windows(parts)
+
+
+def _of_copies(files: Sequence[Rows], split: Split) -> dict[str, Any]:
+    """Return how many labelled rows have the text of another, and how many of them leak."""
+    keys = [[normalised(key) for key in rows.keys] for rows in files]
+    labels = [rows.labels[row] for rows in files for row in rows.labelled]
+    copies = [rows.keys[row] for rows in files for row in rows.labelled]
+    levelled = {
+        found[row] for rows, found in zip(files, keys, strict=True) for row in rows.labelled
+    }
+    return {
+        "duplicates": len(copies) - len(set(copies)),
+        "near_duplicates": len(copies) - len(levelled),
+        "texts_with_two_labels": _contradictions(copies, labels),
+        "leakage": {
+            "test_in_file": _share(keys[-1], split.test, keys[0], split.train + split.leaked),
+            "test": _share(keys[-1], split.test, keys[0], split.train),
+            "validation": _share(keys[0], split.validation, keys[0], split.train),
+        },
+    }
 
 
 def remarks(report: dict[str, Any]) -> str:

@@ -64,22 +64,29 @@ def check_reload(
     found = torch.tensor(_run(job, folder, timeout) if fresh else _run_here(job, folder))
     if labels is not None:
         found = found[..., _columns(folder, labels)]
+    how = f"{'fresh' if fresh else 'the same'} process, fp32; one by one and padded"
+    report = _compared(folder, found, logits, max(TOLERANCES[dtype], 2 * spread))
+    return report | {"loaded_with": f"transformers and peft alone, {how}"}
+
+
+def _compared(folder: Path, found: Tensor, logits: Tensor, tolerance: float) -> dict[str, Any]:
+    """Return how far the logits of an export, (2, rows, labels), lie from the run's.
+
+    Raises:
+        IntegrityError: By more than the tolerance.
+    """
     difference = float((found - logits).abs().max())
-    tolerance = max(TOLERANCES[dtype], 2 * spread)
-    report = {
-        "rows": len(texts),
-        "max_abs_difference": difference,
-        "tolerance": tolerance,
-        "same_predictions": int((found.argmax(-1) == logits.argmax(-1)).all(0).sum()),
-        "loaded_with": f"transformers and peft alone, {'fresh' if fresh else 'the same'} process, "
-        "fp32; one by one and padded",
-    }
     if not difference <= tolerance:
         raise IntegrityError(
             f"{folder} reloads, but its logits differ by {difference:.2g} from the run's "
             f"(tolerance {tolerance:.2g}); do not use it, and report this with the record"
         )
-    return report
+    return {
+        "rows": found.shape[-2],
+        "max_abs_difference": difference,
+        "tolerance": tolerance,
+        "same_predictions": int((found.argmax(-1) == logits.argmax(-1)).all(0).sum()),
+    }
 
 
 def _columns(folder: Path, labels: Sequence[str]) -> list[int]:

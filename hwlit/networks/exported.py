@@ -10,7 +10,7 @@ from peft import PeftModel, get_peft_model_state_dict
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
-from hwlit.errors import IntegrityError
+from hwlit.errors import IntegrityError, UsageError
 from hwlit.networks.label_names import output_tensors, reorder
 from hwlit.networks.loading import check_size, loading
 from hwlit.networks.plain_files import read_object
@@ -77,8 +77,10 @@ def _order(folder: Path, base: PreTrainedModel) -> list[int]:
     """
     within = folder / "classifier"
     path = (within if within.is_dir() else folder) / "config.json"
-    with loading(f"the adapter of {folder.parent}", again, IntegrityError):
+    try:
         known = read_object(path).get("label2id")
+    except UsageError as error:
+        raise IntegrityError(f"{error}, or bring the run's own files back") from error
     wanted = list((base.config.id2label or {}).values())
     rows: list[Any] = [known.get(label) for label in wanted] if isinstance(known, dict) else []
     if not all(isinstance(row, int) for row in rows) or sorted(rows) != [*range(len(wanted))]:

@@ -35,7 +35,7 @@ def check_fit(folder: Path, text_encoders: Sequence[str]) -> None:
         UsageError: They do not; names the settings.
     """
     unet, vae = (_config(folder / name) for name in ("unet", "vae"))
-    channels = _number(vae, "latent_channels", VAE)
+    channels = _number(folder / "vae", vae, "latent_channels", VAE)
     for name, kinds in (
         (
             "in_channels",
@@ -43,13 +43,13 @@ def check_fit(folder: Path, text_encoders: Sequence[str]) -> None:
         ),
         ("out_channels", "they are the noise that is predicted"),
     ):
-        if (found := _number(unet, name, UNET)) != channels:
+        if (found := _number(folder / "unet", unet, name, UNET)) != channels:
             raise UsageError(
                 f"{folder / 'unet'} has {name}: {found}, but the VAE's latents have {channels} "
                 f"channels ({kinds}); give a text-to-image pipeline, whose UNet has as many"
             )
     for name in ("in_channels", "out_channels"):
-        if (found := _number(vae, name, VAE)) != 3:
+        if (found := _number(folder / "vae", vae, name, VAE)) != 3:
             raise UsageError(
                 f"{folder / 'vae'} has {name}: {found}, and pictures have 3; give another pipeline"
             )
@@ -64,7 +64,10 @@ def check_fit(folder: Path, text_encoders: Sequence[str]) -> None:
 
 def _check_prompts(folder: Path, unet: dict[str, Any], encoders: dict[str, dict[str, Any]]) -> None:
     """Refuse text encoders whose features are not as wide as the UNet reads them."""
-    widths = [_number(config, "hidden_size", TEXT_ENCODER) for config in encoders.values()]
+    widths = [
+        _number(folder / part, config, "hidden_size", TEXT_ENCODER)
+        for part, config in encoders.items()
+    ]
     name = "encoder_hid_dim" if unet.get("encoder_hid_dim") is not None else "cross_attention_dim"
     wanted = unet.get(name, UNET.get(name))
     if any(width != sum(widths) for width in (wanted if isinstance(wanted, list) else [wanted])):
@@ -81,10 +84,10 @@ def _check_prompts(folder: Path, unet: dict[str, Any], encoders: dict[str, dict[
         )
     if wanted is None:
         return
-    name, pooled = "projection_class_embeddings_input_dim", list(encoders.values())[-1]
-    width = _number(pooled, "projection_dim", TEXT_ENCODER)
-    times = _number(unet, "addition_time_embed_dim", {}) * TIME_IDS
-    if (found := _number(unet, name, {})) != width + times:
+    name, (part, pooled) = "projection_class_embeddings_input_dim", list(encoders.items())[-1]
+    width = _number(folder / part, pooled, "projection_dim", TEXT_ENCODER)
+    times = _number(folder / "unet", unet, "addition_time_embed_dim", {}) * TIME_IDS
+    if (found := _number(folder / "unet", unet, name, {})) != width + times:
         raise UsageError(
             f"{folder / 'unet'} has {name}: {found}, but pooled features of {width} and sizes of "
             f"{times} make {width + times}; {TOGETHER}"
@@ -122,8 +125,8 @@ def _config(folder: Path) -> dict[str, Any]:
     return read_object(folder / "config.json")
 
 
-def _number(config: dict[str, Any], name: str, usual: dict[str, int]) -> int:
-    """Return a whole number of a config.
+def _number(folder: Path, config: dict[str, Any], name: str, usual: dict[str, int]) -> int:
+    """Return a whole number of the config of a part or of a pipeline.
 
     Raises:
         UsageError: It is none.
@@ -131,7 +134,7 @@ def _number(config: dict[str, Any], name: str, usual: dict[str, int]) -> int:
     found = config.get(name, usual.get(name))
     if not isinstance(found, int) or isinstance(found, bool) or found < 1:
         raise UsageError(
-            f"a config.json of the pipeline has {name}: {str(found)[:80]}, which is no whole "
-            "number from 1; fetch it again"
+            f"{folder} has {name}: {str(found)[:80]}, which is no whole number from 1, in its "
+            "config.json; fetch it again"
         )
     return found

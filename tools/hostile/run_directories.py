@@ -272,7 +272,7 @@ def _foreign_files() -> list[Hostile]:
 def _in_the_way() -> list[Hostile]:
     """Return a user's files that have the names of what a run writes."""
     names = (
-        "predictions.csv", "test_rows.csv", "adapter/README.md", "adapter/config.json",
+        "predictions.csv", "test_rows.csv", "adapter/README.md", "adapter/adapter_config.json",
         "adapter/tokenizer.json", "adapter/adapter_model.safetensors",
     )  # fmt: skip
 

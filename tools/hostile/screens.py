@@ -263,7 +263,11 @@ def _card_is_plain(here: Path, told: str) -> None:
 
 
 def _label_of_the_run(here: Path, stock: Stock) -> None:
-    finished(here, stock, {"model/labels": [EVIL, f"{EVIL}b"]})
+    labels = [EVIL, f"{EVIL}b"]
+    finished(here, stock, {"model/labels": labels})
+    path = here / "run/adapter/classifier/config.json"
+    names = {"id2label": dict(enumerate(labels)), "label2id": {n: i for i, n in enumerate(labels)}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | names))
 
 
 def _data() -> list[Hostile]:

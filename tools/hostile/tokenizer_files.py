@@ -176,7 +176,7 @@ def _bases() -> list[Hostile]:
     return [
         case(
             "a padding token beyond its network",
-            "no row",
+            "has 16 rows",
             _set("tokenizer_config.json", pad_token="<new>"),
         ),
         case("no word for unknown words", "[UNK]", _set(model=unknown, added_tokens=[])),

@@ -86,7 +86,7 @@ def _header(adapter: Path) -> None:
 
 
 def _label(adapter: Path) -> None:
-    _edit(adapter / "config.json", id2label={"0": f"{Path.home()}/x", "1": "b"})
+    _edit(adapter / "classifier/config.json", id2label={"0": f"{Path.home()}/x", "1": "b"})
 
 
 def _escape(adapter: Path) -> None:
