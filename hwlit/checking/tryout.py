@@ -144,8 +144,7 @@ class Tryout:
                 say("nothing learns, so there is no training; a few rows were evaluated")
                 return
             trainer.fit(self._model, datamodule=self._data, weights_only=True)
-            if watched.without_gradient:
-                names = sorted(watched.without_gradient)
+            if names := sorted(set(watched.without_gradient).difference(self._model.unread)):
                 raise UsageError(
                     f"{len(names)} tensors are to learn but get no gradient, such as {names[0]}; "
                     "they would stay as they are: take them out of the adapter's targets"

@@ -30,6 +30,7 @@ from hwlit.networks.minilm import HUB_ID, minilm_path
 from hwlit.networks.no_model import lacks_sentencepiece, refuse_no_model
 from hwlit.networks.padding import pad_id, settle_padding
 from hwlit.networks.plain_files import read_object
+from hwlit.networks.reached import reached
 from hwlit.storage import sha256
 
 
@@ -60,6 +61,8 @@ class Classifier:
         limits: What the network can read.
         head: What became of the pretrained head, in one sentence.
         remarks: What a user should know about the model, one sentence each.
+        unread: Names of the parameters that are computed with and then passed over, so that
+            nothing can be learned in them.
     """
 
     network: PreTrainedModel
@@ -69,6 +72,7 @@ class Classifier:
     limits: Limits
     head: str
     remarks: tuple[str, ...]
+    unread: tuple[str, ...]
 
 
 def find_pretrained(pretrained: str) -> Source:
@@ -190,13 +194,15 @@ def load_classifier(
     network.config.problem_type = "single_label_classification"
     network.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     mismatched = (key[0] for key in info["mismatched_keys"])
-    fresh = sorted({*info["missing_keys"], *mismatched, *untrained_pooler(network)})
+    unread = unread_pooler(network)
+    found = {*info["missing_keys"], *mismatched, *untrained_pooler(network)}
+    fresh = sorted(found.difference(unread))
     heads = find_heads(network, tuple(fresh))
     head, renewed = settle_head(network, read_object(folder / "config.json"), info, labels)
     # Lightning keeps the mode it finds, and from_pretrained leaves the network in eval mode.
     return Classifier(
         network.train(), heads, (*fresh, *renewed), tokenizer, limits_of(network), head,
-        _remarks(head, told, tokenizer),
+        _remarks(head, told, tokenizer), unread,
     )  # fmt: skip
 
 
@@ -281,6 +287,13 @@ def untrained_pooler(network: nn.Module) -> tuple[str, ...]:
         if module.bias is not None and not module.bias.any()
         for parameter in ("weight", "bias")
     )
+
+
+def unread_pooler(network: PreTrainedModel) -> tuple[str, ...]:
+    """Return the parameters of a pooler that the classifier does not read, as BigBird's."""
+    pooler = tuple(name for name, _ in network.named_parameters() if "pooler" in name.split("."))
+    read = set(reached(network, pooler)) if pooler else set()
+    return tuple(name for name in pooler if name not in read)
 
 
 def weights_folder(pretrained: str) -> Path:

@@ -101,6 +101,7 @@ class TextClassification(Task):
         self.fresh: tuple[str, ...] = ()
         self.head, self.remarks = "", list[str]()
         self.limits = Limits(None, None)
+        self.unread: tuple[str, ...] = ()
         self.reads_padding = False
         metrics = classification_metrics(len(labels))
         self.validation_metrics = metrics.clone(prefix="val/")
@@ -117,6 +118,7 @@ class TextClassification(Task):
         """
         loaded = load_classifier(self.pretrained, self.labels, dtype)
         self.fresh, self.head, self.limits = loaded.fresh, loaded.head, loaded.limits
+        self.unread = loaded.unread
         if not self._built:
             network, tokenizer = loaded.network, loaded.tokenizer
             share = padding_share(network, tokenizer, loaded.limits, self.pretrained)
