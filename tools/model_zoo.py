@@ -20,8 +20,8 @@ Prints a table and ends with 1 where a cell fails that `EXPLAINED` does not list
 well lie in OUT/cells and are not run again, so that a run that was stopped goes on; take another
 OUT after a change of the code. What a cell said lies in OUT/logs.
 
-A cell takes about 11 s of one core, most of it the imports of its fresh process: all 44 x 2 cells
-about 10 minutes on two idle cores, --quick (four families) about one.
+A cell takes about 11 s of one core, most of it the imports of its fresh process. All 44 x 2 cells
+took 30 minutes on two cores of an Intel Xeon that shared them with much other work.
 """
 
 from __future__ import annotations
@@ -65,7 +65,13 @@ from hwlit.runs import base as runs
 from hwlit.storage import write_text
 
 # Cells that may fail, and why; none where all is well.
-EXPLAINED: dict[tuple[str, str], str] = {}
+MIXES = "FNet mixes all places of a row and takes no mask, so that padding changes what it reads"
+EXPLAINED = {  # by family and check
+    ("fnet", "stock"): MIXES,
+    ("fnet", "predict"): MIXES,
+    ("bart", "usual"): "the base has a head for three classes, and this loader, which reads the "
+    "base's config, has to be told the number of classes: the card says how",
+}
 METHODS = ("lora", "full")
 QUICK = ("bert", "modernbert", "llama", "fnet")
 AT_ONCE = 2
@@ -534,17 +540,17 @@ def verdict(difference: float) -> str:
     return f"{'ok' if difference <= TOLERANCE else 'differs:'} {difference:.0e}"
 
 
-def report(zoo: Zoo, cells: list[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], bool, str]]:
-    """Yield each cell, whether all of it is well, and its line of the table."""
+def report(zoo: Zoo, cells: list[tuple[str, str]]) -> Iterator[tuple[str, list[str], str]]:
+    """Yield the family of each cell, its checks that are not well, and its line of the table."""
     ran = [cell for cell in cells if zoo.well(*cell)]
     strangers = by_stranger(zoo, ran) if ran else {}
     for cell in cells:
         found = judge(zoo, cell, strangers.get("-".join(cell), {}))
-        well = all(found.get(check, "").startswith("ok") for check in CHECKS)
+        wrong = [check for check in CHECKS if not found.get(check, "").startswith("ok")]
         columns = [found.get(check, "-")[:22] for check in CHECKS]
         line = f"{cell[0]:12} {cell[1]:6} " + " ".join(f"{told:22}" for told in columns)
-        wrong = [f"    {c}: {found[c]}" for c in CHECKS if not found.get(c, "ok").startswith("ok")]
-        yield cell, well, "\n".join([line.rstrip(), *wrong])
+        told = [f"    {check}: {found[check]}" for check in wrong if check in found]
+        yield cell[0], wrong, "\n".join([line.rstrip(), *told])
 
 
 def main(arguments: list[str]) -> int:
@@ -569,11 +575,11 @@ def main(arguments: list[str]) -> int:
     run_cells(zoo, cells)
     print(f"{'family':12} {'method':6} " + " ".join(f"{check:22}" for check in CHECKS))
     good, unexplained = 0, 0
-    for cell, well, line in report(zoo, cells):
-        reason = EXPLAINED.get(cell, "")
-        print(line + (f"\n    explained: {reason}" if reason and not well else ""), flush=True)
-        good += well
-        unexplained += not well and not reason
+    for family, wrong, line in report(zoo, cells):
+        reasons = [EXPLAINED[family, check] for check in wrong if (family, check) in EXPLAINED]
+        print("\n    explained: ".join([line, *dict.fromkeys(reasons)]), flush=True)
+        good += not wrong
+        unexplained += len(reasons) < len(wrong)
     print(f"{good} of {len(cells)} cells are well; {unexplained} of the others are not explained")
     return 1 if unexplained else 0
 
