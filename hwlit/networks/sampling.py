@@ -7,12 +7,10 @@ as diffusers does by itself for SDXL; whatever else is not finite is an error.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import diffusers
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -21,7 +19,6 @@ from hwlit.errors import DivergedError, HwlitError, UsageError
 from hwlit.networks.full_precision import finite_rows, in_full_precision, precision_of
 
 DECODED = "decoded_in"  # a picture's info, where it overflowed in half precision
-EQUAL = "all are equal"
 
 
 def draw(
@@ -147,27 +144,3 @@ def _not_finite(what: str, where: str, learned: bool) -> HwlitError:
     return UsageError(
         f"{told}: the pretrained pipeline gives them; give another by --model.pretrained{wider}"
     )
-
-
-def is_blank(picture: Image.Image) -> bool:
-    """Return whether all pixels of a picture are equal: black, white or any one colour."""
-    pixels = np.asarray(picture.convert("RGB"))
-    return bool((pixels == pixels[0, 0]).all())
-
-
-def flaw_of(pictures: Iterable[Image.Image]) -> str:
-    """Return why a measure of a set of pictures would mean nothing; "" where it may mean something.
-
-    Args:
-        pictures: The set; only as many are taken as it takes to tell.
-    """
-    seen: list[bytes] = []
-    blank = equal = True
-    for picture in pictures:
-        seen.append(hashlib.sha256(picture.tobytes()).digest())
-        blank, equal = blank and is_blank(picture), seen[0] == seen[-1]
-        if not blank and not equal:
-            return ""
-    if seen and blank:
-        return "each is of one colour"
-    return EQUAL if len(seen) > 1 and len(set(seen)) == 1 else ""

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from hwlit.errors import DivergedError, UsageError
 from hwlit.networks.diffusion import load_pipeline
-from hwlit.networks.sampling import EQUAL, decoded_in_fp32, draw, flaw_of, is_blank
+from hwlit.networks.picture_flaws import is_blank
+from hwlit.networks.sampling import decoded_in_fp32, draw
 from tests.pipelines import KINDS, SIDE
 
 PROMPTS = ["photo of dog", "red circle", "blue square", "red circle", "the beach"]
@@ -98,30 +98,3 @@ def test_autocast_that_overflows_is_left_out(pipeline):
         (found,) = draw(pipeline, ["red circle"], [7], steps=1, guidance=1.0)
     assert decoded_in_fp32(found)
     assert not is_blank(found)
-
-
-def test_sets_that_tell_nothing():
-    black, red = Image.new("RGB", (8, 8)), Image.new("RGB", (8, 8), "red")
-    odd, other = black.copy(), black.copy()
-    odd.putpixel((7, 7), (0, 0, 1))
-    other.putpixel((0, 0), (1, 0, 0))
-    assert is_blank(black)
-    assert is_blank(red)
-    assert not is_blank(odd)
-    assert flaw_of([black, red]) == "each is of one colour"
-    assert flaw_of([odd, odd.copy()]) == EQUAL
-    assert flaw_of([odd]) == flaw_of([]) == flaw_of([odd, other]) == flaw_of([black, odd]) == ""
-
-
-def test_no_more_pictures_are_looked_at_than_it_takes():
-    taken = []
-
-    def pictures():
-        for number in range(9):
-            taken.append(number)
-            picture = Image.new("RGB", (8, 8))
-            picture.putpixel((0, 0), (number + 1, 0, 0))
-            yield picture
-
-    assert flaw_of(pictures()) == ""
-    assert taken == [0, 1]
