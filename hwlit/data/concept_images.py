@@ -175,6 +175,7 @@ class ConceptImages(ResumableData):
                 distinct(self._prompts(), self.random_size),
                 self._pictures() if self.cache_latents else None,
                 self.size,
+                drawn=[*self.test_prompts, *self.unrelated_prompts],
                 prompts_learn=self.prompts_learn,
                 new_tokens=self.new_tokens,
                 dtype=dtype_of(self.trainer),

@@ -75,10 +75,10 @@ def _drawn_at_once(
     settings: Mapping[str, Any],
     learned: bool,
 ) -> list[Image.Image]:
-    latents: list[Tensor] = []
+    seen: dict[str, Tensor] = {}
 
     def keep(_: Any, step: int, time: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        latents[:] = [state["latents"]]
+        seen.update(state)
         return state
 
     levels = pipeline(
@@ -86,10 +86,16 @@ def _drawn_at_once(
         generator=[torch.Generator().manual_seed(seed) for seed in seeds],
         output_type="pt",
         callback_on_step_end=keep,
+        callback_on_step_end_tensor_inputs=["latents", "prompt_embeds"],
         **settings,
     ).images
     names = [f"{p!r} and seed {s}" for p, s in zip(prompts, seeds, strict=True)]
-    return _looked_at(pipeline, levels, latents[0], names, learned)
+    if not bool(torch.isfinite(seen["prompt_embeds"]).all()):  # of these and of no prompt
+        told = (
+            f"the features that the text encoder gives (in {precision_of(pipeline.text_encoder)})"
+        )
+        raise _not_finite(told, names[0], learned)
+    return _looked_at(pipeline, levels, seen["latents"], names, learned)
 
 
 def _looked_at(

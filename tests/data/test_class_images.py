@@ -154,7 +154,7 @@ def test_an_empty_caption_is_told_before_any_is_drawn(make, theirs, monkeypatch)
     Image.new("RGB", (50, 40)).save(theirs / "b.png")
     (theirs / "b.txt").write_text(" ")
     monkeypatch.setattr(module, "load_pipeline", None)
-    with pytest.raises(DataError, match="is empty; write it or remove the file"):
+    with pytest.raises(DataError, match=r"is empty \(b\.txt\); write it or remove the file"):
         make(given=theirs, count=2).complete("cpu")
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from hwlit.errors import DivergedError, UsageError
-from hwlit.networks.diffusion import load_pipeline
+from hwlit.networks.diffusion import load_encoders, load_pipeline
 from hwlit.networks.picture_flaws import is_blank
 from hwlit.networks.sampling import decoded_in_fp32, draw
 from tests.pipelines import KINDS, SIDE
@@ -70,6 +70,29 @@ def test_what_is_not_finite_is_no_picture(part, told, learned, error, pipeline):
     with pytest.raises(error, match=rf"{told}.* for 'red circle' and seed 7 are not finite") as e:
         draw(pipeline, ["red circle"], [7], steps=1, guidance=1.0, learned=learned)
     assert "32-true" not in str(e.value)  # it is already
+
+
+@pytest.mark.parametrize("guidance", [1.0, 4.0])
+@pytest.mark.parametrize("kind", ["sd", "sdxl"])
+def test_a_text_encoder_that_is_not_finite_is_named(kind, guidance, tiny_pipelines):
+    pipeline = load_pipeline(tiny_pipelines[kind], torch.float32, "cpu")
+    spoil(pipeline.text_encoder.get_input_embeddings())
+    told = r"^the features that the text encoder gives \(in float32\) for 'red circle' and seed 7 "
+    with pytest.raises(UsageError, match=told):
+        draw(pipeline, ["red circle"], [7], steps=1, guidance=guidance, learned=False)
+
+
+@pytest.mark.parametrize("part", ["vae", "text_encoder"])
+def test_weights_that_half_precision_cannot_hold_are_told(part, tiny_pipelines, tmp_path):
+    pipeline = load_pipeline(tiny_pipelines["sd"], torch.float32, "cpu")
+    with torch.no_grad():
+        next(pipeline.components[part].parameters()).fill_(1e5)
+    pipeline.save_pretrained(tmp_path)
+    told = rf"the {part} of .* has weights in .* that float16 cannot hold .*--trainer\.precision 32"
+    for load in (load_pipeline, load_encoders):
+        load(str(tmp_path), torch.bfloat16, "cpu")
+        with pytest.raises(UsageError, match=told):
+            load(str(tmp_path), torch.float16, "cpu")
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
