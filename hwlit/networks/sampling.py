@@ -144,8 +144,8 @@ def _not_finite(what: str, where: str, learned: bool) -> HwlitError:
     wider = "" if "float32" in what else ", or in a wider precision: --trainer.precision 32-true"
     if learned:
         return DivergedError(
-            f"{told}: what was learned broke the pipeline; train again with a lower "
-            f"--model.adapter.learning_rate{wider}"
+            f"{told}: what was learned broke the pipeline, if its base draws them well; train "
+            f"again with a lower --model.adapter.learning_rate{wider}"
         )
     return UsageError(
         f"{told}: the pretrained pipeline gives them; give another by --model.pretrained{wider}"
