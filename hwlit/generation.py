@@ -22,7 +22,8 @@ from hwlit.exports.diffusers_lora import WEIGHTS
 from hwlit.exports.png import write_png
 from hwlit.networks.diffusion import load_pipeline
 from hwlit.networks.loading import loading
-from hwlit.networks.sampling import decoded_in_fp32, draw, flaw_of, is_blank
+from hwlit.networks.picture_flaws import flaw_of, is_blank
+from hwlit.networks.sampling import decoded_in_fp32, draw
 from hwlit.networks.vetting import vet_lora
 from hwlit.paths import last_name
 from hwlit.plain_text import say
@@ -164,7 +165,7 @@ def _drawn(
 def _say_of(pictures: list[Image.Image]) -> None:
     """Say where pictures show nothing, or were decoded in another precision than the pipeline's."""
     if flaw := flaw_of(pictures):
-        say(f"hwlit: of the pictures {flaw}: what was learned, or its base, is broken", error=True)
+        say(f"hwlit: the pictures {flaw}: what was learned, or its base, is broken", error=True)
     elif blank := sum(map(is_blank, pictures)):
         say(f"hwlit: {blank} of {len(pictures)} pictures are of one colour", error=True)
     if wide := sum(map(decoded_in_fp32, pictures)):

@@ -279,7 +279,7 @@ def test_what_is_not_finite_is_no_picture(spoilt, tmp_path, capsys):
 
 def test_pictures_of_one_colour_are_told(spoilt, runs, tmp_path, capsys):
     generate(spoilt(weight=0, bias=-9), tmp_path / "out", "--num_images", "2")
-    assert "of the pictures each is of one colour" in capsys.readouterr().err
+    assert "the pictures are each of one colour" in capsys.readouterr().err
     generate(runs["full"][0], tmp_path / "other", "--num_images", "1")
     assert "colour" not in capsys.readouterr().err
 

@@ -17,7 +17,8 @@ from torch import nn
 from hwlit.errors import DivergedError, UsageError
 from hwlit.exports.contact_sheet import contact_sheet
 from hwlit.exports.png import write_png
-from hwlit.networks.sampling import draw, flaw_of
+from hwlit.networks.picture_flaws import flaw_of
+from hwlit.networks.sampling import draw
 
 COLUMNS = 4
 
@@ -79,7 +80,7 @@ class Samples(Callback):
             self._remark(f"no sample was drawn at step {step}: {error}")
             return
         if flaw := flaw_of(pictures):
-            self._remark(f"of the samples of step {step} {flaw}")
+            self._remark(f"the samples of step {step} {flaw}")
         sheet = contact_sheet(pictures, self._prompts, COLUMNS)
         write_png(self._folder / f"step-{step:06d}.png", sheet, {"step": step})
         for logger in trainer.loggers:

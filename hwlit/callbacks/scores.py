@@ -29,7 +29,7 @@ from hwlit.metrics.similarity import (
     subject_fidelity,
     without_identifier,
 )
-from hwlit.networks.sampling import EQUAL, flaw_of, is_blank
+from hwlit.networks.picture_flaws import EQUAL, flaw_of, is_blank
 from hwlit.records import Reading, RowKind, RowTable, measured
 from hwlit.records.table import general
 from hwlit.statistics.student import Z_95
@@ -94,8 +94,12 @@ class Scores:
         ]
         self._prompts = [row["prompt"] for row in self._own]
         self._texts = [without_identifier(prompt, concept.identifier) for prompt in self._prompts]
-        self._images, self._meaningless = images, self._flaws(images)
+        self._images = images
         self._measure(images)
+        self._lacking = self._reasons()
+        there = {*self._values, *self._distances, "test/drift"} - set(self._lacking)
+        flaws = self._flaws(images)
+        self._meaningless = {name: why for name, why in flaws.items() if name in there}
 
     def _flaws(self, images: Mapping[int, Image.Image]) -> dict[str, str]:
         """Return why readings would mean nothing, by name.
@@ -110,13 +114,14 @@ class Scores:
                 flaw_of(drawn[row["row_id"]] for row in rows if row["row_id"] in drawn)
                 for rows in (self._own, self._unrelated)
             )
-            whose = "test pictures" if phase == "test" else "untuned model's pictures"
-            if own:
-                found |= {f"{phase}/{name}": f"of the {whose} {own}" for name in OF_CONCEPT[phase]}
-            elif classes:
-                found[f"{phase}/clip_kid"] = f"of the class pictures {classes}"
+            whose = "the test pictures" if phase == "test" else "the untuned model's pictures"
+            wrong = [f"{whose} {own}"] if own else []
+            found |= {f"{phase}/{name}": wrong[0] for name in OF_CONCEPT[phase] if wrong}
+            if classes:
+                wrong.append(f"the class pictures {classes}")
+                found[f"{phase}/clip_kid"] = ", and ".join(wrong)
             if others:
-                found["test/drift"] = f"of the {whose} of unrelated prompts {others}"
+                found["test/drift"] = f"{whose} of unrelated prompts {others}"
         return found
 
     def _measure(self, images: Mapping[int, Image.Image]) -> None:
@@ -264,6 +269,11 @@ class Scores:
 
     def absent(self) -> dict[str, str]:
         """Say why a measure is missing."""
+        flawed = {name: f"{why}: see samples/" for name, why in self._meaningless.items()}
+        return self._lacking | flawed
+
+    def _reasons(self) -> dict[str, str]:
+        """Return why a measure cannot be, whatever the pictures show."""
         reasons = {} if self._dino else {"test/dino": "no DINO checkpoint was given"}
         if not self._alike.any():
             reasons["test/diversity"] = "one picture per prompt has none"
@@ -274,7 +284,7 @@ class Scores:
                 "it compares two pictures of the concept or more with as many of the class; the "
                 f"run had {len(self._own)} and {len(self._concept.classes)}"
             )
-        return reasons | {name: f"{why}: see samples/" for name, why in self._meaningless.items()}
+        return reasons
 
     def details(self) -> dict[str, Any]:
         """Return the table by prompt, and which encoders looked."""
@@ -305,7 +315,8 @@ class Scores:
         """Return what a reader should know of the measures, a sentence each."""
         own, classes = len(self._own), len(self._concept.classes)
         told = self._degenerate()
-        if self._enough and min(own, classes) < FEW:
+        distance = "test/clip_kid" in self._distances.keys() - self._meaningless.keys()
+        if distance and min(own, classes) < FEW:
             told.append(
                 f"test/clip_kid rests on {own} pictures of the concept and {classes} of the class; "
                 f"below {FEW:,} of each it is unbiased, but spreads more than methods usually "

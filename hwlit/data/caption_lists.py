@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -19,6 +19,15 @@ from hwlit.data.files import read_bytes
 from hwlit.errors import DataError
 
 LISTS = ("metadata.jsonl", "metadata.csv")
+BESIDE = (".txt", ".caption")  # endings of the captions of one picture
+SEPARATORS = ",;\t"  # of a table: the first that is in its header
+# How text begins that is not UTF-8; that of UTF-32 begins as UTF-16 does.
+OTHER_ENCODINGS = {
+    b"\xff\xfe\0\0": "UTF-32",
+    b"\0\0\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
 # Columns, in the order in which they are looked for; the first is ImageFolder's own.
 NAMES = ("file_name", "filename", "file", "image", "image_path", "image_file", "path")
 TEXTS = ("text", "caption", "prompt")
@@ -62,8 +71,10 @@ def read_list(path: Path) -> tuple[list[Row], list[str]]:
         name_column = _column(NAMES, record, "file name", place)
         text_column = _column(TEXTS, record, "caption", place)
         name, caption = record[name_column], record[text_column]
-        if not isinstance(name, str) or not isinstance(caption, str):
-            raise DataError(f"{place}: {name_column} and {text_column} must be texts")
+        for column in (name_column, text_column):
+            if not isinstance(record[column], str):
+                found = json.dumps(record[column])[:40]
+                raise DataError(f"{place} has {found} as {column}; write a text there")
         if HALF.search(caption):
             raise DataError(f"{place} has half a character in {text_column}; correct it")
         rows.append(Row(_inside(name, place), caption, path.name, place))
@@ -86,8 +97,9 @@ def read_text(path: Path, limit: int = MOST_CAPTION) -> str:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        known = content[:2] in (b"\xff\xfe", b"\xfe\xff")
-        told = f"UTF-16 (it begins with {content[:2].hex(' ')})" if known else "not UTF-8"
+        told = "not UTF-8"
+        if mark := next((mark for mark in OTHER_ENCODINGS if content.startswith(mark)), b""):
+            told = f"{OTHER_ENCODINGS[mark]} (it begins with {mark.hex(' ')})"
         raise DataError(f"{path} is {told}; save it as UTF-8") from error
     if "\0" in text:
         raise DataError(f"{path} has a NUL character: it is no text; correct or remove it")
@@ -108,15 +120,24 @@ def _json_lines(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]
             ) from error
         if not isinstance(row, dict):
             raise DataError(f"{place} is no object with file_name and text; correct it")
-        yield place, row
+        names = _columns(row, place)
+        yield place, dict(zip(names, row.values(), strict=True))
+
+
+def _columns(names: Iterable[str], place: str) -> list[str]:
+    """Return the names of columns as they are compared, none of those that are read twice."""
+    found = [name.strip().lower() for name in names]
+    if twice := next((name for name in (*NAMES, *TEXTS) if found.count(name) > 1), None):
+        raise DataError(f"{place} has the column {twice!r} twice; remove one of them")
+    return found
 
 
 def _csv(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header = text.lstrip().partition("\n")[0]
+    separator = next((mark for mark in SEPARATORS if mark in header), SEPARATORS[0])
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
-        names = [name.strip().lower() for name in next(reader, [])]
-        if twice := next((name for name in (*NAMES, *TEXTS) if names.count(name) > 1), None):
-            raise DataError(f"{path} has the column {twice!r} twice; remove one of them")
+        names = _columns(next(reader, []), str(path))
         for fields in reader:
             place = f"line {reader.line_num} of {path}"
             if not fields:  # a blank line is no row
@@ -124,7 +145,7 @@ def _csv(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
             if len(fields) != len(names):
                 raise DataError(
                     f"{place} has {len(fields)} fields instead of {len(names)}; quote captions "
-                    "that contain commas or line ends"
+                    f"that contain {separator!r} or line ends"
                 )
             yield place, dict(zip(names, fields, strict=True))
     except csv.Error as error:

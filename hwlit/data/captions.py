@@ -13,11 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hwlit.data.caption_lists import LISTS, Row, read_list, read_text
+from hwlit.data.caption_lists import BESIDE, LISTS, Row, read_list, read_text
 from hwlit.data.picture_folder import counted, some_of
 from hwlit.errors import DataError
 
-ENDINGS = (".txt", ".caption")
 LINE_END = re.compile(r"[\r\n]")  # Unicode's line separators are spaces to us
 # Weights and networks, as web interfaces write them into prompts.
 MARKS = re.compile(r"\([^()]*:\d*\.?\d+\)|<(?:lora|lyco|hypernet):[^<>]*>")
@@ -60,7 +59,7 @@ def find_captions(folder: Path, names: Sequence[str]) -> Captions:
         files = sorted(file.name for file in folder.iterdir() if not file.name.startswith("."))
     except OSError as error:
         raise DataError(f"{folder} cannot be listed ({error.strerror}); check it") from error
-    beside = [file for file in files if Path(file).suffix.lower() in ENDINGS]
+    beside = [file for file in files if Path(file).suffix.lower() in BESIDE]
     lists = [file for file in files if file.lower() in LISTS]
     own = _matched({file: Path(file).stem for file in beside}, names)
     rows, told = _rows(folder, lists)
@@ -71,7 +70,10 @@ def find_captions(folder: Path, names: Sequence[str]) -> Captions:
         said = [(file, texts[file]) for file in own.get(name, ())]
         said += [(rows[row].place, rows[row].text) for row in listed.get(name, ())]
         if said and not _words(said[0][1]):
-            raise DataError(f"the caption of {folder / name} is empty; write it or remove the file")
+            what = "the file" if name in own else "the row"
+            raise DataError(
+                f"the caption of {folder / name} is empty ({said[0][0]}); write it or remove {what}"
+            )
         if said:
             found[name] = said
     remarks = [
@@ -133,7 +135,7 @@ def _matched(
     for name, each in wanted.items():
         things = [t for key in each for t in by_key.get(key) or alike.get(_same(key), [])]
         # Stable, so that the whole name stays before the stem.
-        things.sort(key=lambda thing: not thing.lower().endswith(ENDINGS[0]))
+        things.sort(key=lambda thing: not thing.lower().endswith(BESIDE[0]))
         if things:
             found[name] = list(dict.fromkeys(things))
     return found

@@ -2,7 +2,9 @@
 
 Source: the prior preservation of DreamBooth, Ruiz et al. 2022, https://arxiv.org/abs/2208.12242,
 section 3.3. Each picture is named by its number and the SHA-1 of its content, and drawn with its
-number as the seed: an interrupted set is completed to what it would have been.
+number as the seed. A batch rounds otherwise than a picture alone does, so that a picture is always
+drawn with the same neighbours: a set that is not whole is completed to what it would have been, on
+the machine that began it.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import hashlib
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,8 +33,9 @@ from hwlit.data.pictures import MOST_BYTES, Corrupt, Picture, Pictures, decode, 
 from hwlit.data.tokens import PROGRESS_DELAY_S
 from hwlit.errors import IntegrityError, Interrupted, UsageError
 from hwlit.networks.diffusion import load_pipeline
+from hwlit.networks.picture_flaws import flaw_of, is_blank
 from hwlit.networks.pipelines import pipeline_folder, weights_sha256
-from hwlit.networks.sampling import draw, is_blank
+from hwlit.networks.sampling import draw
 from hwlit.plain_text import say
 from hwlit.storage import cache_directory, replacing, sha256
 
@@ -39,10 +43,10 @@ SCHEMA = 1
 FLAG = "--data.class_images_path"
 SAID = ("prompt", "steps", "guidance")  # in the text chunks of a picture
 OURS = re.compile(r"(\d+)-([0-9a-f]{40})\.(?:png|jpg)")
+# Pictures of numbers 0 to 3, 4 to 7 and so on, whichever of them are missing. By several one sees
+# that a broken pipeline draws the same whatever the seed.
 DRAWN_AT_ONCE = 4
-LARGEST_BLANK = (
-    1 << 18
-)  # bytes; of one colour, 4,000 x 4,000 pixels take 56 kB as PNG, 251 kB as JPEG
+BLANK_BYTES = 1 << 18, 1  # that a picture of one colour takes at most: at all, and a pixel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,12 +92,14 @@ class ClassImages:
     def complete(self, device: torch.device | str) -> int:
         """Draw what is missing, one process at a time; return how many were drawn.
 
-        A picture of one colour is neither kept nor used: it is what a pipeline that is broken
-        draws. One that an earlier version kept is drawn anew.
+        Pictures of one colour or that are all equal are neither kept nor used: they are what a
+        pipeline that is broken draws. Those that an earlier version kept are drawn anew, and so
+        are copies of others.
 
         Raises:
             DataError: A picture or caption of the user's cannot be read.
-            UsageError: The pipeline draws pictures of one colour, or numbers that are not finite.
+            UsageError: The pipeline draws pictures of one colour or equal ones, or numbers that
+                are not finite.
             IntegrityError: A picture that was drawn before is damaged.
             ResourceError: The folder cannot be written.
         """
@@ -189,56 +195,82 @@ class ClassImages:
         numbers = self._numbers(theirs)
         if not numbers or not self.folder.is_dir():
             return numbers
-        present, blank = set(), []
+        kept: dict[Path, str] = {}
         for file in list_folder(self.folder, FLAG).pictures:
             if match := OURS.fullmatch(file.name):
                 content = read_bytes(file, MOST_BYTES, "a picture")
-                if hashlib.sha1(content, usedforsecurity=False).hexdigest() != match[2]:
+                kept[file] = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+                if kept[file] != match[2]:
                     raise IntegrityError(
                         f"the class picture {file} is damaged; remove it, and it is drawn again"
                     )
-                if _is_blank(file):
-                    blank.append(file)
-                    continue
-                present.add(int(match[1]))
-        if blank:
+        broken = self._broken(kept)
+        if broken:
             say(
-                f"hwlit: {len(blank)} class pictures in {self.folder} were of one colour, as a "
-                "broken pipeline draws them; they are drawn anew",
+                f"hwlit: {len(broken)} class pictures in {self.folder} were of one colour or equal "
+                "to others, as a broken pipeline draws them; they are drawn anew",
                 error=True,
             )
-            for file in blank:
+            for file in broken:
                 file.unlink()
+        present = {_number(file.name) for file in kept if file not in broken}
         return [number for number in numbers if number not in present]
+
+    def _broken(self, kept: Mapping[Path, str]) -> list[Path]:
+        """Return which files that were kept no sound pipeline drew.
+
+        Args:
+            kept: The files, and the digest of each.
+        """
+        often = Counter(kept.values())  # a copy may stand for another number, whose seed it is not
+        broken = [
+            file for file, digest in kept.items() if often[digest] > 1 or self._is_blank(file)
+        ]
+        rest = [file for file in kept if file not in broken]
+        return [*broken, *rest] if flaw_of(map(_decoded, rest)) else broken
+
+    def _is_blank(self, file: Path) -> bool:
+        """Return whether a picture is of one colour; what is large is none, and not decoded."""
+        at_all, a_pixel = BLANK_BYTES
+        if file.stat().st_size > max(at_all, a_pixel * self.size**2):
+            return False
+        return is_blank(_decoded(file))
 
     def _draw(self, numbers: list[int], device: torch.device | str) -> None:
         pipeline = load_pipeline(self.pretrained, self.dtype, device)
         with tqdm(
             total=len(numbers), desc="class pictures", unit=" pictures", delay=PROGRESS_DELAY_S
         ) as bar:
-            for start in range(0, len(numbers), DRAWN_AT_ONCE):
-                some = numbers[start : start + DRAWN_AT_ONCE]
+            for first in sorted({n - n % DRAWN_AT_ONCE for n in numbers}):
+                seeds = range(first, first + DRAWN_AT_ONCE)
                 drawn = draw(
                     pipeline,
-                    [self.prompt] * len(some),
-                    some,
+                    [self.prompt] * len(seeds),
+                    seeds,
                     steps=self.steps,
                     guidance=self.guidance,
                     size=self.size,
                     learned=False,
                 )
-                if any(map(is_blank, drawn)):
-                    raise UsageError(
-                        f"of the class pictures that {self.pretrained} draws for {self.prompt!r} "
-                        "some are of one colour, which would be trained on; give another pipeline "
-                        f"by --model.pretrained, or pictures of the class by {FLAG}"
-                    )
-                for number, picture in zip(some, drawn, strict=True):
+                self._refuse_broken(drawn)
+                missing = [
+                    (n, picture) for n, picture in zip(seeds, drawn, strict=True) if n in numbers
+                ]
+                for number, picture in missing:
                     self._save(number, picture)
-                bar.update(len(some))
+                bar.update(len(missing))
         del pipeline
         gc.collect()  # its modules refer to one another
         torch.cuda.empty_cache()
+
+    def _refuse_broken(self, drawn: Sequence[Image.Image]) -> None:
+        flaw = "are of one colour" if any(map(is_blank, drawn)) else flaw_of(drawn)
+        if flaw:
+            raise UsageError(
+                f"of the class pictures that {self.pretrained} draws for {self.prompt!r} some "
+                f"{flaw}, which would be trained on; give another pipeline by --model.pretrained, "
+                f"or pictures of the class by {FLAG}"
+            )
 
     def _save(self, number: int, picture: Image.Image) -> None:
         content, chunks = io.BytesIO(), PngInfo()
@@ -250,11 +282,8 @@ class ClassImages:
             file.write(content.getvalue())
 
 
-def _is_blank(file: Path) -> bool:
-    """Return whether a picture is of one colour; what is large is none, and is not decoded."""
-    if file.stat().st_size > LARGEST_BLANK:
-        return False
-    return is_blank(decode(read_bytes(file, MOST_BYTES, "a picture"), file.name))
+def _decoded(file: Path) -> Image.Image:
+    return decode(read_bytes(file, MOST_BYTES, "a picture"), file.name)
 
 
 def _number(name: str) -> int | None:

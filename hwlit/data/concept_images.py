@@ -115,7 +115,7 @@ class ConceptImages(ResumableData):
         self.class_images, self.class_images_path = class_images, class_images_path
         self.class_steps, self.class_guidance = class_steps, class_guidance
         derived = find_identifier(instance_prompt, class_prompt, self.new_tokens)
-        self.identifier = derived if identifier is None else identifier
+        self.identifier = derived if identifier is None else " ".join(identifier.split())
         self.test_prompts = filled_in(test_prompts, self.identifier, instance_prompt, class_prompt)
         self.unrelated_prompts = tuple(unrelated_prompts)
         self.images_per_prompt = images_per_prompt
@@ -175,6 +175,7 @@ class ConceptImages(ResumableData):
                 distinct(self._prompts(), self.random_size),
                 self._pictures() if self.cache_latents else None,
                 self.size,
+                drawn=[*self.test_prompts, *self.unrelated_prompts],
                 prompts_learn=self.prompts_learn,
                 new_tokens=self.new_tokens,
                 dtype=dtype_of(self.trainer),

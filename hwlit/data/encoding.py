@@ -58,6 +58,7 @@ def encode_once(
     pictures: Sequence[Picture] | None,
     size: int,
     *,
+    drawn: Sequence[str],
     prompts_learn: bool,
     new_tokens: Mapping[str, int],
     dtype: torch.dtype,
@@ -71,6 +72,7 @@ def encode_once(
         prompts: The prompts.
         pictures: The pictures; None leaves them to be encoded at each step.
         size: The side that they are cut to, in pixels.
+        drawn: Prompts that are drawn after training: the base is to read them before it.
         prompts_learn: Whether the text encoders learn, so that prompts stay token ids.
         new_tokens: Words that the tokenizers are taught, and how many vectors each has.
         dtype: Precision of the encoders.
@@ -83,6 +85,8 @@ def encode_once(
     latents = None
     encoders = load_encoders(pretrained, dtype, device)
     encoders.check_decoder(encoders.encode_images(framed(first.load(), size).pixels[None])[0])
+    # "" is what guidance draws away from. New words are read in pieces here.
+    encoders.check_prompts(["", *drawn, *(prompts if prompts_learn else ())])
     if not prompts_learn:
         conditioning = encoders.encode_prompts(prompts)
         said = {"prompt_embeds": conditioning.embeds.cpu()}

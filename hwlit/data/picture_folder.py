@@ -17,7 +17,7 @@ from pathlib import Path
 from PIL import features
 
 from hwlit.bounded_files import open_plain
-from hwlit.data.caption_lists import LISTS
+from hwlit.data.caption_lists import BESIDE, LISTS
 from hwlit.errors import DataError
 
 AVIF = (".avif", ".avifs")  # which Pillow decodes where it was built with libavif
@@ -62,6 +62,8 @@ class Listing:
         masks: Names of the masks of pictures.
         folders: The folders inside.
         below: How many pictures lie in folders below, by the folder's path inside this one.
+        texts: Paths of the text files below, which may be captions.
+        no_files: Names of links to nothing, of pipes and of what else is neither file nor folder.
         flag: What the folder was given by.
     """
 
@@ -73,6 +75,8 @@ class Listing:
     masks: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     below: dict[str, int] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
+    no_files: tuple[str, ...] = ()
     flag: str = "--data.path"
 
     def remarks(self, read: Collection[str] = ()) -> list[str]:
@@ -91,6 +95,13 @@ class Listing:
             yield (
                 f"left out: {listed}, which hwlit does not read ({some_of(names)}); convert them "
                 "to png or jpg"
+            )
+        if self.no_files:
+            lead = "entry that leads" if len(self.no_files) == 1 else "entries that lead"
+            yield (
+                f"left out: {len(self.no_files)} {lead} to no file ({some_of(self.no_files)}), as "
+                "links do whose content is elsewhere (git annex get, dvc pull or git lfs pull "
+                "fetch it)"
             )
         if self.disguised:
             count = counted(self.disguised, "picture", "pictures")
@@ -140,8 +151,15 @@ class Listing:
             yield (
                 f"not read: {count} inside ({some_of(self.folders)}) with {held} "
                 f"{'picture' if held == 1 else 'pictures'}"
-                + (f"; give such a folder by {self.flag}, or move them up" if held else "")
-            )
+            ) + self._texts_inside(held)
+
+    def _texts_inside(self, held: int) -> str:
+        texts = f" and {counted(self.texts, 'text file', 'text files')}" if self.texts else ""
+        if held:
+            return f"{texts}; give such a folder by {self.flag}, or move them up"
+        if not texts:
+            return ""
+        return f"{texts} ({some_of(self.texts)}); captions are read beside their pictures alone"
 
     def why_empty(self) -> str:
         """Return what to do about a folder without pictures; what it holds comes first."""
@@ -163,6 +181,8 @@ class Listing:
             remedy = "convert them to png or jpg, or "
         elif names:
             remedy = f"rename what is to be read, such as {some_of(names[:1])}, or "
+        elif self.no_files:
+            remedy = f"fetch what links such as {some_of(self.no_files[:1])} stand for, or "
         else:
             remedy = ""
         return (
@@ -194,11 +214,13 @@ def _listed(folder: Path, flag: str) -> Listing:
     entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
     entries = [entry for entry in entries if not _of_systems(entry)]
     others: Counter[str] = Counter()
-    hidden, wanted, files, folders = [], [], [], []
+    hidden, wanted, files = [], [], []
+    folders: list[str] = []
+    no_files: list[str] = []
     for entry in entries:
         if not entry.is_file():  # a loop of links is none either, nor is a pipe
             others["no file"] += 1
-            folders += [entry.name] if entry.is_dir() else []
+            (folders if entry.is_dir() else no_files).append(entry.name)
         elif entry.name.startswith("."):
             hidden.append(entry.name)
         elif entry.suffix.lower() in ENDINGS:
@@ -208,9 +230,7 @@ def _listed(folder: Path, flag: str) -> Listing:
             others[entry.suffix.lower() or "no ending"] += 1
     unread = [folder / name for name in files if Path(name).suffix.lower() in CONVERTED_FIRST]
     masks = {file.name for file in _named_after(wanted, MASKS, [*wanted, *unread])}
-    others += Counter(
-        {"hidden": len(hidden), "mask": len(masks)}
-    )  # of what there are none: left out
+    others += Counter({"hidden": len(hidden), "mask": len(masks)})  # none: left out
     wanted = [file for file in wanted if file.name not in masks]
     if len(wanted) > MOST_PICTURES:
         raise DataError(
@@ -225,7 +245,8 @@ def _listed(folder: Path, flag: str) -> Listing:
         tuple(hidden),
         tuple(sorted(masks)),
         tuple(folders),
-        _below(folder, folders),
+        *_below(folder, folders),
+        tuple(no_files),
         flag,
     )
 
@@ -275,20 +296,29 @@ def _holds_picture(path: Path) -> bool:
     return start.startswith(SIGNATURES) or (contained and start[8:12] in BRANDS)
 
 
-def _below(folder: Path, folders: Sequence[str]) -> dict[str, int]:
-    """Return how many pictures lie in the folders inside, by path; no link is followed there."""
+def _below(folder: Path, folders: Sequence[str]) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Return what lies in the folders inside; no link is followed there.
+
+    Returns:
+        How many pictures there are, by path, and the paths of text files.
+    """
     found: dict[str, int] = {}
+    texts: list[str] = []
     looked = 0
     for name in folders:
         for place, inside, files in os.walk(folder / name):
             inside[:] = sorted(i for i in inside if not i.startswith("."))
-            count = sum(
-                os.path.splitext(file)[1].lower() in ENDINGS and not file.startswith(".")
-                for file in files
-            )
-            if count:
-                found[Path(place).relative_to(folder).as_posix()] = count
+            path = Path(place).relative_to(folder).as_posix()
+            shown = [file for file in sorted(files) if not file.startswith(".")]
+            ends = [os.path.splitext(file)[1].lower() for file in shown]
+            if count := sum(end in ENDINGS for end in ends):
+                found[path] = count
+            texts += [
+                f"{path}/{file}"
+                for file, end in zip(shown, ends, strict=True)
+                if end in BESIDE or file.lower() in LISTS
+            ]
             looked += 1 + len(files)
             if looked > MOST_LOOKED_AT:
-                return found
-    return found
+                return found, tuple(texts)
+    return found, tuple(texts)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 
-import numpy as np
 from PIL import Image
 
+from hwlit.networks.picture_flaws import is_blank
+
 SIDE = 16  # of a thumbnail, in pixels
-FLAT_LEVELS = 2  # of 255: JPEG may leave so much of one colour
 MOVING = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")  # a phone's MPO holds previews beside its picture
 
 
@@ -36,9 +36,7 @@ def looks_of(rgb: Image.Image, transparent: bool, moving: bool) -> Looks:
         transparent: Whether all of it is.
         moving: Whether it has more frames.
     """
-    levels = np.asarray(rgb)
-    spans = levels.max(axis=(0, 1)).astype(int) - levels.min(axis=(0, 1))
-    blank = "of one colour" if spans.max() <= FLAT_LEVELS else ""
+    blank = "of one colour" if is_blank(rgb) else ""
     small = rgb.resize((SIDE, SIDE), Image.Resampling.BOX)
     return Looks(small.tobytes(), "transparent" if transparent else blank, moving)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 from transformers import CLIPTokenizer
@@ -102,6 +103,7 @@ def find_class(instance_prompt: str, identifier: str) -> str:
 
 def _words(prompt: str) -> list[str]:
     """Return the words of a prompt without the punctuation around them."""
+    prompt = unicodedata.normalize("NFC", prompt)  # as CLIP's tokenizer reads it
     return [stripped for word in prompt.split() if (stripped := word.strip(PUNCTUATION))]
 
 

@@ -39,7 +39,8 @@ def write_kohya_lora(source: Path, target: Path, facts: Mapping[str, str] | None
     Args:
         source: The folder of `pytorch_lora_weights.safetensors`, the settings in its header.
         target: The file to write; none is overwritten.
-        facts: What the header says beside the network's size.
+        facts: What the header says beside the network's size; its `ss_base_model_version` tells
+            whether the base is SDXL, whose text encoders have names of their own.
 
     Returns:
         The file.
@@ -65,18 +66,20 @@ def write_kohya_lora(source: Path, target: Path, facts: Mapping[str, str] | None
         settings = dict(json.loads(header.get("lora_adapter_metadata", "{}")))
     except (ValueError, TypeError, RecursionError) as error:
         raise IntegrityError(f"{source / WEIGHTS} is damaged ({error}); train again") from error
-    found = _renamed(tensors, settings, source / WEIGHTS)
-    told = {"format": "pt", "ss_network_module": "networks.lora", **_size(found), **(facts or {})}
+    facts = facts or {}
+    xl = facts.get("ss_base_model_version", "").startswith("sdxl")
+    found = _renamed(tensors, settings, source / WEIGHTS, xl)
+    told = {"format": "pt", "ss_network_module": "networks.lora", **_size(found), **facts}
     with replacing(target) as out:
         out.write(save(found, metadata=told))
     return target
 
 
 def _renamed(
-    tensors: Mapping[str, Tensor], settings: dict[str, object], file: Path
+    tensors: Mapping[str, Tensor], settings: dict[str, object], file: Path, xl: bool
 ) -> dict[str, Tensor]:
     """Return the tensors by kohya's names, each layer's alpha beside them."""
-    xl = any(name.startswith("text_encoder_2.") for name in tensors)
+    # By the base: what was trained of SDXL may lie in its first text encoder alone.
     prefixes = {"unet": "lora_unet", "text_encoder": "lora_te1" if xl else "lora_te"}
     prefixes["text_encoder_2"] = "lora_te2"
     found: dict[str, Tensor] = {}

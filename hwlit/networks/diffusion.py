@@ -205,10 +205,25 @@ class Encoders:
         if not bool(sound.all()):
             raise UsageError(
                 f"the text encoder gives features that are not finite for "
-                f"{prompts[int(sound.int().argmin())]!r} in {precision_of(self.text_encoders[0])}; "
-                "give --trainer.precision 32-true, or another pipeline by --model.pretrained"
+                f"{prompts[int(sound.int().argmin())]!r} in {(kind := self._precision)}; give "
+                + ("" if kind == "float32" else "--trainer.precision 32-true, or ")
+                + "another pipeline by --model.pretrained"
             )
         return found
+
+    def check_prompts(self, prompts: Sequence[str]) -> None:
+        """Read prompts, a few at a time, to see that the text encoders can.
+
+        Raises:
+            UsageError: What they say is not finite.
+        """
+        different = list(dict.fromkeys(prompts))
+        for start in range(0, len(different), ENCODED_AT_ONCE):
+            self.encode_prompts(different[start : start + ENCODED_AT_ONCE])
+
+    @property
+    def _precision(self) -> str:
+        return precision_of(self.text_encoders[0])
 
     @torch.no_grad()
     def encode_ids(self, ids: Sequence[Tensor]) -> Conditioning:
@@ -363,4 +378,17 @@ def load_part(pretrained: str, part: str, dtype: torch.dtype) -> Any:
             f"{what} lacks {len(missing)} tensors that its config.json asks "
             f"for, such as {missing[0]}; give a pipeline whose files belong together"
         )
+    if dtype == torch.float16:
+        _check_range(module, what)
     return module.eval().requires_grad_(False)
+
+
+def _check_range(module: nn.Module, what: str) -> None:
+    """Refuse weights that became infinite in half precision."""
+    for name, tensor in module.named_parameters():
+        if not bool(torch.isfinite(tensor).all()):
+            raise UsageError(
+                f"{what} has weights in {name} that float16 cannot hold (numbers beyond 65,504); "
+                "give --trainer.precision 32-true or bf16-true, or another pipeline by "
+                "--model.pretrained"
+            )

@@ -7,12 +7,10 @@ as diffusers does by itself for SDXL; whatever else is not finite is an error.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import diffusers
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -21,7 +19,6 @@ from hwlit.errors import DivergedError, HwlitError, UsageError
 from hwlit.networks.full_precision import finite_rows, in_full_precision, precision_of
 
 DECODED = "decoded_in"  # a picture's info, where it overflowed in half precision
-EQUAL = "all are equal"
 
 
 def draw(
@@ -78,10 +75,10 @@ def _drawn_at_once(
     settings: Mapping[str, Any],
     learned: bool,
 ) -> list[Image.Image]:
-    latents: list[Tensor] = []
+    seen: dict[str, Tensor] = {}
 
     def keep(_: Any, step: int, time: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        latents[:] = [state["latents"]]
+        seen.update(state)
         return state
 
     levels = pipeline(
@@ -89,10 +86,16 @@ def _drawn_at_once(
         generator=[torch.Generator().manual_seed(seed) for seed in seeds],
         output_type="pt",
         callback_on_step_end=keep,
+        callback_on_step_end_tensor_inputs=["latents", "prompt_embeds"],
         **settings,
     ).images
     names = [f"{p!r} and seed {s}" for p, s in zip(prompts, seeds, strict=True)]
-    return _looked_at(pipeline, levels, latents[0], names, learned)
+    if not bool(torch.isfinite(seen["prompt_embeds"]).all()):  # of these and of no prompt
+        told = (
+            f"the features that the text encoder gives (in {precision_of(pipeline.text_encoder)})"
+        )
+        raise _not_finite(told, names[0], learned)
+    return _looked_at(pipeline, levels, seen["latents"], names, learned)
 
 
 def _looked_at(
@@ -141,33 +144,9 @@ def _not_finite(what: str, where: str, learned: bool) -> HwlitError:
     wider = "" if "float32" in what else ", or in a wider precision: --trainer.precision 32-true"
     if learned:
         return DivergedError(
-            f"{told}: what was learned broke the pipeline; train again with a lower "
-            f"--model.adapter.learning_rate{wider}"
+            f"{told}: what was learned broke the pipeline, if its base draws them well; train "
+            f"again with a lower --model.adapter.learning_rate{wider}"
         )
     return UsageError(
         f"{told}: the pretrained pipeline gives them; give another by --model.pretrained{wider}"
     )
-
-
-def is_blank(picture: Image.Image) -> bool:
-    """Return whether all pixels of a picture are equal: black, white or any one colour."""
-    pixels = np.asarray(picture.convert("RGB"))
-    return bool((pixels == pixels[0, 0]).all())
-
-
-def flaw_of(pictures: Iterable[Image.Image]) -> str:
-    """Return why a measure of a set of pictures would mean nothing; "" where it may mean something.
-
-    Args:
-        pictures: The set; only as many are taken as it takes to tell.
-    """
-    seen: list[bytes] = []
-    blank = equal = True
-    for picture in pictures:
-        seen.append(hashlib.sha256(picture.tobytes()).digest())
-        blank, equal = blank and is_blank(picture), seen[0] == seen[-1]
-        if not blank and not equal:
-            return ""
-    if seen and blank:
-        return "each is of one colour"
-    return EQUAL if len(seen) > 1 and len(set(seen)) == 1 else ""

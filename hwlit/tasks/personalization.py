@@ -212,6 +212,21 @@ class Personalization(Task):
         self.log("train/loss", self.finite(average), prog_bar=True)
         return self.penalised(loss)
 
+    def finite(self, loss: Tensor) -> Tensor:
+        """Return the loss.
+
+        Raises:
+            UsageError: It is not finite before anything was learned.
+            DivergedError: It is not finite later; raised before the backward pass.
+        """
+        if self.global_step == 0 and not torch.isfinite(loss):
+            raise UsageError(
+                f"the loss is {loss.item()} before anything was learned: the pretrained pipeline "
+                "gives it, or --model.adapter's settings do; give another pipeline by "
+                "--model.pretrained, or a wider precision: --trainer.precision 32-true"
+            )
+        return super().finite(loss)
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Update the validation loss: noise and noise level belong to the row, in any run."""
         mean, deviation = self.distribution(batch)

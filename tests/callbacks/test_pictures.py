@@ -56,7 +56,8 @@ DRAWN = [RED, RED, RED, GREEN, BLUE, RED]
 
 def tile(colour, size=(8, 8), number=None):
     picture, number = Image.new("RGB", size, colour), next(NUMBERS) if number is None else number
-    picture.putpixel((size[0] - 1, size[1] - 1), (9, *divmod(number, 256)))
+    high, low = divmod(number, 64)
+    picture.putpixel((size[0] - 1, size[1] - 1), (9, 4 * high, 4 * low))
     return picture
 
 
@@ -284,7 +285,7 @@ class Grey(ColourClip):
 
 @pytest.mark.parametrize(
     ("own", "told"),
-    [([BLACK] * 4, "each is of one colour"), ([SOUND[0]] * 4, "all are equal")],
+    [([BLACK] * 4, "are each of one colour"), ([SOUND[0]] * 4, "are all equal")],
 )
 def test_pictures_that_show_nothing_measure_nothing(own, told):
     pictures = drawn([*own, *SOUND[4:]])
@@ -297,7 +298,7 @@ def test_pictures_that_show_nothing_measure_nothing(own, told):
     for row in pictures.details()["per_prompt"][:2]:
         assert set(row) == {"prompt", "kind", "n"}
     remark = pictures.details()["remarks"][0]
-    assert remark.startswith(f"of the test pictures {told}, so that test/clip_i")
+    assert remark.startswith(f"the test pictures {told}, so that test/clip_i")
 
 
 def test_black_class_pictures_are_no_distance():
@@ -307,7 +308,7 @@ def test_black_class_pictures_are_no_distance():
     pictures.score(black, Grey())
     assert not [name for name in pictures.readings() if "kid" in name]
     assert "test/clip_i" in pictures.readings()
-    assert "of the class pictures each is of one colour" in pictures.absent()["test/clip_kid"]
+    assert "the class pictures are each of one colour" in pictures.absent()["test/clip_kid"]
 
 
 @pytest.mark.parametrize(
@@ -317,7 +318,7 @@ def test_nothing_has_drifted_from_black_to_black(pictures, base):
     found = drawn(pictures)
     found.score(concept(base=base, classes=CLASSES), Grey())
     assert "test/drift" not in found.readings()
-    assert "unrelated prompts each is of one colour" in found.absent()["test/drift"]
+    assert "unrelated prompts are each of one colour" in found.absent()["test/drift"]
     assert {name.partition("/")[2] for name in found.readings() if "test/" in name} == QUALITY
 
 
@@ -329,6 +330,39 @@ def test_some_pictures_of_one_colour_or_equal_ones_are_told():
     assert told[0].startswith("1 of 6 test pictures are of one colour, the first of seed 1 for")
     assert told[1].startswith("the test pictures of 1 of 3 prompts are equal, whatever the seed;")
     assert "overflowed in half precision on 2 of 6 test pictures" in told[-1]
+
+
+def test_what_is_wrong_with_both_sides_of_a_distance_is_told():
+    pictures = drawn([BLACK] * 6)
+    pictures.score(Concept(ROWS, [tile(RED)], "sks", BASE, [lambda: SOUND[0]] * 3), Grey())
+    assert pictures.absent()["test/clip_kid"] == (
+        "the test pictures are each of one colour, and the class pictures are all equal: see "
+        "samples/"
+    )
+    assert pictures.absent()["base/clip_kid"] == "the class pictures are all equal: see samples/"
+
+
+def test_a_measure_that_is_absent_anyway_keeps_its_own_reason():
+    rows = [ROWS[0], {**ROWS[2], "row_id": 1}]
+    pictures = drawn([SOUND[0]] * 2)
+    pictures.score(concept(rows=rows, base=BASE), Grey())
+    told = pictures.absent()
+    assert told["test/dino"] == "no DINO checkpoint was given"
+    assert told["test/diversity"] == "one picture per prompt has none"
+    assert told["test/clip_kid"].startswith("it compares two pictures")
+    assert told["test/clip_i"] == "the test pictures are all equal: see samples/"
+    assert pictures.details()["remarks"][:1] == [
+        "the test pictures are all equal, so that test/clip_i, test/clip_t, test/memorising would "
+        "mean nothing and are left out; look at samples/test.png"
+    ]
+
+
+def test_nothing_is_said_of_how_a_distance_spreads_that_is_left_out():
+    pictures = drawn([SOUND[0]] * 6)
+    pictures.score(concept(base=BASE, classes=CLASSES), Grey())
+    assert "test/clip_kid" in pictures.absent()
+    assert not [told for told in pictures.details()["remarks"] if "rests on" in told]
+    assert "base/clip_kid" in pictures.readings()
 
 
 def test_sound_pictures_are_left_alone():

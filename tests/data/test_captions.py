@@ -19,7 +19,7 @@ def test_a_caption_of_its_own_comes_before_the_list(tmp_path):
 
 def test_an_empty_caption_is_refused(tmp_path):
     (tmp_path / "b.txt").write_text(" \n")
-    with pytest.raises(DataError, match=r"the caption of .*b\.png is empty"):
+    with pytest.raises(DataError, match=r"b\.png is empty \(b\.txt\); write it or remove the f"):
         read_captions(tmp_path, NAMES)
 
 
@@ -32,6 +32,9 @@ def test_an_empty_caption_is_refused(tmp_path):
         ('{"file_name": "a.jpg", "labels": 3}', r"has no caption \(text, .*only 'file_name', 'lab"),
         ('{"text": "a sks dog"}', r"has no file name \(file_name, .*call the column file_name"),
         ("{}", "has no file name .*, only nothing"),
+        ('{"file_name": "a.jpg", "text": null}', "has null as text; write a text there"),
+        ('{"file_name": ["a.jpg"], "text": "x"}', r"has \[\"a\.jpg\"\] as file_name; write"),
+        ('{"text": "x", "file_name": "b.png", "Text ": "y"}', "has the column 'text' twice"),
     ],
 )
 def test_other_lines_are_named(tmp_path, line, told):
@@ -42,7 +45,7 @@ def test_other_lines_are_named(tmp_path, line, told):
 
 def test_captions_are_texts(tmp_path):
     (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.jpg", "text": 3}')
-    with pytest.raises(DataError, match="must be texts"):
+    with pytest.raises(DataError, match="has 3 as text; write a text there"):
         read_captions(tmp_path, NAMES)
 
 
@@ -173,12 +176,16 @@ def test_a_table_of_captions_is_read(tmp_path, name, end):
             "file_name,text\na.jpg,one, two",
             "line 2 of .* has 3 fields instead of 2; quote captions",
         ),
-        ("file_name;text\na.jpg;one", "has no file name .*only 'file_name;text'"),
+        ("file_name|text\na.jpg|one", "has no file name .*only 'file_name|text'; call the col"),
+        (
+            "file_name;text\na.jpg;one;two",
+            "has 3 fields instead of 2; quote captions that contain ';' or line ends",
+        ),
         ('file_name,text\na.jpg,"one', "line 2 of .*: unexpected end of data; correct its quotes"),
         ("file_name,text,text\na.jpg,one,two", "has the column 'text' twice"),
         ("file_name,text\n../a.jpg,one", "is outside of its folder"),
         ("file_name,text\na.jpg,one\na.jpg,two", "line 3 of .* has another caption for 'a.jpg'"),
-        ("file_name,text\na.jpg,", "the caption of .* is empty"),
+        ("file_name,text\na.jpg,", r"is empty \(line 2 of .*csv\); write it or remove the row"),
     ],
 )
 def test_a_table_that_cannot_be_read_is_refused(tmp_path, text, told):
@@ -225,6 +232,21 @@ def test_utf_16_is_named(tmp_path):
         DataError, match=r"a\.txt is UTF-16 \(it begins with ff fe\); save it as UTF-8"
     ):
         read_captions(tmp_path, NAMES)
+    (tmp_path / "a.txt").write_text("a sks dog", encoding="utf-32")
+    with pytest.raises(DataError, match=r"UTF-32 \(it begins with ff fe 00 00\); save it"):
+        read_captions(tmp_path, NAMES)
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_table_with_another_separator_is_read(tmp_path, separator):
+    rows = [("File_Name", "text"), ("a.jpg", "a sks dog, on grass")]
+    (tmp_path / "metadata.csv").write_text("\n".join(map(separator.join, rows)))
+    assert read_captions(tmp_path, NAMES) == {"a.jpg": "a sks dog, on grass"}
+
+
+def test_columns_of_json_are_known_in_any_case(tmp_path):
+    (tmp_path / "metadata.jsonl").write_text('{"File_Name": "a.jpg", "TEXT": "a sks dog"}')
+    assert read_captions(tmp_path, NAMES) == {"a.jpg": "a sks dog"}
 
 
 @pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl"])

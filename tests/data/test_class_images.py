@@ -1,6 +1,7 @@
 import hashlib
 import re
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -153,7 +154,7 @@ def test_an_empty_caption_is_told_before_any_is_drawn(make, theirs, monkeypatch)
     Image.new("RGB", (50, 40)).save(theirs / "b.png")
     (theirs / "b.txt").write_text(" ")
     monkeypatch.setattr(module, "load_pipeline", None)
-    with pytest.raises(DataError, match="is empty; write it or remove the file"):
+    with pytest.raises(DataError, match=r"is empty \(b\.txt\); write it or remove the file"):
         make(given=theirs, count=2).complete("cpu")
 
 
@@ -254,10 +255,82 @@ def test_pictures_of_one_colour_that_were_kept_before_are_drawn_anew(make, capsy
     assert capsys.readouterr().err == ""
 
 
-def test_what_is_too_large_to_be_of_one_colour_is_not_decoded(tmp_path, monkeypatch):
+def test_what_is_too_large_to_be_of_one_colour_is_not_decoded(make, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "decode", None)
-    (tmp_path / "a.png").write_bytes(b"x" * (module.LARGEST_BLANK + 1))
-    assert not module._is_blank(tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes(b"x" * (module.BLANK_BYTES[0] + 1))
+    assert not make()._is_blank(tmp_path / "a.png")
     monkeypatch.undo()
     Image.new("RGB", (4000, 4000), (200, 3, 30)).save(tmp_path / "b.png")
-    assert module._is_blank(tmp_path / "b.png")
+    assert make(size=4000)._is_blank(tmp_path / "b.png")
+    noise = np.random.default_rng(0).integers(0, 3, (1024, 1024, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "c.png")
+    assert make(size=1024)._is_blank(tmp_path / "c.png")
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_equal_pictures_are_neither_kept_nor_trained_on(count, make, monkeypatch):
+    images = make(guidance=4.0, count=count)
+    load = module.load_pipeline
+
+    def loaded(*given):
+        pipeline = load(*given)
+        edge = torch.linspace(-1, 1, SIDE).expand(3, SIDE, SIDE)
+        pipeline.vae.decode = lambda z, **_: (edge.expand(len(z), -1, -1, -1),)
+        return pipeline
+
+    monkeypatch.setattr(module, "load_pipeline", loaded)
+    with pytest.raises(UsageError, match=r"are all equal.*--data\.class_images_path"):
+        images.complete("cpu")
+    assert kept(images) == []
+
+
+def striped(level):
+    picture = Image.new("RGB", (SIDE, SIDE))
+    picture.paste((level, 0, 0), (0, 0, 3, 3))
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "anew"),
+    [({1: 2}, 1), ({0: 90, 1: 90, 2: 91, 3: 90}, 4), ({0: 90, 1: 120}, 0)],
+)
+def test_equal_or_nearly_black_pictures_that_were_kept_are_drawn_anew(spoilt, anew, make, capsys):
+    images = make(guidance=5.0)
+    images.complete("cpu")
+    files = {int(path.name.partition("-")[0]): path for path in kept(images)}
+    for number, level in spoilt.items():
+        files[number].unlink()
+        images._save(number, striped(level))
+    assert images.complete("cpu") == anew
+    assert (f"{anew} class pictures in" in capsys.readouterr().err) == bool(anew)
+    assert set(files.values()) <= {*kept(images)} or not anew
+
+
+def test_a_copy_under_another_number_is_drawn_anew(make):
+    images = make(guidance=5.0)
+    images.complete("cpu")
+    wanted = kept(images)
+    wanted[1].unlink()
+    copy = images.folder / wanted[0].name.replace("0-", "1-", 1)
+    copy.write_bytes(wanted[0].read_bytes())
+    assert images.complete("cpu") == 2  # for which of the two it is cannot be told by the name
+    assert kept(images) == wanted
+
+
+def test_a_set_is_completed_to_the_same_bytes_whatever_is_missing(make):
+    images = make(guidance=6.0, count=6)
+    images.complete("cpu")
+    wanted = kept(images)
+    for missing in ([0], [1, 5], [0, 1, 2, 4]):
+        for number in missing:
+            wanted[number].unlink()
+        assert images.complete("cpu") == len(missing)
+        assert kept(images) == wanted
+
+
+def test_fewer_are_drawn_alike(make):
+    make(count=1).complete("cpu")
+    fewer = kept(make())
+    make(count=3).complete("cpu")
+    assert [path.name[0] for path in fewer] == ["0"]
+    assert kept(make())[:1] == fewer

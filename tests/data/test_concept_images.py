@@ -13,7 +13,7 @@ from hwlit.data.concept_images import ConceptImages
 from hwlit.data.framing import framed
 from hwlit.data.hub import HubImages
 from hwlit.errors import DataError, UsageError
-from hwlit.networks.diffusion import load_encoders
+from hwlit.networks.diffusion import load_encoders, load_pipeline
 from tests.pipelines import KINDS, SIDE
 
 PROMPTS = {"instance_prompt": "photo of sks dog", "class_prompt": "photo of dog"}
@@ -256,6 +256,38 @@ def test_a_test_draws_no_class_pictures_and_encodes_nothing(make, monkeypatch):
     assert data._encoded is None
 
 
+def broken_at(word, pretrained, folder):
+    """Save a pipeline whose text encoder gives NaN where a prompt has a word."""
+    pipeline = load_pipeline(pretrained, torch.float32, "cpu")
+    with torch.no_grad():
+        weight = pipeline.text_encoder.get_input_embeddings().weight
+        weight[pipeline.tokenizer(word).input_ids[1:-1]] = float("nan")
+    pipeline.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize("learns", [False, True])
+@pytest.mark.parametrize("given", ["test_prompts", "unrelated_prompts"])
+def test_a_base_that_cannot_read_a_test_prompt_is_told_before_training(
+    given, learns, make, tiny_pipelines, tmp_path
+):
+    pretrained = broken_at("red", tiny_pipelines["sd"], tmp_path / "p")
+    asked = {"pretrained": pretrained, given: ("sks red circle",), "train_text_encoder": learns}
+    with pytest.raises(UsageError, match="not finite for 'sks red circle' in float32; give anoth"):
+        make(**asked).cache()
+
+
+@pytest.mark.parametrize("new", [None, {"<new1>": 2}])
+def test_a_base_that_cannot_read_prompts_that_learn_is_told_before_training(
+    new, make, tiny_pipelines, tmp_path
+):
+    pretrained = broken_at("photo", tiny_pipelines["sd"], tmp_path / "p")
+    prompt = "photo of sks dog" if new is None else "photo of <new1> dog"
+    asked = {"instance_prompt": prompt, "new_tokens": new, "train_text_encoder": True}
+    with pytest.raises(UsageError, match="the text encoder gives features that are not finite"):
+        make(pretrained=pretrained, **asked).cache()
+
+
 def test_a_name_loads_nothing(make, monkeypatch):
     monkeypatch.setattr("hwlit.data.concept_images.encode_once", None)
     assert str(make()) == "ConceptImages"
@@ -290,7 +322,7 @@ def test_sample_batches_have_the_asked_sizes(make):
         ({"class_images": -1}, "class_images is -1"),
         ({"class_guidance": float("inf")}, "class_guidance is inf; give a finite number"),
         ({"instance_prompt": "sks " * 300_000}, "has 1,200,000 characters, and a prompt has at"),
-        ({"identifier": "sks " * 300_000}, "has 1,200,000 characters"),
+        ({"identifier": "sks " * 300_000}, "has 1,199,999 characters"),
         ({"unrelated_prompts": ("a" * 10_001,)}, "has 10,001 characters"),
         ({"class_images": 10**12}, "class_images is 10"),
         ({"images_per_prompt": 9999, "unrelated_prompts": ("a cat",)}, "19,998 test pictures"),

@@ -15,7 +15,24 @@ from hwlit.errors import UsageError
         ("(sks:1.2)", "sks", True),
         ("sks", "SKS", True),
         ("asksome dog", "sks", False),
-        ("sks2 dog", "sks", False),
+        ("sks2 dog", "sks", True),  # CLIP cuts letters from digits
+        ("2sks dog", "sks", True),
+        ("asks2 dog", "sks2", False),
+        ("a cafe\u0301 dog", "caf\xe9", True),  # and composes accents
+        ("a caf\xe9 dog", "cafe\u0301", True),
+        ("a cafe\u0301 dog", "cafe", False),
+        (
+            "\u4e00\u53ea\u72d7\u5728\u8349\u5730\u4e0a",
+            "\u4e00\u53ea\u72d7",
+            True,
+        ),  # no spaces between words
+        ("a sks\u72d7", "sks", True),
+        (
+            "\u0e2a\u0e38\u0e19\u0e31\u0e02\u0e17\u0e35\u0e48\u0e14\u0e35",
+            "\u0e2a\u0e38\u0e19\u0e31\u0e02",
+            True,
+        ),  # Thai
+        ("\u0441\u043e\u0431\u0430\u043a\u0430", "\u0431\u0430\u043a", False),  # Cyrillic has them
         ("\xe4sks", "sks", False),
         ("a<new1>dog", "<new1>", True),
         ("a new1 dog", "<new1>", False),
@@ -46,6 +63,20 @@ def test_captions_without_the_identifier_are_told():
     (some,) = told(training=["a dog", "a sks dog", "a dog"])
     assert some == (
         "the identifier 'sks' is not in 2 of 3 training prompts ('a dog'), which teach other words"
+    )
+
+
+def test_of_several_words_those_that_lack_are_told():
+    (part,) = told("my sks", training=["a sks dog", "one sks dog"], tested=["my sks"])
+    assert part == (
+        "of the identifier 'my sks' 'my' is in no training prompt; where the rest names the "
+        "concept, give it by --data.identifier"
+    )
+    (never,) = told("my sks", training=["my dog", "a sks dog"], tested=["my sks dog"])
+    assert never == (
+        "the words of the identifier 'my sks' are in no training prompt together, so that they are "
+        "not learned as one; write all of them into each caption, or give those that name the "
+        "concept by --data.identifier"
     )
 
 

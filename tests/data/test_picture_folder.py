@@ -107,6 +107,37 @@ def test_folders_inside_are_named(put):
     assert listed(folder)[1] == ["not read: 2 folders inside (10_sks dog, logs) with 0 pictures"]
 
 
+def test_captions_in_folders_are_named(put):
+    folder = put("a.png")
+    for name in ("captions/a.txt", "captions/b.Caption", "captions/deep/metadata.csv", "x/.y.txt"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("a sks dog")
+    assert listed(folder)[1] == [
+        "not read: 2 folders inside (captions, x) with 0 pictures and 3 text files "
+        "(captions/a.txt, captions/b.Caption, captions/deep/metadata.csv); captions are read "
+        "beside their pictures alone"
+    ]
+
+
+def test_links_to_nothing_and_what_else_is_no_file_are_named(put):
+    folder = put("a.png")
+    (folder / "dead.jpg").symlink_to("annexed.jpg")
+    (folder / "loop.jpg").symlink_to("loop.jpg")
+    (folder / "a.txt").symlink_to("nothing.txt")
+    os.mkfifo(folder / "pipe.jpg")
+    names, (told,) = listed(folder)
+    assert names == ["a.png"]
+    assert told == (
+        "left out: 4 entries that lead to no file (a.txt, dead.jpg, loop.jpg and 1 more), as links "
+        "do whose content is elsewhere (git annex get, dvc pull or git lfs pull fetch it)"
+    )
+    (folder / "a.png").unlink()
+    with pytest.raises(
+        DataError, match=r"but 4 of no file; fetch what links such as a\.txt stand f"
+    ):
+        read_folder(folder, "error")
+
+
 def test_where_only_folders_hold_pictures_these_are_named(put):
     folder = put("10_sks dog/a.png", "10_sks dog/b.png", "1_dog/r.png", "train/cat/c.png")
     told = r"holds no picture itself, but 3 folders of pictures \(10_sks dog with 2, 1_dog with 1, "

@@ -112,6 +112,18 @@ def test_the_header_tells_the_base_and_the_words(tiny_pipelines, tmp_path):
     assert "ss_sd_model_name" not in told  # a folder of this machine
 
 
+@pytest.mark.parametrize(("kind", "prefix"), [("sdxl", "lora_te1_"), ("sd", "lora_te_")])
+@pytest.mark.usefixtures("here")
+def test_the_base_decides_what_the_first_text_encoder_is_called(
+    kind, prefix, tiny_pipelines, tmp_path
+):
+    adapter = Lora(rank=2, targets=("unet.*.to_q", "text_encoder.*.[qv]_proj"))
+    written(tiny_pipelines[kind], adapter, tmp_path)
+    assert export(tmp_path, tmp_path / "own.safetensors") == 0
+    found = {n.partition("text_model")[0] for n in load_file(tmp_path / "own.safetensors")}
+    assert {name for name in found if name.startswith("lora_te")} == {prefix}
+
+
 @pytest.mark.parametrize(
     ("model", "version", "architecture"),
     [

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 from hwlit.adapters.full import Full
 from hwlit.adapters.lora import Lora
 from hwlit.adapters.untuned import Untuned
-from hwlit.errors import UsageError
+from hwlit.errors import DivergedError, UsageError
 from hwlit.networks.diffusion import load_encoders
 from hwlit.tasks.denoising import min_snr_weights
 from hwlit.tasks.personalization import Personalization
@@ -92,6 +92,20 @@ def test_the_prior_loss_adds_to_that_of_the_concept_alone(tiny_pipelines, monkey
     assert logged["train/prior_loss"] == 6.0
     wanted = float((weights * losses[:2]).mean().detach()) + 0.5 * 6.0
     assert float(loss.detach()) == logged["train/loss"] == pytest.approx(wanted)
+
+
+def test_a_loss_that_is_not_finite_is_the_base_s_before_anything_was_learned(
+    tiny_pipelines, monkeypatch
+):
+    task = build(tiny_pipelines["sd"])
+    quiet_log(task, monkeypatch)
+    with torch.no_grad():
+        task.network.unet.conv_out.bias.fill_(float("nan"))
+    with pytest.raises(UsageError, match="the loss is nan before anything was learned: the pretr"):
+        task.training_step(a_batch(tiny_pipelines["sd"]), 0)
+    monkeypatch.setattr(Personalization, "global_step", 1)
+    with pytest.raises(DivergedError, match="the loss became nan at step 1"):
+        task.training_step(a_batch(tiny_pipelines["sd"]), 0)
 
 
 def test_validation_depends_on_the_row_alone(tiny_pipelines, monkeypatch):
