@@ -11,7 +11,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from hwlit.errors import UsageError
 
 # Names of tables of absolute positions; those of relative ones have no end.
-TABLES = ("position_embeddings", "embed_positions", "wpe", "positions_embed", "pos_encoding")
+TABLES = (
+    "position_embeddings", "embed_positions", "wpe", "positions_embed", "pos_encoding",
+    "char_position_embeddings",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,14 @@ class Limits:
 
 def limits_of(network: PreTrainedModel) -> Limits:
     """Return what a network as loaded can read."""
-    embedding = network.get_input_embeddings()
-    tokens = embedding.num_embeddings if isinstance(embedding, nn.Embedding) else None
+    try:
+        embedding = network.get_input_embeddings()
+    except NotImplementedError:  # CANINE hashes characters
+        embedding = None
+    if isinstance(embedding, nn.Embedding):
+        tokens = embedding.num_embeddings
+    else:  # Perceiver has its table in another place
+        tokens = getattr(network.config.get_text_config(), "vocab_size", None)
     places = [*_places(network)]
     if places:  # the table of Nystromformer has two rows more than it uses
         places.append(getattr(network.config, "max_position_embeddings", places[0]))
