@@ -116,14 +116,14 @@ def remarks(report: dict[str, Any]) -> str:
     parts += _remarks_on_classes(report["classes"])
     if cut := sum(report["truncated"].values()):
         share = 100 * cut / sum(rows[part] for part in report["truncated"])
-        instead = "" if "shared_sentences" in report else "; --data.stride reads them in windows"
+        instead = "" if "shared_sentences" in report else ", --data.stride reads them in windows"
         parts.append(f"texts cut to {report['max_length']} tokens {cut} ({share:.2g} %{instead})")
     if shared := report.get("shared_sentences", {}).get("test"):
         parts.append(f"test pairs that share a sentence with a training pair {100 * shared:.2g} %")
     if any("byte order mark" in (encoding or "") for encoding in report["encoding"]):
         parts.append("a byte order mark left out")
     parts += dict.fromkeys(note for notes in report["notes"] for note in notes)
-    return f"data: {', '.join(parts)}" if parts else ""
+    return f"data: {'; '.join(parts)}" if parts else ""
 
 
 def _remarks_on_classes(classes: dict[str, dict[str, int]]) -> Iterator[str]:

@@ -119,7 +119,8 @@ class TextFiles(TextData):
         for row, (value, label) in enumerate(zip(values, ids, strict=True)):
             if value is not None and label is None:
                 known = ", ".join(map(repr, classes.ids))[:300]
-                hidden = "" if any(label is not None for label in ids) else TO_LABEL
+                same = len({label for label in values if label is not None}) == 1
+                hidden = TO_LABEL if same else ""  # -1 in all rows, as in GLUE
                 raise DataError(
                     f"{self.test_path}: {table.place(row)} has the label {value[:80]!r}, which "
                     f"{self.path} lacks (it has {known}); correct or remove the row{hidden}"
