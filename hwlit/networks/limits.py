@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.models.ibert.quant_modules import QuantEmbedding
 
 from hwlit.errors import UsageError
 
@@ -113,13 +114,13 @@ def _places(network: nn.Module) -> Iterator[int]:
     for table in _tables(network):
         before = 0 if table.padding_idx is None else table.padding_idx + 1
         before += vars(table).get("offset", 0)  # BART and OPT leave out their first two rows
-        yield table.num_embeddings - before
+        yield len(table.weight) - before
     for name, buffer in network.named_buffers():  # GPT-J and CTRL keep theirs so
         if name.rpartition(".")[2] in TABLES and buffer.is_floating_point():
             yield buffer.shape[0]
 
 
-def _tables(network: nn.Module) -> Iterator[nn.Embedding]:
+def _tables(network: nn.Module) -> Iterator[nn.Embedding | QuantEmbedding]:
     for name, module in network.named_modules():
-        if name.rpartition(".")[2] in TABLES and isinstance(module, nn.Embedding):
+        if name.rpartition(".")[2] in TABLES and isinstance(module, nn.Embedding | QuantEmbedding):
             yield module

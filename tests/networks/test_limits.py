@@ -7,6 +7,7 @@ from transformers import (
     CanineConfig,
     GPT2Config,
     GPTJConfig,
+    IBertConfig,
     MPNetConfig,
     OPTConfig,
     PerceiverConfig,
@@ -31,6 +32,9 @@ OTHERS = {
         num_self_attends_per_block=1, num_self_attention_heads=2, num_cross_attention_heads=2,
         max_position_embeddings=40,
     ),
+    "ibert": IBertConfig(
+        vocab_size=32, max_position_embeddings=42, pad_token_id=1, intermediate_size=64, **SIZES
+    ),
     "canine": CanineConfig(
         intermediate_size=64, max_position_embeddings=40, num_hash_buckets=64, **SIZES
     ),
@@ -41,7 +45,15 @@ OTHERS = {
 }  # fmt: skip
 # RoBERTa of these tests pads with token 0, and begins to count at place 1.
 PLACES = {"bert": 40, "distilbert": 40, "roberta": 41, "mpnet": 40, "opt": 40, "gpt2": 40}
-PLACES |= {"perceiver": 40, "canine": 40, "gptj": 40, "llama": None, "t5": None, "modernbert": None}
+PLACES |= {
+    "ibert": 40,
+    "perceiver": 40,
+    "canine": 40,
+    "gptj": 40,
+    "llama": None,
+    "t5": None,
+    "modernbert": None,
+}
 
 
 @pytest.mark.parametrize("kind", PLACES)
