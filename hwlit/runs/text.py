@@ -44,14 +44,14 @@ class TextRun(Run[TextClassification, TextData]):
             self._model.configure_model()
             self._model.check_token_types(self._data.largest_token_type)
             self._model.check_data(self._data.max_length, self._data.largest_token())
-        return "\n".join([remarks(self._data.report()), *self._model.remarks])
+        return "\n".join(filter(None, [remarks(self._data.report()), *self._model.remarks]))
 
     def _export(self) -> None:
         texts = self._data.test_texts()
         text = self._predictions.to_csv(texts)
         replace_text(self._output, PREDICTIONS, text)
         shown = Exhibit("predictions", "texts", "test rows as predicted", PREDICTIONS)
-        self._recorder.add({}, exhibits=[shown])
+        self._recorder.add({}, exhibits=[shown], remarks=self._model.remarks)
         self._write_rows(self._predictions.table())
         folder = self._output / "adapter"
         with self._phases.phase("export"):
