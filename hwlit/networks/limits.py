@@ -91,6 +91,7 @@ def limits_of(network: PreTrainedModel) -> Limits:
         embedding = network.get_input_embeddings()
     except NotImplementedError:  # CANINE hashes characters
         embedding = None
+    tokens: int | None
     if isinstance(embedding, nn.Embedding):
         tokens = embedding.num_embeddings
     else:  # Perceiver has its table in another place
