@@ -144,6 +144,8 @@ def test_a_run_of_pairs(fit, tmp_path, monkeypatch, capsys):
         by_the_card(run, a=[r["text"] for r in tested], b=[r["pair"] for r in tested]),
     )
     assert record["data"]["pair_column"] == "b"
+    assert any("which is a guess" in told for told in record["remarks"])
+    assert "which is a guess" in (run / "adapter" / "README.md").read_text()
     assert record["check"]["max_abs_difference"] < 1e-5
     capsys.readouterr()
 

@@ -16,6 +16,8 @@ from hwlit.errors import DataError, UsageError
 
 MAX_CLASSES = 1000
 MISSING = ("", "nan", "null", "<na>")
+# Taken as classes and told: "none" is one of some data sets, and "NA" may be Namibia.
+DOUBTFUL = ("na", "n/a", "none")
 NAMES_SHOWN = 20  # of labels, as --data.label_names would have them
 _WHOLE = re.compile(r"([+-]?\d+)\.0*")  # a whole number with a point
 # As pandas writes lists, tuples and sets into a CSV file.

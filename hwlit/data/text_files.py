@@ -9,7 +9,7 @@ from hwlit.data.arguments import unquoted
 from hwlit.data.base import TextData
 from hwlit.data.dialects import Dialect, dialect_of
 from hwlit.data.label_values import check_missing, label_values
-from hwlit.data.labels import Classes, find_classes
+from hwlit.data.labels import DOUBTFUL, Classes, find_classes
 from hwlit.data.reading import UNLABELLED, Rows
 from hwlit.data.tables import DELIMITED, Table, read_table
 from hwlit.errors import DataError, UsageError
@@ -160,6 +160,9 @@ class TextFiles(TextData):
         labels = [label for label in ids if label is not None]
         pointed = {v for v in set(values) if v is not None and v not in classes.ids}
         notes = table.notes + (("labels such as 1.0 read as 1",) if pointed else ())
+        doubtful = sorted({v for v in set(values) if v is not None and v.casefold() in DOUBTFUL})
+        if doubtful and not self.label_names:
+            notes += (f"labels taken as classes though they may mean none {', '.join(doubtful)}",)
         texts = table.texts(self.text_column)
         pairs = None if self.pair_column is None else table.texts(self.pair_column)
         return Rows(texts, labels, path, encoding=table.encoding, notes=notes, pairs=pairs)

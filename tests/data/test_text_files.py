@@ -114,6 +114,15 @@ def test_missing_labels_are_refused_with_their_line(make, write_csv, label):
         _ = make(path).labels
 
 
+def test_labels_that_may_mean_none_are_told(make, write_csv):
+    rows = [(f"text {i}", ("a", "NA", "None")[i % 3]) for i in range(30)]
+    path = write_csv(["body", "topic"], rows)
+    told = "labels taken as classes though they may mean none NA, None"
+    assert told in make(path).read_files()[0].notes
+    names = ["a", "NA", "None"]
+    assert make(path, label_names=names).read_files()[0].notes == ()
+
+
 def test_missing_labels_may_be_named(make, write_csv):
     path = write_csv(["body", "topic"], [("x", "a"), ("y", ""), ("z", "nan")] * 9)
     assert make(path, label_names={"a": "a", "": "other", "nan": "other"}).labels == ("a", "other")
