@@ -113,7 +113,7 @@ def remarks(report: dict[str, Any]) -> str:
         "training rows dropped because the test part has their text": dropped["text_also_in_test"],
     }
     parts = [f"{what} {count}" for what, count in told.items() if count]
-    parts += _remarks_on_classes(report["classes"])
+    parts += remarks_on_classes(report["classes"])
     if cut := sum(report["truncated"].values()):
         share = 100 * cut / sum(rows[part] for part in report["truncated"])
         instead = "" if "shared_sentences" in report else ", --data.stride reads them in windows"
@@ -126,7 +126,7 @@ def remarks(report: dict[str, Any]) -> str:
     return f"data: {'; '.join(parts)}" if parts else ""
 
 
-def _remarks_on_classes(classes: dict[str, dict[str, int]]) -> Iterator[str]:
+def remarks_on_classes(classes: dict[str, dict[str, int]]) -> Iterator[str]:
     """Yield which parts lack a class, and what macro figures rest on where a class is rare."""
     meaning = {
         "train": "which cannot be learned",
