@@ -71,6 +71,7 @@ def predict(
     if not texts:
         raise DataError("there is no text to label; give --text, --file or lines on standard input")
     record = read_run(run)
+    _check_finished(run, record)
     pairs = reads_pairs(run, record, texts)
     network, tokenizer = load(run, record)
     try:
@@ -150,15 +151,7 @@ def load(run: Path, record: Record) -> tuple[Classifier, PreTrainedTokenizerBase
         IntegrityError: The run has not ended well, holds no exported model, or its base model has
             changed.
     """
-    if record.task not in (TASK, None):  # None is a damaged record, which lacks more
-        raise UsageError(f"{run} labels no texts: it draws pictures, by hwlit generate")
-    if record.status != "ok":  # its export may be there, and not give what was tested
-        why = f" ({record.error})" if record.error else ""
-        on = f"go on with it: hwlit fit --resume {run}" if record.status == "interrupted" else ""
-        raise IntegrityError(
-            f"{run} is no finished run: its status is {record.status}{why}; "
-            f"{on or 'train it again'}"
-        )
+    _check_finished(run, record)
     need(run, record, "model.labels", "model.pretrained", "model.sha256", "data.max_length")
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     folder = run / "adapter"
@@ -193,6 +186,24 @@ def load(run: Path, record: Record) -> tuple[Classifier, PreTrainedTokenizerBase
             raise UsageError(MISSING.format(folder / BASE)) from error
         raise
     return adapted(base, run).eval(), tokenizer
+
+
+def _check_finished(run: Path, record: Record) -> None:
+    """Refuse a run of pictures, and one that has not ended well.
+
+    Raises:
+        UsageError: It is one of pictures.
+        IntegrityError: It has not ended well.
+    """
+    if record.task not in (TASK, None):  # None is a damaged record, which lacks more
+        raise UsageError(f"{run} labels no texts: it draws pictures, by hwlit generate")
+    if record.status != "ok":  # its export may be there, and not give what was tested
+        why = f" ({record.error})" if record.error else ""
+        on = f"go on with it: hwlit fit --resume {run}" if record.status == "interrupted" else ""
+        raise IntegrityError(
+            f"{run} is no finished run: its status is {record.status}{why}; "
+            f"{on or 'train it again'}"
+        )
 
 
 def _merged(network: PeftModel, run: Path, record: Record) -> PreTrainedModel:

@@ -409,7 +409,7 @@ def test_a_file_of_ones_own_gives_a_row_and_predicts(own_fit, own_csv, tmp_path,
     given = ["--data.path", str(own_csv), "--data.class_weights", "balanced"]
     assert main([*own_fit, *given]) == 0
     printed = capsys.readouterr()
-    assert "data: empty texts kept 1, a byte order mark left out" in printed.err
+    assert "data: empty texts kept 1; a byte order mark left out" in printed.err
     record = read(tmp_path / "run")
     labels = ["calm", "fire, and smoke", "water"]
     matrix = read_record(tmp_path / "run").exhibit("confusion_matrix")
@@ -456,7 +456,7 @@ def test_an_empty_text_is_read_alike_where_the_tokenizer_adds_nothing(
     ("content", "arguments", "code", "told"),
     [
         ("body,topic\nx,a\ny,b\n", ["--data.text_column", "text"], 3, "by --data.text_column"),
-        ("body,topic\nx,a\ny,\n", [], 3, "line 3 has no label"),
+        ("body,topic\nx,a\ny,\n", [], 3, "1 of 2 rows have no label, the first in line 3"),
         ("body;topic\nx;a\ny;b\n", [], 3, "or set --data.delimiter semicolon"),
         (NUMBERED, ["--data.delimiter", "::"], 2, "--data.delimiter is '::'; give comma"),
         (NUMBERED, ["--data.encoding", "klingon"], 2, "no text encoding of Python"),

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import random
+import re
+import shutil
 import sys
 
 import pytest
@@ -96,6 +98,23 @@ def stock(run, **given):
     return torch.stack(found)
 
 
+def by_the_card(run, **given):
+    """The probabilities by the code of the model card, one text at a time."""
+    card = (run / "adapter" / "README.md").read_text()
+    load, read = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    names = {}
+    exec(load.replace('"path/to/this/folder"', repr(str(run / "adapter"))), names)
+    found = []
+    for row in zip(*given.values(), strict=True):
+        asked, places = read, ['"a text"'] if len(row) == 1 else ['"a sentence"', '"another"']
+        for place, text in zip(places, row, strict=True):
+            assert place in asked
+            asked = asked.replace(place, repr(text))
+        exec(asked, names)
+        found.append(names["shares"])
+    return torch.stack(found)
+
+
 def shares(rows):
     names = [name for name in rows[0] if name.startswith("p(")]
     return torch.tensor([[float(row[name]) for name in names] for row in rows])
@@ -120,7 +139,13 @@ def test_a_run_of_pairs(fit, tmp_path, monkeypatch, capsys):
         assert (row["text"], row["pair"]) == (first[int(row["row_id"])], second[int(row["row_id"])])
     alone = stock(run, text=[r["text"] for r in tested], text_pair=[r["pair"] for r in tested])
     close(shares(tested), alone)
+    close(
+        shares(tested),
+        by_the_card(run, a=[r["text"] for r in tested], b=[r["pair"] for r in tested]),
+    )
     assert record["data"]["pair_column"] == "b"
+    assert any("which is a guess" in told for told in record["remarks"])
+    assert "which is a guess" in (run / "adapter" / "README.md").read_text()
     assert record["check"]["max_abs_difference"] < 1e-5
     capsys.readouterr()
 
@@ -150,6 +175,25 @@ def test_a_run_of_pairs(fit, tmp_path, monkeypatch, capsys):
     assert "as data.pair_column, which is no name" in capsys.readouterr().err
 
 
+def test_a_card_tells_what_parts_the_sentences(fit, tiny_models, tmp_path):
+    """Where the tokenizer puts nothing between them."""
+    model = tmp_path / "model"
+    shutil.copytree(tiny_models["llama"], model)
+    tokenizer = json.loads((model / "tokenizer.json").read_text())
+    (model / "tokenizer.json").write_text(json.dumps(tokenizer | {"post_processor": None}))
+    first, second = texts(60, 12), texts(60, 20, seed=1)
+    labels = ["same" if i % 3 else "other" for i in range(60)]
+    data = write(tmp_path / "d.csv", ["a", "b", "label"], zip(first, second, labels, strict=True))
+    columns = ["--data.text_column", "a", "--data.pair_column", "b"]
+    assert fit("--data.path", data, *columns, "--model.pretrained", str(model)) == 0
+    run = tmp_path / "run"
+    between = json.loads((run / "record.json").read_text())["data"]["pair_separator"]
+    assert f"begins with `{between!r}`" in (run / "adapter" / "README.md").read_text()
+    tested = read(run / "predictions.csv")
+    given = {"a": [row["text"] for row in tested], "b": [row["pair"] for row in tested]}
+    close(shares(tested), by_the_card(run, **given))
+
+
 def test_a_run_in_windows(fit, tmp_path, capsys):
     given = texts(60, 60)
     labels = ["same" if i % 3 else "other" for i in range(60)]
@@ -161,6 +205,7 @@ def test_a_run_in_windows(fit, tmp_path, capsys):
     assert len(tested) == record["data"]["rows"]["test"] == len(read(run / "test_rows.csv"))
     alone = stock(run, text=[row["text"] for row in tested])
     close(shares(tested), alone)
+    close(shares(tested), by_the_card(run, text=[row["text"] for row in tested]))
     assert record["data"]["windows"]["test"] > len(tested)
     assert (record["data"]["stride"], record["comparability"]["stride"]) == (4, 4)
     assert "windows" in record["readings"]["latency/base/batch_1/p50"]["how"]["text"]

@@ -116,7 +116,7 @@ def test_a_quantised_classifier_is_loaded_as_its_card_says(runs, tmp_path, tiny_
     changed(run, adapter={"name": "QAT of Full", "converts_to": {"format": "int8"}})
     export_for_hub(run, tmp_path / "up", None)
     names = {}
-    (code,) = snippets(tmp_path / "up", None)
+    code, _ = snippets(tmp_path / "up", None)
     exec(code, names)
     found = logits(names["model"], names["tokenizer"])
     torch.testing.assert_close(found, logits(network, tokenizer))

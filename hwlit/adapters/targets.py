@@ -223,9 +223,12 @@ def _all_linear(
     wide = tuple(name for name, layer in linear if min(_sides(layer)) >= narrowest)
     if not wide:
         what = "linear layer" if narrowest == 1 else f"linear layer at least {narrowest} wide"
+        inside = {name for name, _ in base_modules(network, heads)}
+        others = [name for name in names if name in inside]
+        instead = f"give --model.adapter.targets, such as {some_names(others)}"
         raise NoSiteError(
-            f"{type(network).__name__} has no {what} outside its heads; give "
-            f"--model.adapter.targets, such as {some_names(names)}"
+            f"{type(network).__name__} has no {what} outside its heads; "
+            + (instead if others else "this method takes no layer of it, give another adapter")
         )
     narrow = (f"{name} (narrower than {narrowest})" for name, _ in linear if name not in wide)
     left = dict.fromkeys((*map(_starred, narrow), *matrices(network, heads)[1]))

@@ -16,12 +16,16 @@ from hwlit.metrics.intervals import (
     bootstrap_interval,
     cell_variance,
     f1_macro,
+    f1_per_class,
     f1_positive,
     f1_weighted,
+    macro_interval,
     mean_of_rows_interval,
     precision_macro,
+    precision_per_class,
     precision_positive,
     recall_macro,
+    recall_per_class,
     recall_positive,
     row_variance,
     wilson_interval,
@@ -56,8 +60,13 @@ BY_CLASS: Mapping[Combination, Callable[[Tensor], Tensor]] = {
     "recall_positive": recall_positive,
 }
 MEASURES |= dict.fromkeys(BY_CLASS, SHARE)
-MACRO = ("f1_macro", "precision_macro", "recall_macro")
+MACRO = {
+    "f1_macro": f1_per_class,
+    "precision_macro": precision_per_class,
+    "recall_macro": recall_per_class,
+}
 COUNTS = ("label", "prediction")
+ONE_CLASS = "the test rows are all of one class, or none is of the positive one"
 NOT_FINITE = "a logit of the test rows is no number"
 
 
@@ -106,11 +115,12 @@ class Classified:
     def ranked(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Return score and truth by class, for precision over recall: (rows,), bool (rows,).
 
-        Of two classes only the positive one, of more those that occur.
+        Of two classes only the positive one, of more those that occur; none that all rows are of,
+        for its precision is 1 whatever the scores.
         """
         classes = range(1, 2) if len(self.labels) == 2 else range(len(self.labels))
         pairs = {self.labels[i]: (self.shares[:, i], self.targets == i) for i in classes}
-        return {label: pair for label, pair in pairs.items() if pair[1].any()}
+        return {label: pair for label, pair in pairs.items() if pair[1].any() and not pair[1].all()}
 
     def readings(self, metrics: Mapping[str, float]) -> dict[str, Reading]:
         """Return every metric by its name, with its 95 % interval.
@@ -124,7 +134,9 @@ class Classified:
     def absent(self) -> dict[str, str]:
         """Return what cannot be computed, with the reason."""
         names = ("loss", "brier_score", "calibration_error", "average_precision")
-        return {} if self.finite else dict.fromkeys(names, NOT_FINITE)
+        if not self.finite:
+            return dict.fromkeys(names, NOT_FINITE)
+        return {} if self.ranked() else {"average_precision": ONE_CLASS}
 
     def table(self, row_ids: Sequence[int]) -> RowTable:
         """Return the rows: true and predicted class, loss and Brier score of each."""
@@ -146,8 +158,14 @@ class Classified:
         found = {"accuracy": self._of_counts("accuracy", accuracy, right / n, ends, how)}
         for name, statistic in BY_CLASS.items():
             if name in metrics:
-                ends, how = bootstrap_interval(self.confusion, statistic), "bootstrap over rows"
-                found[name] = self._of_counts(name, statistic, metrics[name], ends, how)
+                ends = (
+                    macro_interval(self.confusion, MACRO[name])
+                    if name in MACRO
+                    else bootstrap_interval(self.confusion, statistic)
+                )
+                found[name] = self._of_counts(
+                    name, statistic, metrics[name], ends, "bootstrap over rows"
+                )
         return dict(found)
 
     def _of_counts(

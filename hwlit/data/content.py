@@ -170,6 +170,8 @@ def _undecodable(
     )
     if name != "UTF-8" or not content[:at].isascii():
         return told if name != "UTF-8" else f"{told} (the text before it is UTF-8: look there)"
+    if _utf16_order(content) is not None:
+        return _with_nul(source, content, "", "utf_8", kind, dialect)
     start = max(content.rfind(end, 0, at) for end in b"\r\n") + 1
     try:
         shown = content[max(start, at - 20) : at + 20].splitlines()[0].decode("cp1252")
@@ -189,15 +191,21 @@ def _with_nul(
             f"save the file as UTF-8 {kind}"
         )
     told = f"{source} has a NUL byte at byte {content.index(0)}: it is "
-    head = content[:HEAD]
-    shares = [head[start::2].count(0) / len(head) for start in (0, 1)]  # of high and low bytes
-    if max(shares) < 0.2 or min(shares) > 0.05:
+    if (order := _utf16_order(content)) is None:
         return f"{told}damaged or not UTF-8; save the file as UTF-8 {kind}"
-    order = "BE" if shares[0] > shares[1] else "LE"
     return (
         f"{told}UTF-16 without a byte order mark, it seems; save the file as UTF-8 {kind}: "
         + _converted(source, f"UTF-16{order}", dialect, f"utf_16_{order.lower()}")
     )
+
+
+def _utf16_order(content: bytes) -> str | None:
+    """Return the byte order of UTF-16 without a mark, "BE" or "LE"; None for what is none."""
+    head = content[:HEAD]
+    shares = [head[start::2].count(0) / len(head) for start in (0, 1)]  # of high and low bytes
+    if max(shares) < 0.2 or min(shares) > 0.05:
+        return None
+    return "BE" if shares[0] > shares[1] else "LE"
 
 
 def _converted(source: str, name: str, dialect: Dialect, codec: str) -> str:

@@ -39,6 +39,7 @@ def label_values(table: Table, column: str, named: Collection[Any]) -> list[str 
                 f"and a label has at most {LONGEST_LABEL}; name the right column by "
                 "--data.label_column"
             )
+        table.check_characters(row, column, value)
         values.append(value)
     return values
 
@@ -58,9 +59,9 @@ def check_missing(table: Table, values: list[str | None], drop: bool, hint: str)
     missing = [row for row, value in enumerate(values) if value is None]
     if missing and not drop:
         raise DataError(
-            f"{table.path}: {table.place(missing[0])} has no label, as {len(missing):,} of "
-            f"{len(values):,} rows; add them or remove the rows, or set --data.missing_labels drop"
-            + hint
+            f"{table.path}: {len(missing):,} of {len(values):,} rows have no label, the first in "
+            f"{table.place(missing[0])}; add them or remove the rows, or set "
+            f"--data.missing_labels drop{hint}"
         )
     if len(missing) == len(values):
         raise DataError(

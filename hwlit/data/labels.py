@@ -16,9 +16,15 @@ from hwlit.errors import DataError, UsageError
 
 MAX_CLASSES = 1000
 MISSING = ("", "nan", "null", "<na>")
+# Taken as classes and told: "none" is one of some data sets, and "NA" may be Namibia.
+DOUBTFUL = ("na", "n/a", "none")
 NAMES_SHOWN = 20  # of labels, as --data.label_names would have them
 _WHOLE = re.compile(r"([+-]?\d+)\.0*")  # a whole number with a point
-_LIST = re.compile(r"\[(.*)\]", re.DOTALL)  # as pandas writes a list into a CSV file
+# As pandas writes lists, tuples and sets into a CSV file.
+_LIST = re.compile(r"\[(.*)\]|\((.*)\)|\{(.*)\}", re.DOTALL)
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")  # commas in "1,000-5,000"
+_DIGITS = re.compile(r"[\d,\s'\"]*")
+_COMMA_NUMBER = re.compile(r"[+-]?\d+(,\d+)?")  # with a decimal comma
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,8 @@ def find_classes(
         _check_scores(path, places)
     if names is None and len(places) <= MAX_CLASSES:
         _check_joined(path, places)
+    if names is None and all(map(_COMMA_NUMBER.fullmatch, places)):
+        _check_scores(path, places, point=",")
     ids = {value: classes.id_of(value) for value in places}
     for value, place in places.items():
         if ids[value] is None:
@@ -168,9 +176,9 @@ def _check_alike(path: str, places: Mapping[str, str], classes: Classes) -> None
         seen.setdefault(key, value)
 
 
-def _check_scores(path: str, places: Mapping[str, str]) -> None:
+def _check_scores(path: str, places: Mapping[str, str], point: str = ".") -> None:
     """Refuse numbers of which one has a fraction: a score to predict is no class."""
-    numbers = [_number(value) for value in places]
+    numbers = [_number(value.replace(point, ".")) for value in places]
     if None in numbers:
         return
     for value, number in zip(places, numbers, strict=True):
@@ -193,24 +201,29 @@ def _check_joined(path: str, places: Mapping[str, str]) -> None:
     for found in pieces.values():
         for at, piece in enumerate(found):
             found_at.setdefault(piece, set()).add(at if len(found) > 1 else -1)
+    scores = all(map(_COMMA_NUMBER.fullmatch, places))
+    what, limits = (" or a score", ", no regression") if scores else ("", "")
     for value, found in pieces.items():
         if len(found) > 1 and any(len(found_at[piece]) > 1 for piece in found):
             raise DataError(
                 f"{path}: {places[value]} has the label {value[:80]!r}, several in one "
-                f"({' and '.join(found)[:80]}), and one label a row is learnt (no multi-label); "
-                "give rows of one label or, if each value is a class, name it by "
-                f"{_as_names(places)}"
+                f"({' and '.join(found)[:80]}){what}, and one class a row is learnt (no "
+                f"multi-label{limits}); give rows of one class or, if each value is a class, name "
+                f"it by {_as_names(places)}"
             )
 
 
 def _pieces(value: str) -> list[str]:
     """Return the labels that one value may hold: parted by marks, as numbers also by spaces."""
     within = _LIST.fullmatch(value.strip())
-    inner = value if within is None else within[1]
-    parts = re.split(r"[,;|]", inner)
+    inner = value if within is None else "".join(filter(None, within.groups()))
+    if _DIGITS.fullmatch(inner) is None:  # else "5,120" are two numbers of classes
+        inner = _THOUSANDS.sub("", inner)
+    parts = re.split(r"[,;|/+]", inner)
     if len(parts) == 1 and all(map(str.isdecimal, inner.split())):
         parts = inner.split()
-    return [part for part in (part.strip(" \t\r\n'\"") for part in parts) if part] or [value]
+    stripped = (part.strip(" \t\r\n'\"") for part in parts)
+    return list(dict.fromkeys(filter(None, stripped))) or [value]  # "C/C++" is no two labels
 
 
 def _as_names(places: Mapping[str, str]) -> str:

@@ -123,9 +123,14 @@ def split(
         in_test = {normalised(text) for text in test_part[0]}
         leaked = [row for group in groups if group.key in in_test for row in group.rows]
         groups = [group for group in groups if group.key not in in_test]
+        if not groups:
+            raise DataError(
+                f"the test part holds the texts of all {len(texts)} training rows, and rows that "
+                "are tested on are not trained on: none is left; give a test file of other texts"
+            )
         test, unused = _limited(_groups(*test_part, seed), test_part[1], "test_size", test_size)
     validation, groups = _taken(
-        groups, "validation_size", validation_size, len(texts), LEFT_BY_VALIDATION
+        groups, "validation_size", validation_size, len(texts), LEFT_BY_VALIDATION, len(leaked)
     )
     train, untrained = _limited(groups, labels, "train_size", train_size)
     return Split(
@@ -161,7 +166,7 @@ def _quotas(counts: Counter[int], size: int) -> dict[int, int]:
 
 
 def _taken(
-    groups: list[_Group], name: str, asked: int | float, total: int, left: int
+    groups: list[_Group], name: str, asked: int | float, total: int, left: int, leaked: int = 0
 ) -> tuple[list[int], list[_Group]]:
     """Take whole groups, stratified; return the rows taken and the groups left.
 
@@ -171,6 +176,7 @@ def _taken(
         asked: A number of rows, or a share of `total`.
         total: Rows of the file.
         left: How many groups of each class the later parts need.
+        leaked: Rows that were dropped before, because the test part has their texts.
     """
     texts = _texts_of_classes(groups)
     size = asked
@@ -180,9 +186,10 @@ def _taken(
         raise DataError(f"{name} asks for {size} of {total} rows; choose a smaller {name}")
     rows = sum(len(group.rows) for group in groups)
     if size >= rows:
+        dropped = f", and {leaked} are dropped, for the test part has their texts" if leaked else ""
         raise DataError(
             f"test_size and validation_size leave no row to train on ({size} of "
-            f"{rows} rows asked for); choose smaller sizes"
+            f"{rows} rows asked for{dropped}); choose smaller sizes"
         )
     least = {label: min(left, max(1, count - 1)) for label, count in texts.items()}
     taken = _stratified(groups, int(size))

@@ -113,20 +113,20 @@ def remarks(report: dict[str, Any]) -> str:
         "training rows dropped because the test part has their text": dropped["text_also_in_test"],
     }
     parts = [f"{what} {count}" for what, count in told.items() if count]
-    parts += _remarks_on_classes(report["classes"])
+    parts += remarks_on_classes(report["classes"])
     if cut := sum(report["truncated"].values()):
         share = 100 * cut / sum(rows[part] for part in report["truncated"])
-        instead = "" if "shared_sentences" in report else "; --data.stride reads them in windows"
+        instead = "" if "shared_sentences" in report else ", --data.stride reads them in windows"
         parts.append(f"texts cut to {report['max_length']} tokens {cut} ({share:.2g} %{instead})")
     if shared := report.get("shared_sentences", {}).get("test"):
         parts.append(f"test pairs that share a sentence with a training pair {100 * shared:.2g} %")
     if any("byte order mark" in (encoding or "") for encoding in report["encoding"]):
         parts.append("a byte order mark left out")
     parts += dict.fromkeys(note for notes in report["notes"] for note in notes)
-    return f"data: {', '.join(parts)}" if parts else ""
+    return f"data: {'; '.join(parts)}" if parts else ""
 
 
-def _remarks_on_classes(classes: dict[str, dict[str, int]]) -> Iterator[str]:
+def remarks_on_classes(classes: dict[str, dict[str, int]]) -> Iterator[str]:
     """Yield which parts lack a class, and what macro figures rest on where a class is rare."""
     meaning = {
         "train": "which cannot be learned",

@@ -64,15 +64,28 @@ class Table:
                     "no text; quote it or choose another column"
                 )
             check_length(self.path, self.place(row), value)
-            try:
-                value.encode()
-            except UnicodeEncodeError as error:
-                raise DataError(
-                    f"{self.path}: {self.place(row)} has half a character (a lone surrogate, "
-                    f"{value[error.start]!r}) in {column}; correct or remove the row"
-                ) from error
+            self.check_characters(row, column, value)
             texts.append(value)
         return texts
+
+    def check_characters(self, row: int, column: str, value: str) -> None:
+        """Refuse text that cannot be written: JSON may hold one half of a character.
+
+        Args:
+            row: Its row, from 0.
+            column: Its column.
+            value: The text.
+
+        Raises:
+            DataError: It is such.
+        """
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"{self.path}: {self.place(row)} has half a character (a lone surrogate, "
+                f"{value[error.start]!r}) in {column}; correct or remove the row"
+            ) from error
 
 
 def read_table(

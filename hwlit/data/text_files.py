@@ -9,7 +9,7 @@ from hwlit.data.arguments import unquoted
 from hwlit.data.base import TextData
 from hwlit.data.dialects import Dialect, dialect_of
 from hwlit.data.label_values import check_missing, label_values
-from hwlit.data.labels import Classes, find_classes
+from hwlit.data.labels import DOUBTFUL, Classes, find_classes
 from hwlit.data.reading import UNLABELLED, Rows
 from hwlit.data.tables import DELIMITED, Table, read_table
 from hwlit.errors import DataError, UsageError
@@ -119,7 +119,8 @@ class TextFiles(TextData):
         for row, (value, label) in enumerate(zip(values, ids, strict=True)):
             if value is not None and label is None:
                 known = ", ".join(map(repr, classes.ids))[:300]
-                hidden = "" if any(label is not None for label in ids) else TO_LABEL
+                same = len({label for label in values if label is not None}) == 1
+                hidden = TO_LABEL if same else ""  # -1 in all rows, as in GLUE
                 raise DataError(
                     f"{self.test_path}: {table.place(row)} has the label {value[:80]!r}, which "
                     f"{self.path} lacks (it has {known}); correct or remove the row{hidden}"
@@ -159,6 +160,9 @@ class TextFiles(TextData):
         labels = [label for label in ids if label is not None]
         pointed = {v for v in set(values) if v is not None and v not in classes.ids}
         notes = table.notes + (("labels such as 1.0 read as 1",) if pointed else ())
+        doubtful = sorted({v for v in set(values) if v is not None and v.casefold() in DOUBTFUL})
+        if doubtful and not self.label_names:
+            notes += (f"labels taken as classes though they may mean none {', '.join(doubtful)}",)
         texts = table.texts(self.text_column)
         pairs = None if self.pair_column is None else table.texts(self.pair_column)
         return Rows(texts, labels, path, encoding=table.encoding, notes=notes, pairs=pairs)

@@ -20,6 +20,7 @@ from hwlit.exports.stock_classifier import (
     SHORTER_QUANTIZED,
     SHORTER_SHARED,
     literal,
+    reading,
     recipe,
 )
 from hwlit.paths import is_local
@@ -110,8 +111,10 @@ def text_model_card(record: Record, files: Collection[str]) -> str:
         *_nameless(model),
         "## Load",
         *_loading(record, files),
+        *_reading(record),
         "## Result",
         _results(record.readings, TEXT_RESULTS),
+        *_head(model),
         _settings(adapter),
         f"Intervals are 95 %. Training data: {_count(data, 'train')} rows; test: "
         f"{_count(data, 'test')} rows; always saying the commonest class scores "
@@ -192,6 +195,39 @@ def _loading(record: Record, files: Collection[str]) -> Iterator[str]:
             return
         yield SHORTER_WAYS
         yield _python(SHORTER_QUANTIZED if QUANTIZATION in files else SHORTER)
+
+
+def _reading(record: Record) -> Iterator[str]:
+    """Yield how a text classifier is given texts, so that it answers as in its test."""
+    data = record.data
+    if data.max_length is None:  # of a damaged record
+        return
+    pairs = "pair_column" in data.rest
+    between, stride = str(data.rest.get("pair_separator", "")), data.rest.get("stride")
+    windows = stride if isinstance(stride, int) else None
+    yield "## Read"
+    what = "pairs of sentences" if pairs else "texts"
+    how = f"cut to {data.max_length} tokens"
+    if windows is not None:
+        how = (
+            f"in windows of {data.max_length} tokens that share {windows}, whose logits are "
+            "averaged"
+        )
+    parted = (
+        f"; the second sentence begins with {code(ascii(between))}, for the tokenizer puts nothing "
+        "between the two"
+        if between
+        else ""
+    )
+    yield f"It was trained and tested on {what} {how}{parted}. Give it others in the same way:"
+    yield _python(reading(data.max_length, pairs, between, windows))
+
+
+def _head(model: Model) -> Iterator[str]:
+    """Yield what became of the head of the base, where it had one."""
+    remarks = model.rest.get("remarks")
+    if isinstance(remarks, list) and remarks:
+        yield f"Of the base: {in_markdown('; '.join(map(str, remarks)))}."
 
 
 def _python(source: str) -> str:

@@ -95,6 +95,25 @@ SHORTER_SHARED = "".join(
     if not line.startswith(("model = AutoModel", "classify"))
 ).replace("from transformers import pipeline\n", "")
 SHARED = ("FROD", "PVERA", "TINYLORA", "UNILORA", "VBLORA", "VERA")
+# How the model is given a text, as in training; after one of the codes that load it.
+READ = """\
+import torch
+
+inputs = tokenizer({texts}, truncation=True, max_length={max_length}, return_tensors="pt")
+with torch.inference_mode():
+    shares = model(**inputs).logits.float().softmax(-1)[0]
+"""
+READ_WINDOWS = """\
+import torch
+
+inputs = tokenizer(
+    {texts}, truncation=True, max_length={max_length}, stride={stride},
+    return_overflowing_tokens=True, padding=True, return_tensors="pt",
+)
+del inputs["overflow_to_sample_mapping"]
+with torch.inference_mode():
+    shares = model(**inputs).logits.float().mean(0).softmax(-1)
+"""
 
 Text = str | tuple[str, str]  # a text, or the two sentences of a pair
 # Windows a text that go through the network together: a long text never takes more memory.
@@ -123,6 +142,23 @@ def recipe(files: Collection[str], folder: str, base: str, dtype: str = "") -> s
         code = PEFT_QUANTIZED if QUANTIZATION in files else PEFT
     more = f", {dtype}" if dtype else ""
     return code.format(folder=literal(folder), base=literal(base), dtype=more)
+
+
+def reading(max_length: int, pairs: bool, between: str, stride: int | None) -> str:
+    """Return the code that gives `model` a text or a pair as it was trained on.
+
+    Args:
+        max_length: Where texts are cut, in tokens, or how long a window is.
+        pairs: Whether it reads pairs of sentences.
+        between: What the second sentence begins with.
+        stride: Tokens that windows share; None cuts longer texts.
+    """
+    texts = '"a text"'
+    if pairs:
+        begun = f"{literal(between)} + " if between else ""
+        texts = f'"a sentence", {begun}"another"'
+    code = READ if stride is None else READ_WINDOWS
+    return code.format(texts=texts, max_length=max_length, stride=stride)
 
 
 def load(folder: str, base: str) -> Any:

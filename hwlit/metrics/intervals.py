@@ -50,6 +50,31 @@ def bootstrap_interval(
     return low, high
 
 
+def macro_interval(
+    confusion: Tensor, per_class: Callable[[Tensor], Tensor], seed: int = 0
+) -> tuple[float, float]:
+    """Return the 95 % percentile bootstrap interval of a mean over the classes that are seen.
+
+    A class that a draw does not hold counts there by its value in all rows. Left out, rare classes,
+    which are the hard ones, would raise the mean of most draws above that of the rows.
+
+    Args:
+        confusion: Counts, (classes, classes), true class by predicted class.
+        per_class: Maps counts (..., classes, classes) to values (..., classes), NaN for a class
+            that neither occurs nor is predicted.
+        seed: Seed of the resampling.
+    """
+    whole = per_class(confusion.double())
+
+    def mean(counts: Tensor) -> Tensor:
+        values = per_class(counts)
+        return torch.where(values.isnan(), whole, values).nanmean(dim=-1)
+
+    value = float(whole.nanmean())
+    low, high = bootstrap_interval(confusion, mean, seed)
+    return min(low, value), max(high, value)
+
+
 def mean_interval(
     values: Tensor, groups: Sequence[Hashable], seed: int = 0
 ) -> tuple[float, float] | None:

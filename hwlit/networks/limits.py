@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.models.ibert.quant_modules import QuantEmbedding
 
 from hwlit.errors import UsageError
 
 # Names of tables of absolute positions; those of relative ones have no end.
-TABLES = ("position_embeddings", "embed_positions", "wpe", "positions_embed", "pos_encoding")
+TABLES = (
+    "position_embeddings", "embed_positions", "wpe", "positions_embed", "pos_encoding",
+    "char_position_embeddings",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,15 @@ class Limits:
 
 def limits_of(network: PreTrainedModel) -> Limits:
     """Return what a network as loaded can read."""
-    embedding = network.get_input_embeddings()
-    tokens = embedding.num_embeddings if isinstance(embedding, nn.Embedding) else None
+    try:
+        embedding = network.get_input_embeddings()
+    except NotImplementedError:  # CANINE hashes characters
+        embedding = None
+    tokens: int | None
+    if isinstance(embedding, nn.Embedding):
+        tokens = embedding.num_embeddings
+    else:  # Perceiver has its table in another place
+        tokens = getattr(network.config.get_text_config(), "vocab_size", None)
     places = [*_places(network)]
     if places:  # the table of Nystromformer has two rows more than it uses
         places.append(getattr(network.config, "max_position_embeddings", places[0]))
@@ -104,13 +115,13 @@ def _places(network: nn.Module) -> Iterator[int]:
     for table in _tables(network):
         before = 0 if table.padding_idx is None else table.padding_idx + 1
         before += vars(table).get("offset", 0)  # BART and OPT leave out their first two rows
-        yield table.num_embeddings - before
+        yield len(table.weight) - before
     for name, buffer in network.named_buffers():  # GPT-J and CTRL keep theirs so
         if name.rpartition(".")[2] in TABLES and buffer.is_floating_point():
             yield buffer.shape[0]
 
 
-def _tables(network: nn.Module) -> Iterator[nn.Embedding]:
+def _tables(network: nn.Module) -> Iterator[nn.Embedding | QuantEmbedding]:
     for name, module in network.named_modules():
-        if name.rpartition(".")[2] in TABLES and isinstance(module, nn.Embedding):
+        if name.rpartition(".")[2] in TABLES and isinstance(module, nn.Embedding | QuantEmbedding):
             yield module

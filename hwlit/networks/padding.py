@@ -73,8 +73,9 @@ def settle_padding(
 
 
 def pad_id(config: PreTrainedConfig) -> int | None:
-    """Return the id by which a network with this config tells padding."""
-    found: int | None = config.get_text_config().pad_token_id
+    """Return the id by which a network with this config tells padding; None where it has none."""
+    # The config of Perceiver has no such entry at all.
+    found: int | None = getattr(config.get_text_config(), "pad_token_id", None)
     return found
 
 

@@ -142,9 +142,11 @@ def load_tokenizer(pretrained: str) -> PreTrainedTokenizerBase:
 def has_vocabulary(tokenizer: PreTrainedTokenizerBase, folder: Path) -> bool:
     """Return whether a folder holds any file of words for a tokenizer that was made from it.
 
-    Without one some tokenizers are made all the same, and know no word.
+    Without one some tokenizers are made all the same, and know no word. Those that read bytes or
+    characters (ByT5, CANINE, Perceiver) have no such file.
     """
-    return any((folder / file).is_file() for file in tokenizer.vocab_files_names.values())
+    files = tokenizer.vocab_files_names.values()
+    return not files or any((folder / file).is_file() for file in files)
 
 
 def load_classifier(
@@ -218,14 +220,20 @@ def _label_names(labels: tuple[str, ...]) -> dict[str, Any]:
 def _one_padding(
     pretrained: str, tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig
 ) -> dict[str, Any]:
-    """Give a config the tokenizer's padding token in place of another one; return what changed.
+    """Give a config the tokenizer's padding token, in place of another or of none.
+
+    Networks that count positions from that token, as RoBERTa does, cannot be made without one.
+
+    Returns:
+        What changed.
 
     Raises:
         UsageError: The network would have no row for a token of the tokenizer.
     """
     rows = getattr(config.get_text_config(), "vocab_size", None)
     Limits(rows, None).check_tokenizer(pretrained, tokenizer)
-    if pad_id(config) in (None, tokenizer.pad_token_id):
+    own = "pad_token_id" in vars(config)  # of Perceiver it is none, and no argument either
+    if pad_id(config) == tokenizer.pad_token_id or not own:
         return {}
     config.pad_token_id = tokenizer.pad_token_id
     return {"pad_token_id": tokenizer.pad_token_id}

@@ -13,7 +13,7 @@ from hwlit.callbacks.loggers import TensorBoard
 from hwlit.callbacks.monitor import Monitor
 from hwlit.callbacks.predictions import Predictions
 from hwlit.data.base import TextData
-from hwlit.data.summary import remarks
+from hwlit.data.summary import remarks, remarks_on_classes
 from hwlit.records import Exhibit, Reading, measured
 from hwlit.runs.base import Run
 from hwlit.tasks.text_classification import TextClassification
@@ -44,14 +44,17 @@ class TextRun(Run[TextClassification, TextData]):
             self._model.configure_model()
             self._model.check_token_types(self._data.largest_token_type)
             self._model.check_data(self._data.max_length, self._data.largest_token())
-        return "\n".join([remarks(self._data.report()), *self._model.remarks])
+        return "\n".join(filter(None, [remarks(self._data.report()), *self._model.remarks]))
 
     def _export(self) -> None:
         texts = self._data.test_texts()
         text = self._predictions.to_csv(texts)
         replace_text(self._output, PREDICTIONS, text)
         shown = Exhibit("predictions", "texts", "test rows as predicted", PREDICTIONS)
-        self._recorder.add({}, exhibits=[shown])
+        of_classes = (
+            f"data: {told}" for told in remarks_on_classes(self._data.report()["classes"])
+        )
+        self._recorder.add({}, exhibits=[shown], remarks=[*self._model.remarks, *of_classes])
         self._write_rows(self._predictions.table())
         folder = self._output / "adapter"
         with self._phases.phase("export"):

@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from hwlit.errors import UsageError, one_line
+from hwlit.errors import UsageError, one_line, translated
 from hwlit.exports.stock_classifier import encode
 from hwlit.networks.limits import Limits
 from hwlit.networks.loading import SAMPLE
@@ -29,7 +29,7 @@ MASK = "attention_mask"
 
 
 def padding_share(
-    network: nn.Module, tokenizer: PreTrainedTokenizerBase, limits: Limits, pretrained: str
+    network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, limits: Limits, pretrained: str
 ) -> float:
     """Return by how much padding changes logits, as a share of the largest logit.
 
@@ -59,13 +59,15 @@ def padding_share(
         with torch.inference_mode(), torch.random.fork_rng(devices=[]):
             alone = torch.cat([_logits(probe, row) for row in rows])
             beside = _logits(probe, padded)
-    except (ValueError, IndexError) as error:
+    except Exception as error:  # of code of any family, given configs of strangers
+        if translated(error) is not None:  # no memory
+            raise
+        if isinstance(error, RuntimeError) and network.dtype not in NOTED_SHARE:
+            return 0.0  # a CPU lacks some operations in half precision
         raise UsageError(
             f"{pretrained} cannot read {lengths[0]} tokens padded beside {lengths[1]} "
-            f"({one_line(error)}); give another --model.pretrained"
+            f"({type(error).__name__}: {one_line(error)}); give another --model.pretrained"
         ) from error
-    except RuntimeError:
-        return 0.0  # a CPU lacks some operations in half precision
     if not (alone.isfinite().all() and beside.isfinite().all()):
         return 0.0  # the first step of training says so
     difference, scale = float((alone - beside).abs().max()), float(alone.abs().max())

@@ -45,6 +45,33 @@ def test_every_quality_lies_in_its_interval_and_that_in_its_bounds(n, right):
     assert [name for name, reading in readings.items() if reading.measure.primary] == ["accuracy"]
 
 
+@pytest.mark.parametrize("more", [0, 5])
+def test_quality_lies_in_its_interval_where_classes_are_rare(more):
+    """One common class, 20 of two rows and 20 of one; the common one is right, and some more."""
+    targets = torch.tensor([0] * 300 + [1 + i for i in range(20)] * 2 + [21 + i for i in range(20)])
+    generator = torch.Generator().manual_seed(0)
+    logits = 0.1 * torch.rand(len(targets), 41, generator=generator)
+    logits[:, 0] += 1
+    logits[300 : 300 + more, 1:] += 2 * torch.nn.functional.one_hot(
+        targets[300 : 300 + more] - 1, 40
+    )
+    found = Classified(tuple(map(str, range(41))), targets, logits)
+    readings = found.readings(metrics(found))
+    for name in ("f1_macro", "precision_macro", "recall_macro", "average_precision"):
+        reading = readings[name]
+        assert reading.low <= reading.value + 1e-12, name
+        assert reading.value - 1e-12 <= reading.high, name
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("only", [0, 1])
+def test_rows_of_one_class_have_no_average_precision(only, classes):
+    targets = torch.full((9,), only)
+    found = Classified(("a", "b", "c")[:classes], targets, torch.rand(9, classes))
+    assert "average_precision" not in found.readings(metrics(found))
+    assert "all of one class" in found.absent()["average_precision"]
+
+
 def test_one_row_has_no_variance_and_no_interval_of_a_mean():
     found = rows(1)
     readings = found.readings(metrics(found))

@@ -171,10 +171,11 @@ def test_what_another_encoding_seems_to_be_is_told_with_its_command(read):
     )
     assert "x.csv > utf8.csv, or set --data.encoding cp1252" in str(caught.value)
     for codec, name in (("utf-16-le", "UTF-16LE"), ("utf-16-be", "UTF-16BE")):
-        with pytest.raises(
-            DataError, match=rf"iconv -f {name} -t UTF-8 .*--data\.encoding utf_16_"
-        ):
-            read("text,label\na,1\n".encode(codec))
+        for line in ("a,1", "caf\u00e9,1"):  # which may or may not be valid UTF-8
+            with pytest.raises(
+                DataError, match=rf"iconv -f {name} -t UTF-8 .*--data\.encoding utf_16_"
+            ):
+                read(f"text,label\n{line}\n".encode(codec))
     with pytest.raises(DataError, match="the text before it is UTF-8: look there"):
         read(content.encode() + "é,1".encode("cp1252"))
     with pytest.raises(DataError, match=r"is not cp1252: byte 11 .0x81. cannot be decoded"):

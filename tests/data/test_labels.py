@@ -139,6 +139,8 @@ def test_scores_are_no_classes_unless_they_are_named(values):
     [
         ["27", "2,27"], ["2, 27", "2"], ["a", "b", "a|b"], ["a;b", "b"], ["[27]", "[2, 27]"],
         ["['a', 'b']", "['b']"], ["2 27", "27"], ["[ 2 27]", "[27]"], ["a|b", "b|c"],
+        ["('a', 'b')", "('b',)"], ["{'a', 'b'}", "{'a'}"], ["a/b", "a"], ["a+b", "b"],
+        ["5,120", "120"],
     ],
 )  # fmt: skip
 def test_several_labels_in_one_are_refused_unless_they_are_named(values):
@@ -150,10 +152,25 @@ def test_several_labels_in_one_are_refused_unless_they_are_named(values):
 
 
 @pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (["0,5", "1,5", "2,25"], r"'0,5', as scores have.*\(regression\)"),
+        (["0,5", "1,0"], r"several in one \(0 and 5\) or a score, .*no multi-label, no regression"),
+    ],
+)
+def test_scores_with_a_decimal_comma_are_no_classes(values, told):
+    with pytest.raises(DataError, match=told):
+        classes(values)
+    assert classes(values, values).names == tuple(values)
+
+
+@pytest.mark.parametrize(
     "values",
     [
         ["Paris, France", "Lyon, France", "Rome, Italy"], ["fire, and smoke", "calm", "water"],
         ["red wine", "red", "wine"], ["Sci/Tech", "World"], ["C++", "C"], ["a, ", "b"], [",", "a"],
+        ["C/C++", "C", "C++"], ["A+", "A"], ["0-1,000", "1,000-5,000", "5,000+"],
+        ["$1,000", "$2,000", "$1,000 to $2,000"], ["(a)", "(b)"],
     ],
 )  # fmt: skip
 def test_labels_with_marks_in_them_are_classes(values):

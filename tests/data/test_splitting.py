@@ -232,6 +232,14 @@ def test_a_part_that_would_be_empty_is_refused():
         divide(["a", "A", "a ", "b", "B", "b "], [0, 0, 0, 1, 1, 1])
 
 
+def test_a_test_part_that_takes_all_texts_is_told():
+    texts, labels = [f"t{i}" for i in range(50)], [0, 1] * 25
+    with pytest.raises(DataError, match=r"holds the texts of all 50 training rows.*other texts"):
+        divide(texts, labels, test_size=None, test_part=(texts, labels))
+    with pytest.raises(DataError, match=r"5 of 2 rows asked for, and 48 are dropped, for the test"):
+        divide(texts, labels, test_size=None, test_part=(texts[2:], labels[2:]))
+
+
 def test_a_limit_beyond_the_test_part_is_refused():
     with pytest.raises(DataError, match="test_size asks for 3 rows, but there are 2"):
         divide(

@@ -69,11 +69,11 @@ def test_planted_leakage_is_found_and_then_gone():
     summary = summarise([file, test], CLASSES, division, parts)
     assert summary["leakage"] == {"test_in_file": 0.074, "test": 0.0, "validation": 0.0}
     assert summary["dropped"]["text_also_in_test"] == 74
-    told = "data: copies of texts 74, training rows dropped because the test part has their text 74"
+    told = "data: copies of texts 74; training rows dropped because the test part has their text 74"
     assert remarks(summary) == told
     cut = {"max_length": 6, "truncated": {"train": 2, "validation": 0, "test": 9}}
     how = "--data.stride reads them in windows"
-    assert remarks(summary | cut) == f"{told}, texts cut to 6 tokens 11 (1 %; {how})"
+    assert remarks(summary | cut) == f"{told}; texts cut to 6 tokens 11 (1 %, {how})"
 
 
 def test_nothing_to_say_is_said_in_no_words():
@@ -95,8 +95,8 @@ def of_counts(**counts):
 def test_classes_without_a_row_and_rare_ones_are_told():
     found = of_counts(train=(9, 9, 0), validation=(0, 2, 0), test=(9, 7, 4))
     assert remarks(found) == (
-        "data: classes without a training row 1 of 3 ('2'), which cannot be learned, "
-        "classes without a validation row 2 of 3 ('0', '2'), on which no checkpoint is chosen, "
+        "data: classes without a training row 1 of 3 ('2'), which cannot be learned; "
+        "classes without a validation row 2 of 3 ('0', '2'), on which no checkpoint is chosen; "
         "test rows of the rarest class 4 ('2'), on which macro figures rest"
     )
     found = of_counts(train=(9, 9), validation=(2, 2), test=(9, 0))

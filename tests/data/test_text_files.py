@@ -79,7 +79,7 @@ def test_a_test_file_keeps_its_rows_and_takes_its_texts_from_training(make, topi
     [
         ("d", "line 3 has the label 'd', which .*d.csv lacks .it has 'a', 'b', 'c'.; correct"),
         ("A", "line 3 has the label 'A', which"),
-        ("", "line 3 has no label"),
+        ("", "1 of 2 rows have no label, the first in line 3"),
     ],
 )
 def test_labels_of_the_test_file_must_be_known(make, topics_csv, write_csv, label, told):
@@ -88,12 +88,39 @@ def test_labels_of_the_test_file_must_be_known(make, topics_csv, write_csv, labe
         make(topics_csv, test_path=str(test)).prepare_data()
 
 
+@pytest.mark.parametrize(("labels", "told"), [(["-1", "-1"], True), (["x", "y"], False)])
+def test_a_test_file_without_any_known_label_is_hidden_or_another(
+    make, topics_csv, write_csv, labels, told
+):
+    rows = [(f"new {label} {i}", label) for i, label in enumerate(labels)]
+    test = write_csv(["body", "topic"], rows, "test.csv")
+    with pytest.raises(DataError) as caught:
+        make(topics_csv, test_path=str(test)).prepare_data()
+    assert ("use hwlit predict RUN --file" in str(caught.value)) == told
+
+
+def test_half_a_character_in_a_label_is_refused(make, tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"body": "a", "topic": "x"}\n{"body": "b", "topic": "x\\ud800"}\n' * 9)
+    with pytest.raises(DataError, match=r"line 2 has half a character .*'\\ud800'\) in topic"):
+        _ = make(path).labels
+
+
 @pytest.mark.parametrize("label", ["", " ", "nan", "NaN", "null", "<NA>"])
 def test_missing_labels_are_refused_with_their_line(make, write_csv, label):
     rows = [("x", "a"), ("two\nlines", "b"), ("z", label)]
     path = write_csv(["body", "topic"], rows)
-    with pytest.raises(DataError, match=r"line 5 has no label"):
+    with pytest.raises(DataError, match=r"no label, the first in line 5"):
         _ = make(path).labels
+
+
+def test_labels_that_may_mean_none_are_told(make, write_csv):
+    rows = [(f"text {i}", ("a", "NA", "None")[i % 3]) for i in range(30)]
+    path = write_csv(["body", "topic"], rows)
+    told = "labels taken as classes though they may mean none NA, None"
+    assert told in make(path).read_files()[0].notes
+    names = ["a", "NA", "None"]
+    assert make(path, label_names=names).read_files()[0].notes == ()
 
 
 def test_missing_labels_may_be_named(make, write_csv):
@@ -106,7 +133,7 @@ def test_missing_labels_in_json_are_refused(make, tmp_path, label):
     (tmp_path / "x.jsonl").write_text(
         '{"body": "x", "topic": 1}\n{"body": "y", "topic": ' + label + "}"
     )
-    with pytest.raises(DataError, match=r"line 2 has no label"):
+    with pytest.raises(DataError, match=r"no label, the first in line 2"):
         _ = make(tmp_path / "x.jsonl").labels
 
 
@@ -210,7 +237,7 @@ def gaps_csv(write_csv):
 
 def test_rows_without_a_label_may_be_dropped_and_are_counted(make, gaps_csv, write_csv):
     with pytest.raises(
-        DataError, match=r"line 2 has no label, as 10 of 90 rows;.*missing_labels dr"
+        DataError, match=r"10 of 90 rows have no label, the first in line 2;.*missing_labels dr"
     ):
         _ = make(gaps_csv).labels
     data = make(gaps_csv, missing_labels="drop")

@@ -4,10 +4,13 @@ import pytest
 import torch
 from transformers import (
     AutoModelForSequenceClassification,
+    CanineConfig,
     GPT2Config,
     GPTJConfig,
+    IBertConfig,
     MPNetConfig,
     OPTConfig,
+    PerceiverConfig,
 )
 
 from hwlit.errors import UsageError
@@ -24,6 +27,17 @@ OTHERS = {
         vocab_size=32, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, ffn_dim=64,
         max_position_embeddings=40, word_embed_proj_dim=32,
     ),
+    "perceiver": PerceiverConfig(
+        vocab_size=32, num_latents=4, d_latents=16, d_model=16, num_blocks=1,
+        num_self_attends_per_block=1, num_self_attention_heads=2, num_cross_attention_heads=2,
+        max_position_embeddings=40,
+    ),
+    "ibert": IBertConfig(
+        vocab_size=32, max_position_embeddings=42, pad_token_id=1, intermediate_size=64, **SIZES
+    ),
+    "canine": CanineConfig(
+        intermediate_size=64, max_position_embeddings=40, num_hash_buckets=64, **SIZES
+    ),
     "gpt2": GPT2Config(vocab_size=32, n_positions=40, n_embd=32, n_layer=1, n_head=2),
     "gptj": GPTJConfig(
         vocab_size=32, n_positions=40, n_embd=32, n_layer=1, n_head=2, rotary_dim=8
@@ -31,7 +45,15 @@ OTHERS = {
 }  # fmt: skip
 # RoBERTa of these tests pads with token 0, and begins to count at place 1.
 PLACES = {"bert": 40, "distilbert": 40, "roberta": 41, "mpnet": 40, "opt": 40, "gpt2": 40}
-PLACES |= {"gptj": 40, "llama": None, "t5": None, "modernbert": None}
+PLACES |= {
+    "ibert": 40,
+    "perceiver": 40,
+    "canine": 40,
+    "gptj": 40,
+    "llama": None,
+    "t5": None,
+    "modernbert": None,
+}
 
 
 @pytest.mark.parametrize("kind", PLACES)
@@ -40,7 +62,7 @@ def test_positions_are_those_that_can_be_used(kind):
     with torch.random.fork_rng():
         network = AutoModelForSequenceClassification.from_config(config).eval()
     limits = limits_of(network)
-    assert limits == Limits(32, PLACES[kind])
+    assert limits == Limits(None if kind == "canine" else 32, PLACES[kind])
     if limits.positions is not None:
         ids = torch.full((1, limits.positions + 1), 5)
         ids[:, -1] = 2

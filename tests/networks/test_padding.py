@@ -5,10 +5,43 @@ import shutil
 
 import pytest
 import torch
-from transformers import AutoTokenizer, RobertaConfig, RobertaForSequenceClassification
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    ByT5Tokenizer,
+    CanineConfig,
+    CanineTokenizer,
+    PerceiverConfig,
+    PerceiverTokenizer,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+    T5Config,
+)
 
 from hwlit.errors import UsageError
 from hwlit.networks.text import load_classifier, load_tokenizer
+from hwlit.tasks.padding_check import padding_share
+from tests.networks.test_label_names import SIZES
+
+BYTES = {
+    "canine": (
+        CanineConfig(
+            intermediate_size=64, max_position_embeddings=64, num_hash_buckets=64, **SIZES
+        ), CanineTokenizer(),
+    ),
+    "perceiver": (
+        PerceiverConfig(
+            num_latents=4, d_latents=16, d_model=16, num_blocks=1, num_self_attends_per_block=1,
+            num_self_attention_heads=2, num_cross_attention_heads=2, max_position_embeddings=64,
+        ), PerceiverTokenizer(),
+    ),
+    "byt5": (
+        T5Config(
+            vocab_size=384, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2,
+            decoder_start_token_id=0,
+        ), ByT5Tokenizer(),
+    ),
+}  # fmt: skip
 
 
 def changed(folder, to, file, **values):
@@ -53,6 +86,25 @@ def test_a_network_that_counts_by_padding_keeps_its_token(tiny_tokenizer, tmp_pa
     name = roberta(tiny_tokenizer, tmp_path, 3)  # [UNK]
     loaded = load_classifier(name, ("a", "b"))
     assert loaded.network.config.pad_token_id == loaded.tokenizer.pad_token_id == 3
+
+
+def test_a_network_that_counts_by_padding_is_never_without_a_token(tiny_tokenizer, tmp_path):
+    roberta(tiny_tokenizer, tmp_path / "whole", 0)
+    name = changed(tmp_path / "whole", tmp_path / "null", "config.json", pad_token_id=None)
+    loaded = load_classifier(name, ("a", "b"))
+    assert loaded.network.roberta.embeddings.position_embeddings.padding_idx == 0
+    loaded.network(torch.tensor([[5, 6, 7]]))
+
+
+@pytest.mark.parametrize("kind", BYTES)
+def test_networks_that_read_bytes_or_characters_bring_no_vocabulary(kind, tmp_path):
+    config, tokenizer = BYTES[kind]
+    with torch.random.fork_rng():
+        AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    loaded = load_classifier(str(tmp_path), ("a", "b"))
+    assert loaded.network.config.pad_token_id == loaded.tokenizer.pad_token_id == 0
+    assert padding_share(loaded.network, loaded.tokenizer, loaded.limits, kind) < 1e-4
 
 
 @pytest.mark.parametrize(("pad", "word"), [(1, "[CLS]"), (6, "flood")])

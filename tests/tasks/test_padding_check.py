@@ -90,6 +90,21 @@ def test_another_padding_token_is_refused_in_one_sentence(tiny_models):
         padding_share(loaded.network, loaded.tokenizer, loaded.limits, "mine")
 
 
+@pytest.mark.parametrize("error", [RuntimeError, AttributeError, TypeError, KeyError])
+def test_a_network_that_cannot_read_is_refused_in_one_sentence(error, tiny_models, monkeypatch):
+    loaded = load_classifier(tiny_models["bert"], ("a", "b"))
+
+    def fail(*args, **kwargs):
+        raise error("no such thing")
+
+    monkeypatch.setattr("hwlit.tasks.padding_check._logits", fail)
+    given = (loaded.tokenizer, loaded.limits, "mine")
+    with pytest.raises(UsageError, match=rf"mine cannot read .*{error.__name__}: .*no such thing"):
+        padding_share(loaded.network, *given)
+    if error is RuntimeError:  # "not implemented for 'Half'"
+        assert padding_share(loaded.network.half(), *given) == 0
+
+
 def test_numbers_that_are_not_finite_are_left_to_training(tiny_models):
     loaded = load_classifier(tiny_models["bert"], ("a", "b"))
     nn.init.constant_(loaded.network.classifier.weight, float("nan"))
