@@ -124,8 +124,9 @@ def translated(error: BaseException) -> HwlitError | None:
         return UsageError(one_line(error))
     if isinstance(error, IndexError) and "index out of range in self" in str(error):  # of torch
         return UsageError(
-            "a token has a number for which the network has no row: tokenizer and weights do not "
-            "belong together; give a model whose files do"
+            "a token or its place has a number for which the network has no row: tokenizer and "
+            "weights do not belong together, or --data.max_length is too large; give a model whose "
+            "files do, or lower it"
         )
     if is_pickle(error):
         return IntegrityError(

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, PreTrainedModel
 
+from hwlit.errors import UsageError
 from hwlit.networks.loading import loading
 
 SHOWN, LONGEST_NAME = 6, 40  # classes that a sentence names, and their characters
@@ -36,6 +37,25 @@ class HeadPlan:
 
     order: tuple[int, ...] | None
     told: str
+
+
+def check_label_ids(config: Mapping[str, Any], pretrained: str) -> None:
+    """Refuse a config.json whose classes no loader of transformers reads.
+
+    Args:
+        config: The config.json as plain data.
+        pretrained: Name of the model.
+
+    Raises:
+        UsageError: Its `id2label` is no object whose keys are numbers.
+    """
+    found = config.get("id2label")
+    if found is None or (isinstance(found, dict) and None not in map(_number, found)):
+        return
+    raise UsageError(
+        f"the config.json of {pretrained} has the id2label {str(found)[:80]}, and that has to give "
+        'each number of a class its name, as in {"0": "no", "1": "yes"}; correct it in a copy'
+    )
 
 
 def plan_head(config: Mapping[str, Any], labels: Sequence[str]) -> HeadPlan:

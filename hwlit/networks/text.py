@@ -23,7 +23,7 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 from hwlit.errors import UsageError
 from hwlit.networks import small_llama
 from hwlit.networks.hub import vetted, why_not
-from hwlit.networks.label_names import NO_HEAD, settle_head
+from hwlit.networks.label_names import NO_HEAD, check_label_ids, settle_head
 from hwlit.networks.limits import Limits, limits_of
 from hwlit.networks.loading import check_size, loading, try_tokenizer
 from hwlit.networks.minilm import HUB_ID, minilm_path
@@ -112,11 +112,13 @@ def load_tokenizer(pretrained: str) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a model; one that has no padding token gets one of its own tokens.
 
     Raises:
-        UsageError: It cannot be found, or has no token that could pad.
+        UsageError: It cannot be found, has no token that could pad, or its model's config.json
+            cannot be read.
     """
     location = find_pretrained(pretrained).location
     folder = vetted(location)
     refuse_no_model(folder, pretrained)
+    check_label_ids(read_object(folder / "config.json"), pretrained)
     try:
         with loading(f"the tokenizer {pretrained!r}", _instead(pretrained)):
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(

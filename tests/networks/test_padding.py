@@ -116,6 +116,13 @@ def test_a_word_of_texts_cannot_pad(pad, word, tiny_tokenizer, tmp_path):
     assert f"takes token {pad} for padding" in str(told.value)
 
 
+@pytest.mark.parametrize("ids", [{"no": 0, "yes": 1}, ["no", "yes"], "no", 3])
+def test_a_config_that_numbers_no_classes_is_named(ids, tiny_models, tmp_path):
+    name = changed(tiny_models["bert"], tmp_path / "model", "config.json", id2label=ids)
+    with pytest.raises(UsageError, match=r"config\.json of .* has the id2label .*correct it"):
+        load_tokenizer(name)
+
+
 def test_the_side_of_padding_is_exported(tiny_models, tmp_path):
     """GPT-2 counts positions from the left: padded there, it reads other ones."""
     name = changed(
