@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -197,17 +197,24 @@ def load_classifier(
     _keep_packing(network)
     network.config.problem_type = "single_label_classification"
     network.config.get_text_config().pad_token_id = tokenizer.pad_token_id
-    mismatched = (key[0] for key in info["mismatched_keys"])
     unread = unread_pooler(network)
-    found = {*info["missing_keys"], *mismatched, *untrained_pooler(network)}
-    fresh = sorted(found.difference(unread))
-    heads = find_heads(network, tuple(fresh))
+    fresh = _without_weights(network, info, unread)
+    heads = find_heads(network, fresh)
     head, renewed = settle_head(network, read_object(folder / "config.json"), info, labels)
     # Lightning keeps the mode it finds, and from_pretrained leaves the network in eval mode.
     return Classifier(
         network.train(), heads, (*fresh, *renewed), tokenizer, limits_of(network), head,
         _remarks(head, told, tokenizer), unread,
     )  # fmt: skip
+
+
+def _without_weights(
+    network: PreTrainedModel, info: Mapping[str, Any], unread: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the parameters that no file gives trained weights, but for those that are unread."""
+    mismatched = (key[0] for key in info["mismatched_keys"])
+    found = {*info["missing_keys"], *mismatched, *untrained_pooler(network)}
+    return tuple(sorted(found.difference(unread)))
 
 
 def _label_names(labels: tuple[str, ...]) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def test_processes_share_whole_texts(make, monkeypatch):
 
 
 def test_cut_texts_name_the_remedy(make):
-    assert "%; --data.stride reads them in windows)" in remarks(make(stride=None).report())
+    assert "%, --data.stride reads them in windows)" in remarks(make(stride=None).report())
     assert "cut" not in remarks(make().report())
 
 
