@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -56,6 +57,7 @@ FEW = (
 )  # fmt: skip
 TEXT = ("--trainer.max_steps=4",)
 BOTH = '--model.adapter.targets=["unet.*.to_[qkv]","unet.*.conv1","text_encoder*.[qv]_proj"]'
+MATRICES = '--model.adapter.targets=["unet.*.to_[qkv]"]'  # convolutions have no PiSSA
 LORA = ("pocket/dreambooth_lora", "--model.adapter.alpha=64")
 # Each kind of export: its config and what differs from that. XL stands for the tiny SDXL.
 XL = "--model.pretrained=XL"
@@ -66,7 +68,7 @@ PICTURES: dict[str, tuple[str, ...]] = {
     "textual_inversion": ("pocket/textual_inversion",),
     "lora": LORA,
     "rslora": (*LORA, "--model.adapter.rslora=true"),
-    "pissa": (*LORA, "--model.adapter.pissa=true"),
+    "pissa": (*LORA, "--model.adapter.pissa=true", MATRICES),
     "dora": (*LORA, "--model.adapter.dora=true"),
     "lora_q_v": (*LORA, BOTH),
     "lora_all": (*LORA, '--model.adapter.targets=["unet.*"]', "--model.adapter.rank=4"),
@@ -159,7 +161,8 @@ def _tiny(work: Path) -> list[tuple[str, Path, Path]]:
         (config, *words), few = kinds[name]
         words = [word.replace("XL", str(xl)) for word in words]
         run = work / name
-        if not (run / "adapter").exists():
+        if not _is_done(run):
+            shutil.rmtree(run, ignore_errors=True)
             _hwlit("fit", "--config", config, "--output", str(run), *few, *words)
         found = [(name, run, run / "adapter")]
         if name in EXPORTS:
@@ -171,6 +174,10 @@ def _tiny(work: Path) -> list[tuple[str, Path, Path]]:
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         return [one for made in pool.map(make, kinds) for one in made]
+
+
+def _is_done(run: Path) -> bool:
+    return (run / "record.json").exists() and read_record(run).status == "ok"
 
 
 def _hwlit(*words: str) -> None:
