@@ -57,7 +57,8 @@ FEW = (
 )  # fmt: skip
 TEXT = ("--trainer.max_steps=4",)
 BOTH = '--model.adapter.targets=["unet.*.to_[qkv]","unet.*.conv1","text_encoder*.[qv]_proj"]'
-MATRICES = '--model.adapter.targets=["unet.*.to_[qkv]"]'  # convolutions have no PiSSA
+# Convolutions have no PiSSA.
+MATRICES = '--model.adapter.targets=["unet.*.to_[qkv]","text_encoder*.[qv]_proj"]'
 LORA = ("pocket/dreambooth_lora", "--model.adapter.alpha=64")
 # Each kind of export: its config and what differs from that. XL stands for the tiny SDXL.
 XL = "--model.pretrained=XL"
