@@ -72,7 +72,12 @@ PICTURES: dict[str, tuple[str, ...]] = {
     "pissa": (*LORA, "--model.adapter.pissa=true", MATRICES),
     "dora": (*LORA, "--model.adapter.dora=true"),
     "lora_q_v": (*LORA, BOTH),
-    "lora_all": (*LORA, '--model.adapter.targets=["unet.*"]', "--model.adapter.rank=4"),
+    "lora_all": (
+        *LORA,
+        '--model.adapter.targets=["unet.*"]',
+        "--model.adapter.rank=4",
+        "--model.train_text_encoder=false",
+    ),
     "xl_dreambooth": ("pocket/dreambooth", XL),
     "xl_lora": (*LORA, XL, BOTH),
     "xl_textual_inversion": ("pocket/textual_inversion", XL),
