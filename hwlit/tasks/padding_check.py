@@ -6,7 +6,6 @@ training, and in use on what is asked together.
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +18,7 @@ from hwlit.errors import UsageError, one_line, translated
 from hwlit.exports.stock_classifier import encode
 from hwlit.networks.limits import Limits
 from hwlit.networks.loading import SAMPLE
+from hwlit.networks.reached import sharing_copy
 
 # Shares of the largest logit. In fp32 sums in another order differ by 1e-6 of it, in half precision
 # by some hundredths; a network that reads padding as text differs by as much as two texts do.
@@ -54,7 +54,7 @@ def padding_share(
     limits.check(pretrained, tokenizer, (int(row["input_ids"].max()) for row in rows))
     ids = [{"input_ids": row["input_ids"][0].tolist()} for row in rows]
     padded = tokenizer.pad(ids, return_tensors="pt")
-    probe = _sharing_copy(network)
+    probe = sharing_copy(network)
     try:
         with torch.inference_mode(), torch.random.fork_rng(devices=[]):
             alone = torch.cat([_logits(probe, row) for row in rows])
@@ -94,16 +94,6 @@ def padding_remark(share: float, dtype: torch.dtype) -> str | None:
         f"padding: the model reads padding too, which changes its logits by up to {share:.1%} of "
         "the largest, so that its answers depend on the texts beside"
     )
-
-
-def _sharing_copy(network: nn.Module) -> nn.Module:
-    """Return a copy in eval mode with the same weights in memory.
-
-    A forward can change what a network is: BigBird reads all that follows with full attention once
-    it has read a short text.
-    """
-    shared = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
-    return copy.deepcopy(network, dict(shared)).eval()
 
 
 def _logits(network: nn.Module, inputs: Mapping[str, Any]) -> Tensor:
