@@ -13,8 +13,9 @@ an SDXL of random weights, texts on minilm; and from them `hwlit export --lora`,
 `--merged`. Runs that lie in the work folder already are not made again. It prints a row per export
 and way, and ends with 1 where one does not load or differs.
 
-The environment takes about 3 minutes and 1.5 GiB; torch is the version installed here, from where
-pip finds it. On 2 cores of a cloud Xeon the runs take about 12 minutes, the comparison 5.
+The environment is torch as installed here, from where pip finds it, and the versions of `OLDEST`.
+On two cores of a cloud Xeon that other work shared, the runs took about half an hour and the
+comparison ten minutes.
 """
 
 from __future__ import annotations
