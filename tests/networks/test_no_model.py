@@ -6,7 +6,7 @@ import json
 import pytest
 
 from hwlit.errors import UsageError
-from hwlit.networks import no_model
+from hwlit.networks import no_model, text
 from hwlit.networks.text import find_pretrained, load_tokenizer
 
 
@@ -47,6 +47,12 @@ def test_a_tokenizer_of_sentencepiece_alone_says_what_to_install(
         no_model.importlib.util, "find_spec",
         lambda name, *more: None if name == "sentencepiece" else find(name, *more),
     )  # fmt: skip
+
+    def without(*given, **more):
+        raise ImportError("`tiktoken` is required to read a `tiktoken` file")
+
+    # What transformers does where the packages are not installed, as they may be here.
+    monkeypatch.setattr(text.AutoTokenizer, "from_pretrained", without)
     config = {"model_type": "deberta-v2", "vocab_size": 32}
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "model.safetensors").touch()
