@@ -123,6 +123,7 @@ def generate(run: Path, request: Request, out: Path, device: str = "cpu") -> lis
             learned = not request.base
             pictures += _drawn(pipeline, some, steps, guidance, model["picture_size"], learned)
             bar.update(len(some))
+    # Once each: where one prompt and seed are asked for twice, equal pictures are no fault.
     _say_of(list(dict(zip(asked, pictures, strict=True)).values()))
     facts = {
         "steps": steps,

@@ -60,6 +60,18 @@ CONFIGS = {
 }  # fmt: skip
 
 
+def moved(task):
+    """Return a task with its network built, what learns moved, and in eval mode."""
+    task.configure_model()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in task.network.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+    task.network.eval()
+    return task
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
     torch.set_num_threads(1)  # two threads a process starve one another on small machines

@@ -13,21 +13,16 @@ from hwlit.errors import IntegrityError
 from hwlit.exports import reload, stock_classifier
 from hwlit.exports.reload import check_reload
 from hwlit.tasks.text_classification import TextClassification
+from tests.conftest import moved
 
 TEXTS = ["storm near town", "a sunny picnic", "", "the the the the fire"]
 
 
 def exported(adapter, pretrained, folder, tokenizer):
     """A task whose learned weights were moved, its export, and its logits of the texts."""
-    task = TextClassification(adapter=adapter, pretrained=pretrained, labels=("a", "b", "c"))
-    task.configure_model()
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for parameter in task.network.parameters():
-            if parameter.requires_grad:
-                parameter.add_(torch.randn_like(parameter) * 0.1)
+    labels = ("a", "b", "c")
+    task = moved(TextClassification(adapter=adapter, pretrained=pretrained, labels=labels))
     task.export(folder)
-    task.network.eval()
     with torch.no_grad():
         rows = [task.network(**tokenizer(t, return_tensors="pt")).logits[0] for t in TEXTS]
     return torch.stack(rows)

@@ -33,6 +33,7 @@ from hwlit.networks.exported import adapted
 from hwlit.networks.text import load_classifier
 from hwlit.records import record_of
 from hwlit.tasks.text_classification import TextClassification
+from tests.conftest import moved
 
 TEXTS = ["storm near town", "a sunny picnic today", "fire", "the the the the fire"]
 LABELS = ("bad", "good", "😀 `c`")
@@ -127,15 +128,7 @@ def bases(folder, tokenizer):
 
 def trained(adapter, base, labels):
     """A task whose learned weights were moved."""
-    task = TextClassification(adapter=adapter, pretrained=str(base), labels=labels)
-    task.configure_model()
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for parameter in task.network.parameters():
-            if parameter.requires_grad:
-                parameter.add_(torch.randn_like(parameter) * 0.1)
-    task.network.eval()
-    return task
+    return moved(TextClassification(adapter=adapter, pretrained=str(base), labels=labels))
 
 
 def answers(network, tokenizer, labels):
